@@ -1,0 +1,132 @@
+"""Our own tables' database: one engine, bounded waits, one edge where its errors become ours.
+
+SQLite (file) and PostgreSQL. MLflow's tables are never touched from here; ours are prefixed
+``hokusai_`` so that both can share one PostgreSQL database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from hokusai import errors
+
+log = logging.getLogger("hokusai.database")
+
+#: All our tables; each room declares its own on this.
+metadata = sa.MetaData()
+
+VERSION_TABLE = "hokusai_alembic_version"
+WAIT_SECONDS = 5
+_DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
+_MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any constant of ours does
+
+
+class Database:
+    """Connections to our own tables.
+
+    ``begin()`` opens a transaction that commits at the end of the block. Everything raises
+    ``errors.DatabaseDown`` or ``errors.DatabaseReadOnly`` where the database is the cause, within
+    ``WAIT_SECONDS`` for a connection or a lock.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        try:
+            parsed = make_url(url)
+            asynchronous, blocking = _DRIVERS[parsed.get_backend_name()]
+        except (exc.ArgumentError, KeyError):
+            reason = "it is neither sqlite:///FILE nor postgresql://…"
+            raise errors.SettingInvalid(setting="HOKUSAI_DATABASE_URL", reason=reason) from None
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.name = parsed.render_as_string(hide_password=True)
+        self._blocking_url: URL = parsed.set(drivername=blocking)
+        self._engine = create_async_engine(
+            parsed.set(drivername=asynchronous),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=WAIT_SECONDS,
+            pool_pre_ping=not self.is_sqlite,
+            connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
+        )
+        if self.is_sqlite:
+            event.listen(self._engine.sync_engine, "connect", _sqlite_pragmas)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
+            log.error("database failed: %s", error)
+            raise _translated(error) from error
+
+    async def check(self) -> None:
+        """Raises ``errors.DatabaseDown`` unless a statement runs."""
+        async with self.begin() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    async def migrate(self) -> None:
+        """Bring our tables to this code's schema. Runs at start, before any request.
+
+        Raises ``errors.DatabaseNewer`` or ``errors.DatabaseUnreachable``.
+        """
+        await asyncio.to_thread(self._migrate)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    def _migrate(self) -> None:
+        from hokusai import __version__
+
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(str(resources.files("hokusai.migrations")))))
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
+        if self.is_sqlite:
+            event.listen(engine, "connect", _sqlite_pragmas)
+        try:
+            with engine.begin() as connection:
+                if not self.is_sqlite:
+                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+                current = context.get_current_revision()
+                if current and current not in known:
+                    raise errors.DatabaseNewer(database=self.name, revision=current, version=__version__)
+                config.attributes["connection"] = connection
+                alembic.command.upgrade(config, "head")
+        except exc.SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=reason) from error
+        finally:
+            engine.dispose()
+
+
+def _postgres_options() -> dict[str, Any]:
+    return {"connect_timeout": WAIT_SECONDS, "options": f"-c statement_timeout={WAIT_SECONDS * 1000}"}
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _translated(error: Exception) -> errors.HokusaiError:
+    text = str(error).lower()
+    full = ("readonly", "read-only", "disk is full", "disk full", "no space")
+    return errors.DatabaseReadOnly() if any(sign in text for sign in full) else errors.DatabaseDown()

@@ -1,0 +1,781 @@
+"""Every error this product can return: one row per code.
+
+    HokusaiError
+    ├── BadRequest    400   the request cannot be understood
+    ├── Unauthorized  401   the key is missing, malformed, unknown, expired or revoked
+    ├── Forbidden     403   the key is good and lacks the permission, the service or the address
+    ├── NotFound      404   no such thing in this workspace, or no such route
+    ├── Conflict      409   the name exists, or the files are sealed
+    ├── TooLarge      413   a body passes its bound
+    ├── Unsatisfiable 416   a range lies outside the file
+    ├── TooMany       429   a rate is used up
+    ├── Fault         500   we, or a part behind us, went wrong
+    ├── Unavailable   503   a dependency is down, slow or full, named, with Retry-After
+    ├── Full          507   the disk or the bucket has no room
+    ├── StartError    –     the server refuses to start (exit code 2)
+    └── ClientError   –     found by the SDK or the CLI before or without an answer
+
+``message`` names the layer and what happened; ``remedy`` is what to do next. Both are templates,
+filled with the keyword arguments the error is raised with. ``error_code`` is MLflow's vocabulary
+(``databricks.proto``, ``ErrorCode``), so stock clients show ``message``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class HokusaiError(Exception):
+    """The root. A subclass with a ``code`` is a row; one without is a family."""
+
+    code: ClassVar[str] = ""
+    status: ClassVar[int] = 500
+    error_code: ClassVar[str] = "INTERNAL_ERROR"
+    retry_after: ClassVar[int | None] = None
+    message: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(self.message.format(**facts))
+
+    def __init_subclass__(
+        cls,
+        *,
+        code: str = "",
+        message: str = "",
+        remedy: str = "",
+        status: int | None = None,
+        error_code: str = "",
+        retry_after: int | None = None,
+    ) -> None:
+        cls.code = code
+        cls.message = message or cls.message
+        cls.remedy = remedy or cls.remedy
+        cls.status = status or cls.status
+        cls.error_code = error_code or cls.error_code
+        cls.retry_after = retry_after or cls.retry_after
+
+    @property
+    def advice(self) -> str:
+        """The remedy, filled in."""
+        return self.remedy.format(**self.facts)
+
+    @property
+    def wait(self) -> int | None:
+        """Seconds for ``Retry-After``: the fact ``retry_after`` where given, else the family's."""
+        given = self.facts.get("retry_after")
+        return given if isinstance(given, int) else self.retry_after
+
+    def body(self, request_id: str) -> bytes:
+        """The one JSON shape in which every error leaves this product."""
+        shape = {
+            "error_code": self.error_code,
+            "message": f"{self} {self.advice}".strip(),
+            "hokusai": {"code": self.code, "remedy": self.advice, "request_id": request_id},
+        }
+        return json.dumps(shape, ensure_ascii=False).encode()
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers every error response carries beside ``X-Request-Id``."""
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        if self.wait is not None:
+            headers.append((b"retry-after", str(self.wait).encode()))
+        if self.status == 401:
+            headers.append((b"www-authenticate", b'Bearer realm="hokusai"'))
+        return headers
+
+
+# Families
+
+
+class BadRequest(HokusaiError, status=400, error_code="INVALID_PARAMETER_VALUE"): ...
+
+
+class Unauthorized(HokusaiError, status=401, error_code="UNAUTHENTICATED"): ...
+
+
+class Forbidden(HokusaiError, status=403, error_code="PERMISSION_DENIED"): ...
+
+
+class NotFound(HokusaiError, status=404, error_code="RESOURCE_DOES_NOT_EXIST"): ...
+
+
+class Conflict(HokusaiError, status=409, error_code="RESOURCE_ALREADY_EXISTS"): ...
+
+
+class TooLarge(HokusaiError, status=413, error_code="INVALID_PARAMETER_VALUE"): ...
+
+
+class Unsatisfiable(HokusaiError, status=416, error_code="INVALID_PARAMETER_VALUE"): ...
+
+
+class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", retry_after=60): ...
+
+
+class Fault(HokusaiError, status=500, error_code="INTERNAL_ERROR"): ...
+
+
+class Unavailable(HokusaiError, status=503, error_code="TEMPORARILY_UNAVAILABLE", retry_after=5): ...
+
+
+class Full(HokusaiError, status=507, error_code="RESOURCE_EXHAUSTED", retry_after=60): ...
+
+
+class StartError(HokusaiError): ...
+
+
+class ClientError(HokusaiError): ...
+
+
+# HK10: the request, refused by the gateway
+
+
+class RouteUnknown(
+    NotFound,
+    code="HK1001",
+    error_code="ENDPOINT_NOT_FOUND",
+    message="gateway: there is no route {method} {path}.",
+    remedy="Only MLflow's tracking, registry and artifact routes are open; use {base} as MLFLOW_TRACKING_URI.",
+):
+    """The path or the method is not in the reviewed route table. What is not listed is denied."""
+
+
+class PathMalformed(
+    BadRequest,
+    code="HK1002",
+    message="gateway: the path is not in canonical form: {reason}.",
+    remedy="Send each path segment once percent-encoded, without '.', '..', empty segments or backslashes.",
+):
+    """The path has more than one reading, so it is refused rather than guessed at."""
+
+
+class QueryMalformed(
+    BadRequest,
+    code="HK1003",
+    message="gateway: the query cannot be read: {reason}.",
+    remedy="Send each parameter once, as UTF-8, percent-encoded.",
+):
+    """The query string is not valid UTF-8 percent-encoding, or names a parameter twice."""
+
+
+class BodyUnreadable(
+    BadRequest,
+    code="HK1004",
+    message="gateway: the body is no JSON object: {reason}.",
+    remedy="Send one JSON object (RFC 8259) in UTF-8 with Content-Type: application/json.",
+):
+    """The body is no JSON, or JSON that is not one object."""
+
+
+class BodyDuplicateName(
+    BadRequest,
+    code="HK1005",
+    message="gateway: the JSON body names {name!r} twice.",
+    remedy="Send each name once in an object.",
+):
+    """Two readers could each see another value, so the body is refused (RFC 8259, section 4)."""
+
+
+class BodyDoublyEncoded(
+    BadRequest,
+    code="HK1006",
+    message="gateway: the JSON body is a string that holds JSON: it was encoded twice.",
+    remedy="Encode the body once: pass the object, not its text, to your HTTP library.",
+):
+    """MLflow would decode such a body twice; what was checked would not be what it reads."""
+
+
+class BodyTooLarge(
+    TooLarge,
+    code="HK1007",
+    message="gateway: the JSON body is larger than {limit} bytes.",
+    remedy="Log in smaller batches; large values belong into artifacts.",
+):
+    """A JSON body passes ``HOKUSAI_MAX_JSON_BYTES``."""
+
+
+class BodyUnexpected(
+    BadRequest,
+    code="HK1008",
+    message="gateway: {method} {path} takes no body, and one was sent.",
+    remedy="Send the parameters in the query, or use the method that takes a body.",
+):
+    """A body where the route has none: two places for one parameter."""
+
+
+class BodyTooSlow(
+    BadRequest,
+    code="HK1009",
+    status=408,
+    message="gateway: the body did not arrive: nothing for {seconds} seconds.",
+    remedy="Check the network between the client and this server, then send the request again.",
+):
+    """The client opened a request and stopped sending."""
+
+
+# HK11: the key itself
+
+
+class KeyMissing(
+    Unauthorized,
+    code="HK1101",
+    message="gateway: no API key was sent.",
+    remedy="Set MLFLOW_TRACKING_TOKEN to your key, or send 'Authorization: Bearer hk_live_…'.",
+):
+    """Neither ``Authorization`` nor ``X-API-Key`` carried a key."""
+
+
+class KeyMalformed(
+    Unauthorized,
+    code="HK1102",
+    message="gateway: what was sent is not an API key of this product: {reason}.",
+    remedy="Copy the whole key again: it starts with hk_live_ or hk_test_ and has 46 characters.",
+):
+    """Prefix, length or checksum do not fit: a typing error, or a key of another product."""
+
+
+class KeyUnknown(
+    Unauthorized,
+    code="HK1103",
+    message="auth: this API key is not known here.",
+    remedy="Check that the key belongs to this server; ask its operator for a new one.",
+):
+    """Well-formed, but never issued by this deployment."""
+
+
+class KeyExpired(
+    Unauthorized,
+    code="HK1104",
+    message="auth: the API key expired on {expired_at}.",
+    remedy="Ask the operator for a new key; next time rotate it before that day.",
+):
+    """The key was good once and its time is over."""
+
+
+class KeyRevoked(
+    Unauthorized,
+    code="HK1105",
+    message="auth: the API key has been revoked.",
+    remedy="Ask the operator for a new key.",
+):
+    """The key was taken back, or its overlap after a rotation is over."""
+
+
+class KeyInUrl(
+    BadRequest,
+    code="HK1106",
+    message="gateway: an API key stands in the URL, where proxies and logs keep it.",
+    remedy="Revoke that key now, make a new one, and send it in the Authorization header.",
+):
+    """Keys are accepted in headers alone."""
+
+
+class KeyAmbiguous(
+    BadRequest,
+    code="HK1107",
+    message="gateway: two different API keys were sent with one request.",
+    remedy="Send one key, in one header.",
+):
+    """``Authorization`` and ``X-API-Key`` (or header and body) disagree."""
+
+
+# HK12: the key is good, and may not do this
+
+
+class PermissionLacking(
+    Forbidden,
+    code="HK1201",
+    message="gateway: this key lacks the permission {permission}.",
+    remedy="Ask the operator for a key with {permission}.",
+):
+    """The route needs a permission that the key does not carry."""
+
+
+class ServiceMismatch(
+    Forbidden,
+    code="HK1202",
+    message="auth: this key is for the service {expected!r}, and {asked!r} asked.",
+    remedy="Use a key issued for {asked!r}, or set HOKUSAI_SERVICE_ID to the service the keys name.",
+):
+    """The key was issued for another service."""
+
+
+class AddressRefused(
+    Forbidden,
+    code="HK1203",
+    message="auth: this key may not be used from {address}.",
+    remedy="Call from an allowed network, or ask the operator to add this address to the key.",
+):
+    """The key carries a list of networks, and the caller is in none of them."""
+
+
+class WorkspaceSuspended(
+    Forbidden,
+    code="HK1204",
+    message="auth: the workspace {workspace} is suspended.",
+    remedy="Ask the operator why, and to resume it.",
+):
+    """All keys of a suspended workspace are refused until it is resumed."""
+
+
+class EnvironmentMismatch(
+    Forbidden,
+    code="HK1205",
+    message="auth: this is a {environment} key, and this server accepts {accepted}.",
+    remedy="Use a key made with --environment {accepted}.",
+):
+    """A test key on a live server, or the reverse."""
+
+
+class WorkspaceNone(
+    Forbidden,
+    code="HK1206",
+    message="gateway: an operator key belongs to no workspace, so it reaches no models.",
+    remedy="Create a key for the workspace: hokusai keys create --workspace NAME --name NAME.",
+):
+    """Tenants' data is reached with a key of the tenant alone."""
+
+
+class KeyEscalation(
+    Forbidden,
+    code="HK1207",
+    message="auth: a key cannot make a key stronger than itself: {reason}.",
+    remedy="Ask for less, or use a stronger key.",
+):
+    """More permissions, a later expiry, a higher rate, another workspace, service or network."""
+
+
+# HK13: rates and load
+
+
+class AddressRateExceeded(
+    TooMany,
+    code="HK1301",
+    message="gateway: too many requests from this address: the limit is {limit}.",
+    remedy="Wait {retry_after} seconds, then send fewer at a time.",
+):
+    """The bound before any key is looked at."""
+
+
+class KeyRateExceeded(
+    TooMany,
+    code="HK1302",
+    message="gateway: this key has used up its rate: the limit is {limit}.",
+    remedy="Wait {retry_after} seconds, or ask the operator for a higher rate.",
+):
+    """The rate written on the key."""
+
+
+class Draining(
+    Unavailable,
+    code="HK1303",
+    message="gateway: this server is shutting down and takes no new requests.",
+    remedy="Send the request again: another server, or this one restarted, will take it.",
+):
+    """SIGTERM arrived: what is under way finishes, nothing new begins."""
+
+
+class Busy(
+    Unavailable,
+    code="HK1304",
+    retry_after=1,
+    message="{layer}: more requests are waiting than this server takes on.",
+    remedy="Send the request again in a moment; the operator can add workers or replicas.",
+):
+    """A bounded queue is full; refusing early keeps the rest quick."""
+
+
+# HK20: the auth service
+
+
+class WorkspaceUnknown(
+    NotFound,
+    code="HK2001",
+    message="auth: there is no workspace {workspace}.",
+    remedy="List them with: hokusai workspaces list.",
+): ...
+
+
+class WorkspaceExists(
+    Conflict,
+    code="HK2002",
+    message="auth: the workspace {workspace} exists already.",
+    remedy="Choose another name, or use the one that exists.",
+): ...
+
+
+class WorkspaceNameInvalid(
+    BadRequest,
+    code="HK2003",
+    message="auth: {workspace!r} is no workspace name: {reason}.",
+    remedy="Use 2 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
+): ...
+
+
+class KeyIdUnknown(
+    NotFound,
+    code="HK2004",
+    message="auth: there is no key {key_id}.",
+    remedy="List them with: hokusai keys list.",
+): ...
+
+
+class FieldInvalid(
+    BadRequest,
+    code="HK2005",
+    message="auth: {field}: {reason}.",
+    remedy="The fields are described at /api/v1/openapi.json.",
+): ...
+
+
+class AuthServiceDown(
+    Unavailable,
+    code="HK2006",
+    message="auth: the auth service does not answer.",
+    remedy="The key was not judged; send the request again. Operator: see HOKUSAI_AUTH_URL.",
+):
+    """Refused, unresolved, timed out or answered 5xx. Never taken for a bad key."""
+
+
+class AuthServiceContract(
+    Unavailable,
+    code="HK2007",
+    message="auth: the auth service answered in a form this server does not understand.",
+    remedy="Operator: check HOKUSAI_AUTH_URL and HOKUSAI_AUTH_SERVICE_KEY, and that both run the same version.",
+):
+    """The wrong service, a proxy's page, or a service key that was refused."""
+
+
+class AuthServiceElsewhere(
+    NotFound,
+    code="HK2008",
+    error_code="ENDPOINT_NOT_FOUND",
+    message="auth: keys and workspaces are kept by the auth service, not by this server.",
+    remedy="Send the request to {url}.",
+): ...
+
+
+# HK30: tracking (MLflow)
+
+
+class TrackingDown(
+    Unavailable,
+    code="HK3001",
+    message="tracking: MLflow does not answer.",
+    remedy="Send the request again in a moment. Operator: see /ready and HOKUSAI_TRACKING_URL.",
+): ...
+
+
+class TrackingTimeout(
+    Unavailable,
+    code="HK3002",
+    message="tracking: MLflow did not answer within {seconds} seconds.",
+    remedy="Send the request again. Operator: see /ready and the load on its database.",
+): ...
+
+
+class TrackingFault(
+    Fault,
+    code="HK3003",
+    message="tracking: MLflow failed on this request.",
+    remedy="Report the request id to the operator, whose log has the cause.",
+):
+    """MLflow answered 5xx. Its text may name hosts, files or SQL, so only the log has it."""
+
+
+class TrackingRefused(
+    BadRequest,
+    code="HK3004",
+    message="tracking: {reason}",
+    remedy="Correct the request as MLflow's message says.",
+):
+    """MLflow understood the request and refused it."""
+
+
+class TrackingUnknown(
+    NotFound,
+    code="HK3005",
+    message="tracking: {reason}",
+    remedy="Check the name or id; a key sees its own workspace alone.",
+):
+    """No such experiment, run, model or version in this workspace."""
+
+
+class TrackingExists(
+    Conflict,
+    code="HK3006",
+    message="tracking: {reason}",
+    remedy="Choose another name, or use the one that exists.",
+):
+    """The name is taken in this workspace."""
+
+
+# HK40: artifacts
+
+
+class ArtifactUnknown(
+    NotFound,
+    code="HK4001",
+    message="artifacts: there is no artifact {path!r} in this workspace.",
+    remedy="List what there is with: mlflow artifacts list --run-id RUN.",
+): ...
+
+
+class ArtifactPathInvalid(
+    BadRequest,
+    code="HK4002",
+    message="artifacts: this is no artifact path: {reason}.",
+    remedy="Use a relative path with '/' between the names and no '.', '..', backslash or control character.",
+): ...
+
+
+class ArtifactTooLarge(
+    TooLarge,
+    code="HK4003",
+    message="artifacts: the file is larger than {limit} bytes.",
+    remedy="Split the file, or ask the operator to raise HOKUSAI_MAX_UPLOAD_BYTES.",
+): ...
+
+
+class ArtifactStoreDown(
+    Unavailable,
+    code="HK4004",
+    message="artifacts: the artifact store does not answer.",
+    remedy="Nothing was kept; send the request again. Operator: see /ready and HOKUSAI_ARTIFACTS_URL.",
+): ...
+
+
+class ArtifactStoreFull(
+    Full,
+    code="HK4005",
+    message="artifacts: the artifact store has no room left.",
+    remedy="Nothing was kept. Operator: free or add space, then send the upload again.",
+): ...
+
+
+class UploadIncomplete(
+    BadRequest,
+    code="HK4006",
+    message="artifacts: the upload ended after {received} of {expected} bytes.",
+    remedy="Nothing was kept; send the file again.",
+): ...
+
+
+class RangeUnsatisfiable(
+    Unsatisfiable,
+    code="HK4007",
+    message="artifacts: the range lies outside the file of {size} bytes.",
+    remedy="Ask for a range inside the file (RFC 9110, section 14).",
+): ...
+
+
+class ArtifactStoreDenied(
+    Fault,
+    code="HK4008",
+    message="artifacts: the artifact store refused this server's credentials.",
+    remedy="Nothing was kept. Operator: the credentials may not {action}; see HOKUSAI_ARTIFACTS_URL.",
+): ...
+
+
+# HK50: our own database
+
+
+class DatabaseDown(
+    Unavailable,
+    code="HK5001",
+    message="database: the database does not answer.",
+    remedy="Send the request again in a moment. Operator: see /ready and HOKUSAI_DATABASE_URL.",
+): ...
+
+
+class DatabaseReadOnly(
+    Unavailable,
+    code="HK5002",
+    message="database: the database takes no writes.",
+    remedy="Nothing was changed. Operator: it is read-only or its disk is full.",
+): ...
+
+
+# HK60: the server does not start
+
+
+class PortInUse(
+    StartError,
+    code="HK6001",
+    message="start: port {port} on {host} is taken.",
+    remedy="Stop what listens there, or choose another: hokusai serve --port {other}.",
+): ...
+
+
+class DataNotOurs(
+    StartError,
+    code="HK6002",
+    message="start: {path} is not empty and was not made by hokusai.",
+    remedy="Choose an empty or new directory: hokusai serve --data DIR.",
+): ...
+
+
+class DataNotWritable(
+    StartError,
+    code="HK6003",
+    message="start: {path} cannot be written: {reason}.",
+    remedy="Give this user the right to write there, or choose another: hokusai serve --data DIR.",
+): ...
+
+
+class DataInUse(
+    StartError,
+    code="HK6004",
+    message="start: another server (process {pid}) uses {path}.",
+    remedy="Stop that one first, or choose another: hokusai serve --data DIR.",
+): ...
+
+
+class DatabaseNewer(
+    StartError,
+    code="HK6005",
+    message="start: {database} has the schema {revision}, which is newer than this code ({version}).",
+    remedy="Install the newer version again, or restore the backup that was made before the upgrade.",
+):
+    """Fault ``schema-newer``."""
+
+
+class DatabaseUnreachable(
+    StartError,
+    code="HK6006",
+    message="start: the database of {setting} cannot be used: {reason}.",
+    remedy="Check host, port, user, the password's percent-encoding and that the database exists.",
+): ...
+
+
+class SettingInvalid(
+    StartError,
+    code="HK6007",
+    message="start: {setting}: {reason}.",
+    remedy="Set it right; the settings are described in docs/reference/settings.md.",
+): ...
+
+
+class WorkspacesOff(
+    StartError,
+    code="HK6008",
+    message="start: the MLflow at {url} runs without workspaces, so tenants would share everything.",
+    remedy="Start it with: mlflow server --enable-workspaces (MLflow 3.17).",
+):
+    """Fault ``workspaces-off``."""
+
+
+class TrackingUnreachable(
+    StartError,
+    code="HK6009",
+    message="start: the MLflow at {url} cannot be used: {reason}.",
+    remedy="Check HOKUSAI_TRACKING_URL and that MLflow 3.17 answers there.",
+): ...
+
+
+class PepperChanged(
+    StartError,
+    code="HK6010",
+    message="start: HOKUSAI_KEY_PEPPER is not the one this database's keys were made with.",
+    remedy="Set the pepper that was used before; with another, every key is unknown.",
+): ...
+
+
+class ExtraMissing(
+    StartError,
+    code="HK6011",
+    message="start: {module} is not installed.",
+    remedy="Install the server: pip install 'hokusai[server]'.",
+): ...
+
+
+class ArtifactStoreUnusable(
+    StartError,
+    code="HK6012",
+    message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
+    remedy="Use file:///DIR that this user can write, or memory:// for a trial.",
+): ...
+
+
+# HK70: the SDK and the CLI
+
+
+class ServerUnreachable(
+    ClientError,
+    code="HK7001",
+    message="client: {url} does not answer: {reason}.",
+    remedy="Check HOKUSAI_URL and the network.",
+): ...
+
+
+class UrlMissing(
+    ClientError,
+    code="HK7002",
+    message="client: no server was named.",
+    remedy="Set HOKUSAI_URL, for example to http://127.0.0.1:5050.",
+): ...
+
+
+class ClientKeyMissing(
+    ClientError,
+    code="HK7003",
+    message="client: no API key was given.",
+    remedy="Set HOKUSAI_API_KEY to the key you were given.",
+): ...
+
+
+class PathUnusable(
+    ClientError,
+    code="HK7004",
+    message="client: {path}: {reason}.",
+    remedy="Name a model directory or a file that exists.",
+): ...
+
+
+class AnswerUnreadable(
+    ClientError,
+    code="HK7005",
+    message="client: {url} answered {status} with {content_type}, which is not this product's.",
+    remedy="Check HOKUSAI_URL: a proxy or another server answers there.",
+): ...
+
+
+class ModelUriInvalid(
+    ClientError,
+    code="HK7006",
+    message="client: {uri!r} is no model URI.",
+    remedy="Write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.",
+): ...
+
+
+class DigestDiffers(
+    ClientError,
+    code="HK7007",
+    message="client: {path} arrived with another digest than the server recorded.",
+    remedy="Nothing was kept; fetch it again, and tell the operator if it happens twice.",
+): ...
+
+
+# HK90
+
+
+class Internal(
+    Fault,
+    code="HK9001",
+    message="gateway: this server failed on the request.",
+    remedy="Report the request id to the operator, whose log has the cause.",
+): ...
+
+
+def rows() -> Iterator[type[HokusaiError]]:
+    """Every error that has a code, in the order of the codes."""
+
+    def below(cls: type[HokusaiError]) -> Iterator[type[HokusaiError]]:
+        for child in cls.__subclasses__():
+            yield child
+            yield from below(child)
+
+    yield from sorted((row for row in below(HokusaiError) if row.code), key=lambda row: row.code)

@@ -1,0 +1,111 @@
+"""Who a request acts for: frozen values that every room shares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class Permission(StrEnum):
+    """What a key may do, as ``resource:action``.
+
+    ``write`` creates and changes; what cannot be undone through the API is ``delete``.
+    """
+
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    MODELS_DELETE = "models:delete"
+    ARTIFACTS_READ = "artifacts:read"
+    ARTIFACTS_WRITE = "artifacts:write"
+    ARTIFACTS_DELETE = "artifacts:delete"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    KEYS_VALIDATE = "keys:validate"
+    USAGE_READ = "usage:read"
+    USAGE_WRITE = "usage:write"
+    WORKSPACES_READ = "workspaces:read"
+    WORKSPACES_WRITE = "workspaces:write"
+    METRICS_READ = "metrics:read"
+
+
+_P = Permission
+_READ = frozenset({_P.RUNS_READ, _P.MODELS_READ, _P.ARTIFACTS_READ})
+_WRITE = _READ | {_P.RUNS_WRITE, _P.MODELS_WRITE, _P.ARTIFACTS_WRITE}
+_ADMIN = _WRITE | {_P.MODELS_DELETE, _P.ARTIFACTS_DELETE, _P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ}
+
+#: Named sets, usable wherever permissions are written down. ``service`` is for a gateway that asks
+#: a separate auth service; ``operator`` is what the first key of a deployment carries.
+PERMISSION_SETS: Mapping[str, frozenset[Permission]] = MappingProxyType(
+    {
+        "read": _READ,
+        "write": _WRITE,
+        "admin": _ADMIN,
+        "service": frozenset({_P.KEYS_VALIDATE, _P.USAGE_WRITE}),
+        "operator": frozenset(Permission),
+    }
+)
+
+#: Permissions that only a platform key may carry; the others act inside one workspace.
+PLATFORM_PERMISSIONS = frozenset(Permission) - _ADMIN
+
+
+def permissions(names: Iterable[str]) -> frozenset[Permission]:
+    """The permissions that ``names`` (permissions or sets) stand for.
+
+    Raises ``ValueError`` naming the first word that is neither.
+    """
+    known: dict[str, frozenset[Permission]] = {str(one): frozenset({one}) for one in Permission}
+    known.update(PERMISSION_SETS)
+    found: set[Permission] = set()
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name!r} is neither a permission nor a set; known: {', '.join(known)}")
+        found |= known[name]
+    return frozenset(found)
+
+
+#: MLflow's own rule for workspace names (``WorkspaceNameValidator``); ``default`` belongs to nobody.
+WORKSPACE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])")
+RESERVED_WORKSPACES = frozenset({"default", "workspaces"})
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A tenant: one outside team, one to one with an MLflow workspace of the same name."""
+
+    name: str
+    created_at: datetime
+    suspended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a request acts for, after identification. ``workspace`` is None for a platform key."""
+
+    key_id: str
+    user_id: str
+    workspace: str | None
+    permissions: frozenset[Permission]
+    service_id: str = "platform"
+    environment: str = "live"
+    rate_limit_per_hour: int | None = None
+    expires_at: datetime | None = None
+
+
+#: Where the gateway leaves what it found out, for the apps behind it.
+PRINCIPAL = "hokusai.principal"
+REQUEST_ID = "hokusai.request_id"
+ADDRESS = "hokusai.address"
+
+
+def principal_of(scope: Mapping[str, Any]) -> Principal:
+    """The principal the gateway put into an ASGI scope. ``KeyError`` means the gateway was bypassed."""
+    principal: Principal = scope[PRINCIPAL]
+    return principal

@@ -1,0 +1,1 @@
+"""One Alembic history for our own tables (never MLflow's)."""

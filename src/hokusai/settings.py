@@ -1,0 +1,109 @@
+"""Every setting of the server: one name, type, default and sentence.
+
+The name in the environment is ``HOKUSAI_`` and the field's name in capitals. The reference page is
+generated from this file. Only the composition root and the CLI read settings; every other room is
+handed what it needs.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hokusai import errors
+
+Role = Literal["all", "auth", "registry"]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="HOKUSAI_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path("hokusai-data"), description="Directory for everything the embedded default keeps.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(5050, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    role: Role = Field("all", description="`all`, or one half of a two-host deployment: `auth` or `registry`.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes.")
+
+    database_url: str | None = Field(
+        None,
+        description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; unset: `DATA/hokusai.db`.",
+    )
+    tracking_database_url: str | None = Field(
+        None,
+        description="Where MLflow in this process keeps its tables; unset: the same PostgreSQL, or `DATA/mlflow.db`.",
+    )
+    tracking_url: str | None = Field(
+        None, description="A separate MLflow server, workspaces enabled; unset: MLflow in this process."
+    )
+    tracking_timeout: float = Field(60, gt=0, description="Seconds MLflow has for one answer.")
+    tracking_threads: int = Field(8, ge=1, le=64, description="Threads that run MLflow in this process.")
+    artifacts_url: str | None = Field(
+        None, description="`file:///DIR` or `memory://` (a trial: gone at exit); unset: `DATA/artifacts`."
+    )
+    max_upload_bytes: int = Field(64 * 2**30, ge=1, description="Largest artifact, in bytes.")
+    max_json_bytes: int = Field(4 * 2**20, ge=1024, description="Largest JSON body, in bytes.")
+    body_idle_seconds: float = Field(30, gt=0, description="Seconds a client may stop sending inside a body.")
+
+    auth_url: str | None = Field(None, description="A separate auth service; unset: keys are kept by this server.")
+    auth_service_key: SecretStr | None = Field(
+        None, description="The key with which this server asks the auth service (permission set `service`)."
+    )
+    auth_timeout: float = Field(5, gt=0, description="Seconds the auth service has for one answer.")
+    service_id: str = Field("platform", description="The service this server is; keys name theirs.")
+    environments: Annotated[frozenset[Literal["live", "test"]], NoDecode] = Field(
+        frozenset({"live", "test"}), description="Which keys are accepted: `live`, `test` or `live,test`."
+    )
+    key_pepper: SecretStr | None = Field(
+        None, description="Secret mixed into stored key digests; all replicas need the same, for ever."
+    )
+    key_cache_seconds: float = Field(
+        1.5, ge=0, le=2, description="How long an identified key is remembered; bounds revocation elsewhere."
+    )
+    address_rate: str = Field("20000/minute", description="Requests one address may send, as `COUNT/PERIOD`.")
+    key_rate: str = Field("100000/hour", description="Requests a key may send when it carries no rate of its own.")
+
+    public_url: str | None = Field(None, description="The URL clients use, as shown on the home page.")
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks of proxies whose `X-Forwarded-For` is believed, comma-separated."
+    )
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="Serve `/metrics` there without a key as well.")
+    drain_seconds: float = Field(30, ge=0, description="How long what is under way may take after SIGTERM.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @field_validator("environments", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @property
+    def own_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'hokusai.db'}"
+
+    @property
+    def mlflow_database_url(self) -> str:
+        if self.tracking_database_url:
+            return self.tracking_database_url
+        if self.database_url and not self.database_url.startswith("sqlite"):
+            return self.database_url
+        return f"sqlite:///{self.data.resolve() / 'mlflow.db'}"
+
+    @property
+    def store_url(self) -> str:
+        return self.artifacts_url or (self.data.resolve() / "artifacts").as_uri()
+
+
+def load(**given: object) -> Settings:
+    """Settings from the environment, with ``given`` (command-line options) before them.
+
+    Raises ``errors.SettingInvalid`` naming the first setting that cannot be used.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "HOKUSAI_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise errors.SettingInvalid(setting=name, reason=first["msg"]) from None
