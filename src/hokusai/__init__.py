@@ -1,10 +1,53 @@
 """Hokusai: the front door to an MLflow model registry.
 
-Outside teams register models with one key, one URL and the stock MLflow client.
+Outside teams register models with one key, one URL and the stock MLflow client. ``hokusai.Client``
+is the Python SDK; everything it returns and raises is here or in ``hokusai.errors``.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from hokusai.errors import HokusaiError
+
+if TYPE_CHECKING:
+    from hokusai.client import (
+        ApiError,
+        Client,
+        Key,
+        Model,
+        ModelVersion,
+        NewKey,
+        Part,
+        Progress,
+        Readiness,
+        Usage,
+    )
+    from hokusai.identity import Workspace
 
 __version__ = version("hokusai")
 
-__all__ = ["__version__"]
+__all__ = [
+    "ApiError",
+    "Client",
+    "HokusaiError",
+    "Key",
+    "Model",
+    "ModelVersion",
+    "NewKey",
+    "Part",
+    "Progress",
+    "Readiness",
+    "Usage",
+    "Workspace",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    # A server process imports this package for its rooms and must not pay for the SDK and its HTTP library.
+    if name in __all__:
+        return getattr(import_module("hokusai.identity" if name == "Workspace" else "hokusai.client"), name)
+    raise AttributeError(f"module 'hokusai' has no attribute {name!r}")

@@ -40,8 +40,8 @@ class Database:
     """Connections to our own tables.
 
     ``begin()`` opens a transaction that commits at the end of the block. Everything raises
-    ``errors.DatabaseDown`` or ``errors.DatabaseReadOnly`` where the database is the cause, within
-    ``WAIT_SECONDS`` for a connection or a lock.
+    ``errors.DatabaseDown`` or ``errors.DatabaseReadOnly`` where the database is the cause: within
+    ``WAIT_SECONDS`` for a connection, a statement or a lock, twice that for the whole transaction.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
@@ -58,6 +58,7 @@ class Database:
             parsed.set(drivername=asynchronous),
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # or errors would carry rows into the log
             pool_timeout=WAIT_SECONDS,
             pool_pre_ping=not self.is_sqlite,
             connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
@@ -68,7 +69,8 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.begin() as connection:
+            # The server's own time-outs do not hold where the server itself stands still.
+            async with asyncio.timeout(2 * WAIT_SECONDS), self._engine.begin() as connection:
                 yield connection
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
             log.error("database failed: %s", error)
@@ -116,7 +118,12 @@ class Database:
 
 
 def _postgres_options() -> dict[str, Any]:
-    return {"connect_timeout": WAIT_SECONDS, "options": f"-c statement_timeout={WAIT_SECONDS * 1000}"}
+    milliseconds = WAIT_SECONDS * 1000
+    return {
+        "connect_timeout": WAIT_SECONDS,
+        "tcp_user_timeout": milliseconds,
+        "options": f"-c statement_timeout={milliseconds}",
+    }
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:

@@ -37,8 +37,9 @@ class HokusaiError(Exception):
     message: ClassVar[str] = ""
     remedy: ClassVar[str] = ""
 
-    def __init__(self, **facts: object) -> None:
+    def __init__(self, *, error_code: str | None = None, **facts: object) -> None:
         self.facts = facts
+        self.mlflow_code = error_code or self.error_code
         super().__init__(self.message.format(**facts))
 
     def __init_subclass__(
@@ -72,7 +73,7 @@ class HokusaiError(Exception):
     def body(self, request_id: str) -> bytes:
         """The one JSON shape in which every error leaves this product."""
         shape = {
-            "error_code": self.error_code,
+            "error_code": self.mlflow_code,
             "message": f"{self} {self.advice}".strip(),
             "hokusai": {"code": self.code, "remedy": self.advice, "request_id": request_id},
         }
@@ -458,6 +459,25 @@ class AuthServiceElsewhere(
 ): ...
 
 
+class KeyRetired(
+    Conflict,
+    code="HK2009",
+    error_code="INVALID_STATE",
+    message="auth: the key {key_id} is {state}, so it cannot be rotated.",
+    remedy="Create a new key instead.",
+):
+    """A revoked, expired or already rotated key would come back to life, or fork."""
+
+
+class KeysFull(
+    Conflict,
+    code="HK2010",
+    error_code="RESOURCE_EXHAUSTED",
+    message="auth: the workspace {workspace} has {limit} keys in use, and may have no more.",
+    remedy="Revoke keys that are no longer needed: hokusai keys list, hokusai keys revoke.",
+): ...
+
+
 # HK30: tracking (MLflow)
 
 
@@ -700,6 +720,14 @@ class ArtifactStoreUnusable(
 ): ...
 
 
+class WorkerFailed(
+    StartError,
+    code="HK6013",
+    message="start: a worker process could not start.",
+    remedy="Its own error is in the lines above this one.",
+): ...
+
+
 # HK70: the SDK and the CLI
 
 
@@ -757,6 +785,56 @@ class DigestDiffers(
     message="client: {path} arrived with another digest than the server recorded.",
     remedy="Nothing was kept; fetch it again, and tell the operator if it happens twice.",
 ): ...
+
+
+class UrlInvalid(
+    ClientError,
+    code="HK7008",
+    message="client: this is no server's URL: {reason}.",
+    remedy="Set HOKUSAI_URL to scheme, host and port, for example http://127.0.0.1:5050.",
+): ...
+
+
+class ClientKeyUnusable(
+    ClientError,
+    code="HK7009",
+    message="client: this is no API key: {reason}.",
+    remedy="Set HOKUSAI_API_KEY to the whole key: it starts with hk_live_ or hk_test_.",
+): ...
+
+
+class TargetUnusable(
+    ClientError,
+    code="HK7010",
+    message="client: {path} cannot take the files: {reason}.",
+    remedy="Name a directory that does not exist yet, or an empty one you can write.",
+): ...
+
+
+class AnswerHostile(
+    ClientError,
+    code="HK7011",
+    message="client: the server named a file {path!r}, which has no place inside a directory.",
+    remedy="Nothing was kept; tell the operator, and do not use this version.",
+):
+    """A name with a separator, ``..`` or nothing in it, or a tree without an end."""
+
+
+class ArtifactsElsewhere(
+    ClientError,
+    code="HK7012",
+    message="client: the files of {uri} are not in this server's artifact store ({scheme}).",
+    remedy="Register the model again through this server; files elsewhere are not fetched.",
+): ...
+
+
+class VersionNotReady(
+    ClientError,
+    code="HK7013",
+    message="client: {name} version {version} is not READY: {reason}.",
+    remedy="Its state is shown by: hokusai models show {name}.",
+):
+    """Admission refused the version, or had not finished in the time the caller gave it."""
 
 
 # HK90

@@ -1,0 +1,37 @@
+"""The layers in front of everything: audit → limit(address) → identify → limit(key) → authorize → forward.
+
+Each is a plain ASGI class that takes the next one as ``app``. What they learn about a request they
+note on its ``Exchange``. The route table (``table.py``) is data; what it does not list is denied.
+"""
+
+from hokusai.gateway.address import address_of
+from hokusai.gateway.audit import Audit, AuditTrail
+from hokusai.gateway.authorize import Authorize
+from hokusai.gateway.drain import Drain
+from hokusai.gateway.exchange import Exchange
+from hokusai.gateway.forward import Forward
+from hokusai.gateway.identify import Identify
+from hokusai.gateway.limit import LimitAddress, LimitKey, Rates
+from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.route import Body, Route, RouteTable, drift
+from hokusai.gateway.table import ROUTES
+
+__all__ = [
+    "ROUTES",
+    "Audit",
+    "AuditTrail",
+    "Authorize",
+    "Body",
+    "Drain",
+    "Exchange",
+    "Forward",
+    "Identify",
+    "LimitAddress",
+    "LimitKey",
+    "Metrics",
+    "Rates",
+    "Route",
+    "RouteTable",
+    "address_of",
+    "drift",
+]

@@ -1,0 +1,55 @@
+# Every target sets up what it needs first. Needs Python ≥ 3.11 with venv, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs bench fuzz lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## .venv with the product and its development tools, from pinned requirements
+
+$(READY): requirements/dev.txt requirements/setup.txt pyproject.toml
+	@echo "setting up .venv …"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "hokusai needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)
+
+demo: $(READY) ## start a server, train a model, register it with stock MLflow, reload it, report
+	@$(BIN)/python scripts/demo.py
+
+test: $(READY) ## the whole test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+check: $(READY) ## format, lint, types, import contracts, docs
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/reference.py --check
+
+format: $(READY) ## write the format and the simple fixes
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet . || true
+
+docs: $(READY) ## write the generated reference pages
+	@$(BIN)/python scripts/reference.py
+
+bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' environments)
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(READY) ## resolve requirements/*.txt again
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		--extra server --group dev --group demo pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		--extra server pyproject.toml -o requirements/server.txt
+	@echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements/setup.txt
+
+clean: ## remove what the other targets made
+	@rm -rf .venv .cache build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

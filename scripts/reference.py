@@ -1,0 +1,130 @@
+"""Write docs/reference/*.md from the code; with --check, fail where they differ from it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import typer.main
+from pydantic.fields import FieldInfo
+from typer.cli import get_docs_for_click
+
+from hokusai import cli, errors
+from hokusai.gateway import ROUTES
+from hokusai.gateway.table import TRACKING
+from hokusai.identity import PERMISSION_SETS, Permission
+from hokusai.settings import Settings
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+NOTE = "<!-- written by `make docs` from {source}: change it there -->\n\n"
+
+
+def settings() -> str:
+    rows = "".join(_setting(name, field) for name, field in Settings.model_fields.items())
+    return (
+        NOTE.format(source="src/hokusai/settings.py")
+        + "# Settings\n\nThe server reads these from its environment. Options of `hokusai serve` go before them.\n\n"
+        + "| variable | default | what it is |\n| --- | --- | --- |\n"
+        + rows
+        + "\nThe client and the CLI read two: `HOKUSAI_URL`, the server, and `HOKUSAI_API_KEY`, the key.\n"
+    )
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    if not field.description:
+        raise SystemExit(f"the setting {name} has no description")
+    default = field.default
+    if isinstance(default, frozenset | tuple):
+        default = ",".join(sorted(str(part) for part in default))
+    shown = "unset" if default in (None, "") else f"`{default}`"
+    return f"| `HOKUSAI_{name.upper()}` | {shown} | {field.description} |\n"
+
+
+def error_codes() -> str:
+    parts = [
+        NOTE.format(source="src/hokusai/errors.py"),
+        "# Error codes\n\nEvery refusal has a code, which stays what it is, and a remedy. "
+        "Values in braces are filled in.\n",
+    ]
+    for row in errors.rows():
+        if not row.remedy:
+            raise SystemExit(f"{row.code} has no remedy")
+        parts.append(f"\n## {row.code}\n\n")
+        parts.append(f"> {row.message}\n\n")
+        if row.__doc__ and row.__doc__ != row.__base__.__doc__ and "__doc__" in vars(row) and vars(row)["__doc__"]:
+            parts.append(inspect.cleandoc(row.__doc__) + "\n\n")
+        parts.append(f"**What to do:** {row.remedy}\n\n")
+        parts.append(f"`{row.__name__}`" + _status(row) + "\n")
+    return "".join(parts)
+
+
+def _status(row: type[errors.HokusaiError]) -> str:
+    if issubclass(row, errors.StartError):
+        return ", at start: `hokusai serve` ends with 2"
+    if issubclass(row, errors.ClientError):
+        return ", found by the client"
+    retry = f", Retry-After {row.retry_after} s" if row.retry_after else ""
+    return f", status {row.status}, MLflow's `{row.error_code}`{retry}"
+
+
+def routes() -> str:
+    rows = "".join(
+        f"| {route.method} | `{route.path}` | {_needs(route.public, route.permission)} |\n" for route in ROUTES
+    )
+    sets = "".join(
+        f"| `{name}` | {', '.join(f'`{one}`' for one in sorted(found))} |\n" for name, found in PERMISSION_SETS.items()
+    )
+    return (
+        NOTE.format(source="src/hokusai/gateway/table.py and identity.py")
+        + "# Routes and permissions\n\n"
+        + f"What is not in this table answers 404. {len(TRACKING)} of these routes are MLflow's tracking and registry; "
+        + "each `/api/…` route of MLflow's is also open below `/api/mlflow`.\n\n| method | path | needs |\n| --- | --- | --- |\n"
+        + rows
+        + "\n## Permission sets\n\n| set | permissions |\n| --- | --- |\n"
+        + sets
+    )
+
+
+def _needs(public: bool, permission: Permission | None) -> str:
+    if public:
+        return "nothing"
+    return f"`{permission}`" if permission else "any key"
+
+
+def command_line() -> str:
+    os.environ["COLUMNS"] = "100"
+    command = typer.main.get_command(cli.app)
+    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="hokusai"), name="hokusai")
+    return NOTE.format(source="src/hokusai/cli/") + text.rstrip() + "\n"
+
+
+#: Every page of the reference, and what writes it.
+WRITTEN: dict[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "errors.md": error_codes,
+    "routes.md": routes,
+    "cli.md": command_line,
+}
+
+
+def main() -> int:
+    checking = "--check" in sys.argv[1:]
+    stale = []
+    for name, write in WRITTEN.items():
+        page, text = PAGES / name, write()
+        if checking and (not page.exists() or page.read_text() != text):
+            stale.append(str(page.relative_to(PAGES.parent.parent)))
+        elif not checking:
+            PAGES.mkdir(parents=True, exist_ok=True)
+            page.write_text(text)
+    if stale:
+        print(f"not what the code says: {', '.join(stale)}; run: make docs", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The composition root: the one place that knows every room."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hokusai import __version__, errors
+from hokusai.artifacts import ArtifactsApp, Ledger, store_at
+from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator, api
+from hokusai.console import Check, Home, Readiness
+from hokusai.database import Database
+from hokusai.gateway import (
+    ROUTES,
+    Audit,
+    AuditTrail,
+    Authorize,
+    Drain,
+    Forward,
+    Identify,
+    LimitAddress,
+    LimitKey,
+    Metrics,
+    Rates,
+    Route,
+    RouteTable,
+    address_of,
+    drift,
+    table,
+)
+from hokusai.settings import Role, Settings
+from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+
+log = logging.getLogger("hokusai")
+
+#: Which routes a role answers.
+ROLES: Mapping[Role, tuple[Route, ...]] = {
+    "all": ROUTES,
+    "auth": table.PLATFORM + table.AUTH,
+    "registry": table.PLATFORM + table.REGISTRY,
+}
+
+
+class Application:
+    """Hokusai as an ASGI app. ``start`` makes every part ready or says what is wrong; ``close`` drains.
+
+    ``base`` is the URL shown to people, where ``settings.public_url`` gives none.
+    """
+
+    def __init__(self, settings: Settings, *, base: str | None = None) -> None:
+        self.settings = settings
+        self.base = settings.public_url or base
+        self.metrics = Metrics()
+        self.drain: Drain | None = None
+        self._database = Database(settings.own_database_url)
+        self._app: ASGIApp | None = None
+        self._parts = AsyncExitStack()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            raise RuntimeError("the application was not started")
+        await self._app(scope, receive, send)
+
+    async def start(self) -> None:
+        """Raises an ``errors.StartError`` or ``errors.Unavailable``; what had started is closed again."""
+        async with AsyncExitStack() as parts:
+            self._app = await self._compose(parts)
+            self._parts = parts.pop_all()
+
+    async def close(self) -> None:
+        await self._parts.aclose()
+
+    async def _compose(self, parts: AsyncExitStack) -> ASGIApp:
+        settings = self.settings
+        parts.push_async_callback(self._database.close)
+        await self._database.migrate()
+        checks: dict[str, Check] = {"database": self._database.check}
+        apps: dict[str, ASGIApp] = {}
+        authenticator = await self._auth(parts, apps, checks)
+        if settings.role != "auth":
+            await self._registry(parts, apps, checks)
+        apps["home"] = Home(
+            readiness=Readiness(checks),
+            versions={"version": __version__, "mlflow": version("mlflow-skinny")},
+            base=self.base,
+            draining=lambda: bool(self.drain and self.drain.draining),
+            metrics=lambda: (Metrics.content_type, self.metrics.render()),
+        )
+        trail = AuditTrail(self._database)
+        await trail.start()
+        parts.push_async_callback(trail.close)
+        return self._gateway(apps, authenticator, trail)
+
+    async def _auth(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> Authenticator:
+        settings = self.settings
+        if settings.auth_url:
+            remote = _remote(settings)
+            await remote.start()
+            parts.push_async_callback(remote.close)
+            checks["auth"] = remote.check
+            return remote
+        pepper = settings.key_pepper.get_secret_value().encode() if settings.key_pepper else b""
+        store = KeyStore(self._database, pepper=pepper)
+        await store.prepare()
+        local = LocalAuthenticator(
+            store,
+            service_id=settings.service_id,
+            environments=settings.environments,
+            cache_seconds=settings.key_cache_seconds,
+        )
+        await local.start()
+        parts.push_async_callback(local.close)
+        checks["auth"] = local.check
+        if settings.role != "registry":
+            apps["auth"] = api(store=store, authenticator=local)
+        return local
+
+    async def _registry(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> None:
+        settings = self.settings
+        store = store_at(settings.store_url)
+        await store.start()
+        parts.push_async_callback(store.close)
+        checks["artifacts"] = store.check
+        apps["artifacts"] = ArtifactsApp(
+            store=store,
+            ledger=Ledger(self._database),
+            max_upload_bytes=settings.max_upload_bytes,
+            idle_seconds=settings.body_idle_seconds,
+        )
+        engine = _engine(settings)
+        tracking = Tracking(engine, timeout=settings.tracking_timeout)
+        await tracking.start()
+        parts.push_async_callback(tracking.close)
+        checks["tracking"] = tracking.check
+        apps["tracking"] = tracking
+        report_drift(engine)
+
+    def _gateway(self, apps: Mapping[str, ASGIApp], authenticator: Authenticator, trail: AuditTrail) -> ASGIApp:
+        """The layers, innermost first."""
+        settings = self.settings
+        rates = Rates()
+        app: ASGIApp = Forward(apps, max_json_bytes=settings.max_json_bytes, idle_seconds=settings.body_idle_seconds)
+        app = Authorize(app, base=(self.base or "https://HOST") + "/api/mlflow")
+        app = LimitKey(app, rates=rates, rate=settings.key_rate)
+        app = Identify(app, authenticator=authenticator)
+        app = LimitAddress(app, rates=rates, rate=settings.address_rate)
+        app = self.drain = Drain(app, metrics=self.metrics)
+        return Audit(
+            app,
+            table=RouteTable(ROLES[settings.role] if "auth" in apps else _without_auth(settings)),
+            trail=trail,
+            metrics=self.metrics,
+            address_of=address_of(settings.trusted_proxies),
+        )
+
+
+def report_drift(engine: Engine) -> None:
+    """Log, by name, where our route table and this MLflow's differ."""
+    theirs = engine.routes()
+    if theirs is None:
+        return
+    missing, unlisted = drift(table.TRACKING, theirs)
+    for method, path in missing:
+        log.warning("route drift: %s %s is in our table, and this MLflow does not have it", method, path)
+    log.info("route table: %d of MLflow's %d routes are open", len(table.TRACKING), len(unlisted) + len(table.TRACKING))
+    log.debug("route drift: not open: %s", ", ".join(f"{method} {path}" for method, path in unlisted))
+
+
+def _without_auth(settings: Settings) -> tuple[Route, ...]:
+    return tuple(route for route in ROLES[settings.role] if route.to != "auth")
+
+
+def _remote(settings: Settings) -> RemoteAuthenticator:
+    if settings.auth_service_key is None:
+        reason = "it must be set beside HOKUSAI_AUTH_URL"
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_SERVICE_KEY", reason=reason)
+    return RemoteAuthenticator(
+        str(settings.auth_url),
+        service_key=settings.auth_service_key.get_secret_value(),
+        service_id=settings.service_id,
+        environments=settings.environments,
+        cache_seconds=settings.key_cache_seconds,
+        timeout=settings.auth_timeout,
+    )
+
+
+def _engine(settings: Settings) -> Engine:
+    if settings.tracking_url:
+        return RemoteEngine(settings.tracking_url, timeout=settings.tracking_timeout)
+    return LocalEngine(
+        settings.mlflow_database_url, threads=settings.tracking_threads, timeout=settings.tracking_timeout
+    )

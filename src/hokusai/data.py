@@ -1,0 +1,67 @@
+"""The data directory: ours, writable, and used by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hokusai import errors
+
+_MARK = "hokusai.json"
+_LOCK = "lock"
+OPERATOR_KEY = "operator.key"
+_LEFT_BY_OTHERS = frozenset({"lost+found"})
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """Make or take over the data directory, and hold it until the block ends.
+
+    Raises ``errors.DataNotOurs``, ``DataNotWritable`` or ``DataInUse``. The lock is the kernel's: it
+    ends with the process, however that ends.
+    """
+    try:
+        _prepare(path)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise errors.DataNotWritable(path=path, reason=error.strerror) from error
+    try:
+        _take(lock, path)
+        yield path
+    finally:
+        os.close(lock)
+
+
+def write_operator_key(path: Path, key: str) -> Path:
+    """Keep the first operator key where only this user can read it; returns the file."""
+    file = path / OPERATOR_KEY
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(key + "\n")
+    return file
+
+
+def _prepare(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mark = path / _MARK
+    if not mark.exists():
+        if any(entry.name not in _LEFT_BY_OTHERS for entry in path.iterdir()):
+            raise errors.DataNotOurs(path=path)
+        mark.write_text(json.dumps({"made_by": "hokusai", "layout": 1}) + "\n")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise errors.DataNotWritable(path=path, reason="permission denied")
+
+
+def _take(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode().strip() or "unknown"
+        raise errors.DataInUse(path=path, pid=holder) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)

@@ -1,0 +1,214 @@
+"""The outermost layer: request ids, the one error shape, metrics, and the trail of what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import secrets
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import sqlalchemy as sa
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.database import Database, metadata
+from hokusai.gateway.address import AddressOf
+from hokusai.gateway.exchange import EXCHANGE, Exchange, raw_path
+from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.route import RouteTable
+from hokusai.identity import ADDRESS, REQUEST_ID
+
+log = logging.getLogger("hokusai.gateway")
+
+#: A key as it may turn up where it should not: written to no log and no row.
+KEY_SHAPE = re.compile(r"hk_(live|test)_[0-9A-Za-z]+")
+
+trail = sa.Table(
+    "hokusai_audit",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("request_id", sa.String(32), nullable=False),
+    sa.Column("key_id", sa.String(32)),
+    sa.Column("user_id", sa.String(255)),
+    sa.Column("workspace", sa.String(63)),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("method", sa.String(16), nullable=False),
+    sa.Column("path", sa.String(1024), nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("code", sa.String(8)),
+    sa.Column("permission", sa.String(64)),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Index("ix_hokusai_audit_workspace_at", "workspace", "at"),
+    sa.Index("ix_hokusai_audit_at", "at"),
+)
+
+
+class AuditTrail:
+    """Writes one JSON line and one row per request that changed something or was refused.
+
+    ``note`` never waits: entries go through a bounded queue to one task, which writes them in
+    batches. Lines go out even while the database is away; rows are then kept and tried again, up
+    to ``bound`` entries, and what is dropped beyond that is counted and logged.
+    """
+
+    def __init__(self, database: Database, *, stream: TextIO | None = None, bound: int = 10_000) -> None:
+        self._database = database
+        self._stream = stream or sys.stdout
+        self._bound = bound
+        self._lines: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self.dropped = 0
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="audit-trail")
+
+    async def close(self) -> None:
+        """Write what is left, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task:
+            await self._task
+
+    def note(self, entry: dict[str, Any]) -> None:
+        if len(self._rows) + len(self._lines) >= self._bound:
+            self.dropped += 1
+            return
+        self._lines.append(entry)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), 5 if self._rows else None)
+            if not self._closing:
+                await asyncio.sleep(0.1)  # a batch's worth of entries
+            self._wake.clear()
+            await self._flush()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            await asyncio.to_thread(self._print, lines)
+        self._rows += lines
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(trail.insert(), rows)
+        except errors.HokusaiError as error:
+            self._rows = rows + self._rows
+            log.error("audit rows are waiting (%d): %s", len(self._rows), error)
+        if self.dropped:
+            dropped, self.dropped = self.dropped, 0
+            log.error("audit: %d entries were dropped: the bound of %d was reached", dropped, self._bound)
+
+    def _print(self, entries: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(entry, default=datetime.isoformat) + "\n" for entry in entries)
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class Audit:
+    """Gives each request an id and an ``Exchange``, renders errors, counts, and feeds the trail."""
+
+    def __init__(
+        self, app: ASGIApp, *, table: RouteTable, trail: AuditTrail, metrics: Metrics, address_of: AddressOf
+    ) -> None:
+        self.app = app
+        self.table = table
+        self.trail = trail
+        self.metrics = metrics
+        self.address_of = address_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        exchange = Exchange(
+            request_id=secrets.token_hex(8),
+            address=self.address_of(scope),
+            match=self.table.find(scope["method"], raw_path(scope)),
+        )
+        scope[EXCHANGE] = exchange
+        scope[REQUEST_ID] = exchange.request_id
+        scope[ADDRESS] = exchange.address
+        request_id = (b"x-request-id", exchange.request_id.encode())
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), request_id, NOSNIFF]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, tagged)
+        except errors.HokusaiError as error:
+            await self._refuse(error, exchange, scope, tagged)
+        except ClientDisconnect:
+            exchange.status = exchange.status or CLIENT_GONE
+        except Exception as error:
+            log.exception("request %s failed", exchange.request_id)
+            await self._refuse(errors.Internal(), exchange, scope, tagged, cause=error)
+        finally:
+            self._finish(scope, exchange)
+
+    async def _refuse(
+        self,
+        error: errors.HokusaiError,
+        exchange: Exchange,
+        scope: Scope,
+        send: Send,
+        cause: Exception | None = None,
+    ) -> None:
+        exchange.code = error.code
+        if exchange.status:  # the answer has begun: all that is left is to cut it short
+            raise cause or error
+        body = error.body(exchange.request_id)
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": error.status, "headers": [*error.headers(), length]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _finish(self, scope: Scope, exchange: Exchange) -> None:
+        route = exchange.match.route if exchange.match else None
+        self.metrics.count(route, exchange.status, exchange.seconds)
+        refused = exchange.status >= 400 or exchange.status == 0
+        if refused or (route and route.changes):
+            self.trail.note(entry(scope, exchange))
+
+
+#: Noted where the client hung up before there was an answer; never sent.
+CLIENT_GONE = 499
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+
+def entry(scope: Scope, exchange: Exchange) -> dict[str, Any]:
+    """One line of the trail: who, what, where, outcome. Nothing in it is a secret."""
+    principal = exchange.principal
+    route = exchange.match.route if exchange.match else None
+    return {
+        "at": datetime.now(UTC),
+        "request_id": exchange.request_id,
+        "key_id": principal.key_id if principal else None,
+        "user_id": principal.user_id if principal else None,
+        "workspace": principal.workspace if principal else None,
+        "address": exchange.address,
+        "method": scope["method"][:16],
+        "path": KEY_SHAPE.sub(r"hk_\1_…", raw_path(scope))[:1024],
+        "status": exchange.status,
+        "code": exchange.code,
+        "permission": str(route.permission) if route and route.permission else None,
+        "seconds": round(exchange.seconds, 6),
+    }

@@ -1,0 +1,46 @@
+"""May they: default-deny by the route table."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.gateway.audit import KEY_SHAPE
+from hokusai.gateway.exchange import Exchange, exchange_of, raw_path
+from hokusai.gateway.route import TRACKING_PREFIX
+
+#: Destinations that hold tenants' things: reached with a workspace's key alone.
+TENANT = frozenset({"tracking", "artifacts"})
+
+
+class Authorize:
+    """Lets a request through when its route is listed and its principal carries the permission."""
+
+    def __init__(self, app: ASGIApp, *, base: str = TRACKING_PREFIX) -> None:
+        self.app = app
+        self.base = base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(scope)
+        if exchange.match is None:
+            path = KEY_SHAPE.sub("…", raw_path(scope))[:200]
+            raise errors.RouteUnknown(method=scope["method"], path=path, base=self.base)
+        if refusal := decide(exchange):
+            raise refusal
+        await self.app(scope, receive, send)
+
+
+def decide(exchange: Exchange) -> errors.Forbidden | None:
+    """The refusal, or None where the request is allowed."""
+    if exchange.match is None:
+        return errors.PermissionLacking(permission="any")
+    route, principal = exchange.match.route, exchange.principal
+    if route.public:
+        return None
+    if principal is None:
+        return errors.PermissionLacking(permission=route.permission)
+    if route.permission is not None and route.permission not in principal.permissions:
+        return errors.PermissionLacking(permission=route.permission)
+    if route.to in TENANT and principal.workspace is None:
+        return errors.WorkspaceNone()
+    return None

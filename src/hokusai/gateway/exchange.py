@@ -1,0 +1,52 @@
+"""What the layers learn about one request, in one place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Scope
+
+from hokusai.gateway.route import Match
+from hokusai.identity import Principal
+
+EXCHANGE = "hokusai.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what became of it. Made by ``Audit``; each layer adds what it finds out."""
+
+    request_id: str
+    address: str
+    match: Match | None
+    principal: Principal | None = None
+    status: int = 0
+    code: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    found: Exchange = scope[EXCHANGE]
+    return found
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that lower-case name."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def headers(scope: Scope, name: bytes) -> list[bytes]:
+    """All headers of that lower-case name."""
+    return [value for key, value in scope["headers"] if key == name]
+
+
+def raw_path(scope: Scope) -> str:
+    """The path as it came over the wire, without the query. Never decoded."""
+    raw: Any = scope.get("raw_path") or scope["path"].encode()
+    return bytes(raw).split(b"?", 1)[0].decode("latin-1")

@@ -1,0 +1,96 @@
+"""Who asks: from the headers to a principal."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.gateway.audit import KEY_SHAPE
+from hokusai.gateway.exchange import exchange_of, headers, raw_path
+from hokusai.identity import PRINCIPAL, Permission, Principal
+
+
+class Authenticator(Protocol):
+    """What this layer needs of the auth room."""
+
+    async def authenticate(self, key: str, address: str) -> Principal | errors.HokusaiError: ...
+
+    def count(self, principal: Principal, *, refused: bool) -> None: ...
+
+
+class Identify:
+    """Finds the key, has it judged, and leaves the principal on the exchange and in the scope.
+
+    The key may stand in ``Authorization: Bearer``, as the password of ``Authorization: Basic``
+    (RFC 6750, RFC 7617), or in ``X-API-Key``. In a URL it is refused, and never looked up.
+    """
+
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
+        self.app = app
+        self.authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(scope)
+        if key_in_url(scope):
+            raise errors.KeyInUrl()
+        if exchange.match and exchange.match.route.public:
+            await self.app(scope, receive, send)
+            return
+        judged = await self.authenticator.authenticate(key_of(scope), exchange.address)
+        if isinstance(judged, errors.HokusaiError):
+            raise judged
+        exchange.principal = scope[PRINCIPAL] = judged
+        try:
+            await self.app(scope, receive, send)
+        except errors.HokusaiError as error:
+            self.authenticator.count(judged, refused=error.status < 500)
+            raise
+        self.authenticator.count(judged, refused=400 <= exchange.status < 500)
+
+
+def key_in_url(scope: Scope) -> bool:
+    query: bytes = scope["query_string"]
+    text = raw_path(scope) + "?" + query.decode("latin-1")
+    return bool(KEY_SHAPE.search(text) or ("%" in text and KEY_SHAPE.search(unquote(text))))
+
+
+def key_of(scope: Scope) -> str:
+    """The one key a request carries. Raises ``KeyMissing``, ``KeyMalformed`` or ``KeyAmbiguous``.
+
+    Whoever asks for another key's validation puts that one into ``Authorization``, and its own
+    into ``X-API-Key``.
+    """
+    match = exchange_of(scope).match
+    own = [value.decode("latin-1").strip() for value in headers(scope, b"x-api-key")]
+    asks_for_another = match is not None and match.route.permission is Permission.KEYS_VALIDATE
+    found = set(own) if asks_for_another else {*own, *_authorized(scope)}
+    if not found:
+        raise errors.KeyMissing()
+    if len(found) > 1:
+        raise errors.KeyAmbiguous()
+    return found.pop()
+
+
+def _authorized(scope: Scope) -> Iterator[str]:
+    for value in headers(scope, b"authorization"):
+        scheme, _, rest = value.decode("latin-1").strip().partition(" ")
+        if scheme.lower() == "bearer":
+            yield rest.strip()
+        elif scheme.lower() == "basic":
+            yield _password(rest.strip())
+        else:
+            raise errors.KeyMalformed(reason="the scheme of Authorization is neither Bearer nor Basic")
+
+
+def _password(encoded: str) -> str:
+    try:
+        _, _, password = base64.b64decode(encoded, validate=True).decode("latin-1").partition(":")
+    except (binascii.Error, ValueError):
+        raise errors.KeyMalformed(reason="the value of Authorization: Basic is not Base64") from None
+    return password

@@ -1,0 +1,71 @@
+"""Rates: one per address before any key is looked at, one per key after."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from limits import RateLimitItem, RateLimitItemPerHour, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.gateway.exchange import exchange_of
+
+
+class Rates:
+    """Counts hits against rates, in this process's memory.
+
+    A sliding window over two counters: constant memory per name, and no burst at the window's edge.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        """Count one hit; None when it fits, else the seconds to wait."""
+        if await self._limiter.hit(rate, kind, name):
+            return None
+        reset, _ = await self._limiter.get_window_stats(rate, kind, name)
+        return max(1, math.ceil(reset - time.time()))
+
+
+class LimitAddress:
+    """Refuses an address that sends more than ``rate`` (``COUNT/PERIOD``)."""
+
+    def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
+        self.app = app
+        self.rates = rates
+        self.rate = parse(rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wait = await self.rates.hit(self.rate, "address", exchange_of(scope).address)
+        if wait is not None:
+            raise errors.AddressRateExceeded(limit=written(self.rate), retry_after=wait)
+        await self.app(scope, receive, send)
+
+
+class LimitKey:
+    """Refuses a key past the rate it carries, or past ``rate`` where it carries none."""
+
+    def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
+        self.app = app
+        self.rates = rates
+        self.rate = parse(rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = exchange_of(scope).principal
+        if principal is not None:
+            own = principal.rate_limit_per_hour
+            rate = RateLimitItemPerHour(own) if own else self.rate
+            wait = await self.rates.hit(rate, "key", principal.key_id)
+            if wait is not None:
+                raise errors.KeyRateExceeded(limit=written(rate), retry_after=wait)
+        await self.app(scope, receive, send)
+
+
+def written(rate: RateLimitItem) -> str:
+    """A rate as people write it: ``1000/hour``."""
+    every = f"{rate.multiples} {rate.GRANULARITY.name}s" if rate.multiples > 1 else rate.GRANULARITY.name
+    return f"{rate.amount}/{every}"

@@ -1,0 +1,170 @@
+"""The one reading of a request: query, path segment, JSON. What has two readings is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlencode
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from hokusai import errors
+
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
+_THREAD_BYTES = 64 * 1024
+_MAX_DEPTH = 64
+
+
+def _decode(text: str) -> str:
+    """Percent-decode once. Raises ``ValueError`` where that has more than one outcome."""
+    if _BAD_PERCENT.search(text):
+        raise ValueError("a '%' is not followed by two hexadecimal digits")
+    try:
+        return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def segment(raw: str) -> str:
+    """One path segment, decoded. Raises ``errors.PathMalformed``."""
+    try:
+        text = _decode(raw)
+    except ValueError as error:
+        raise errors.PathMalformed(reason=error) from None
+    if text in {"", ".", ".."} or "/" in text or "\\" in text or _CONTROL.search(text):
+        raise errors.PathMalformed(reason="a segment holds a separator, a dot segment or a control character")
+    return text
+
+
+def query(raw: bytes, fields: Sequence[str] | None) -> str:
+    """The query with the listed fields alone, written out again in their one spelling.
+
+    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``.
+    """
+    known = None if fields is None else {field.rstrip("*"): field.endswith("*") for field in fields}
+    found: list[tuple[str, str]] = []
+    for part in raw.decode("latin-1").split("&") if raw else ():
+        name, value = _pair(part)
+        if known is None or name in known:
+            repeats = known is not None and known[name]
+            if not repeats and any(name == other for other, _ in found):
+                raise errors.QueryMalformed(reason=f"{name!r} is given twice")
+            found.append((name, value))
+    return urlencode(found)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    name, _, value = part.replace("+", "%20").partition("=")
+    try:
+        return _decode(name), _decode(value)
+    except ValueError as error:
+        raise errors.QueryMalformed(reason=error) from None
+
+
+async def body(receive: Receive, *, limit: int, declared: int | None, idle_seconds: float) -> bytes:
+    """The whole body, ``limit`` bytes at most. Raises ``errors.BodyTooLarge`` or ``BodyTooSlow``."""
+    if declared is not None and declared > limit:
+        raise errors.BodyTooLarge(limit=limit)
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), idle_seconds)
+        except TimeoutError:
+            raise errors.BodyTooSlow(seconds=idle_seconds) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise errors.BodyTooLarge(limit=limit)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def replay(content: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives ``content`` once, then whatever comes after the body."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return again
+
+
+async def json_object(raw: bytes, fields: Sequence[str] | None) -> bytes:
+    """The body's one JSON object, read strictly (RFC 8259) and written out again.
+
+    With ``fields``, other top-level names are left behind. Raises ``errors.BodyUnreadable``,
+    ``BodyDuplicateName`` or ``BodyDoublyEncoded``.
+    """
+    if len(raw) > _THREAD_BYTES:
+        return await asyncio.to_thread(_again, raw, fields)
+    return _again(raw, fields)
+
+
+def _again(raw: bytes, fields: Sequence[str] | None) -> bytes:
+    found = _parse(raw) if raw else {}
+    if isinstance(found, str):
+        raise errors.BodyDoublyEncoded()
+    if not isinstance(found, dict):
+        raise errors.BodyUnreadable(reason=f"it is a JSON {_KINDS.get(type(found), 'number')}")
+    if fields is not None:
+        found = {name: found[name] for name in fields if name in found}
+    try:
+        return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number beyond a double") from None
+
+
+_KINDS: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
+
+
+def _parse(raw: bytes) -> Any:
+    if _depth_may_exceed(raw):
+        raise errors.BodyUnreadable(reason=f"it is nested deeper than {_MAX_DEPTH} levels")
+    try:
+        text = raw.decode("utf-8")
+        return _DECODER.decode(text)
+    except UnicodeDecodeError:
+        raise errors.BodyUnreadable(reason="it is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise errors.BodyUnreadable(reason=str(error)[:200]) from None
+
+
+def _depth_may_exceed(raw: bytes) -> bool:
+    """Whether brackets outside strings nest too deep. Only looked at where there are that many."""
+    if raw.count(b"[") + raw.count(b"{") <= _MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', raw):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket[0], 0)
+        deepest = max(deepest, depth)
+    return deepest > _MAX_DEPTH
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise errors.BodyDuplicateName(name=name[:100])
+    return found
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number; send it as the string {text!r}")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

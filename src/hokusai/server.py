@@ -1,0 +1,222 @@
+"""Running it: the port, the processes, the signals, the first operator key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.process
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import uvicorn
+
+from hokusai import __version__, data, errors
+from hokusai.app import Application
+from hokusai.auth import KeyStore, first_key
+from hokusai.database import Database
+from hokusai.settings import Settings
+
+log = logging.getLogger("hokusai")
+
+_KEEP_ALIVE = 75  # longer than load balancers keep idle connections (60 s is common), so that they end them
+_BACKLOG = 2048
+EXIT_START = 2  # a worker's exit code when it could not start
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
+    _log(settings)
+    with data.opened(settings.data), bound(settings.host, settings.port) as listener:
+        asyncio.run(prepare(settings))
+        url = settings.public_url or address(listener)
+        if settings.workers > 1:
+            Workers(settings, listener, url).run()
+        else:
+            _run(settings, listener, url)
+
+
+async def prepare(settings: Settings) -> None:
+    """What must be done once, before any worker: our schema, and the first operator key."""
+    database = Database(settings.own_database_url)
+    try:
+        await database.migrate()
+        if settings.auth_url is None and settings.role != "registry":
+            pepper = settings.key_pepper.get_secret_value().encode() if settings.key_pepper else b""
+            store = KeyStore(database, pepper=pepper)
+            await store.prepare()
+            if await store.is_empty():
+                key = await first_key(store)
+                log.info("the operator key is in %s", data.write_operator_key(settings.data, key))
+    finally:
+        await database.close()
+
+
+@contextlib.contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket. Raises ``errors.PortInUse`` or ``errors.SettingInvalid``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise errors.PortInUse(host=host, port=port, other=port + 1) from None
+            setting = "HOKUSAI_PORT" if error.errno == errno.EACCES else "HOKUSAI_HOST"
+            raise errors.SettingInvalid(setting=setting, reason=error.strerror or str(error)) from None
+        listener.set_inheritable(True)
+        yield listener
+
+
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("alembic", "httpx2", "httpcore2", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class DrainingServer(uvicorn.Server):
+    """Uvicorn, except that the first SIGTERM or SIGINT lets what is under way finish.
+
+    Until that is done, or ``drain_seconds`` are over, the port stays open and new requests get 503,
+    so that a load balancer learns of it. A second signal ends at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, application: Application, drain_seconds: float) -> None:
+        super().__init__(config)
+        self.application = application
+        self.drain_seconds = drain_seconds
+        self._loop = asyncio.get_running_loop()
+        self._draining: asyncio.Task[None] | None = None
+        if parent := multiprocessing.parent_process():  # a worker does not outlive its supervisor
+            self._loop.add_reader(parent.sentinel, self._begin)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._draining is None:
+            self._loop.call_soon_threadsafe(self._begin)
+        else:
+            self.force_exit = self.should_exit = True
+
+    def _begin(self) -> None:
+        if parent := multiprocessing.parent_process():
+            self._loop.remove_reader(parent.sentinel)
+        if self._draining is None:
+            self._draining = self._loop.create_task(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        drain = self.application.drain
+        if drain is not None:
+            drain.begin()
+            log.info("draining: what is under way has %g seconds", self.drain_seconds)
+            if not await drain.finished(self.drain_seconds):
+                log.warning("draining: requests were still under way after %g seconds", self.drain_seconds)
+        self.should_exit = True
+
+
+async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
+    """One process's life: start every part, answer requests, drain, close every part."""
+    application = Application(settings, base=url)
+    await application.start()
+    try:
+        server = DrainingServer(_config(application), application, settings.drain_seconds)
+        log.info("hokusai %s is ready: %s", __version__, url)
+        await server.serve(sockets=[listener])
+    finally:
+        await application.close()
+
+
+def _config(application: Application) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        lifespan="off",
+        http="httptools",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=5,
+        backlog=_BACKLOG,
+    )
+
+
+def _run(settings: Settings, listener: socket.socket, url: str) -> None:
+    """Serve in this process, on the fastest event loop there is."""
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
+        runner.run(_serve(settings, listener, url))
+
+
+def _work(settings: Settings, listener: socket.socket, url: str) -> None:
+    """A worker process's main function."""
+    os.setpgrp()  # Ctrl-C reaches the supervisor alone, which passes it on once
+    _log(settings)
+    try:
+        _run(settings, listener, url)
+    except errors.HokusaiError as error:
+        log.critical("%s %s %s", error.code, error, error.advice)
+        sys.exit(EXIT_START)
+
+
+class Workers:
+    """Keeps ``settings.workers`` processes on one listening socket.
+
+    A worker that dies is replaced; one that cannot start ends them all. SIGTERM and SIGINT are passed
+    on, and every worker drains.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
+        self._arguments = (settings, listener, url)
+        self._count = settings.workers
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._ending = False
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        self._processes = [self._spawn() for _ in range(self._count)]
+        while not self._ending:
+            multiprocessing.connection.wait([process.sentinel for process in self._processes], timeout=1)
+            self._replace()
+        for process in self._processes:
+            process.join()
+
+    def _replace(self) -> None:
+        for place, process in enumerate(self._processes):
+            if process.is_alive() or self._ending:
+                continue
+            if process.exitcode == EXIT_START:
+                self._end(signal.SIGTERM, None)
+                raise errors.WorkerFailed()
+            log.error("worker %s ended with %s; starting another", process.pid, process.exitcode)
+            self._processes[place] = self._spawn()
+
+    def _spawn(self) -> multiprocessing.process.BaseProcess:
+        process = self._context.Process(target=_work, args=self._arguments)
+        process.start()
+        return process
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._ending = True
+        for process in self._processes:
+            if process.is_alive() and process.pid:
+                os.kill(process.pid, signal.SIGTERM)

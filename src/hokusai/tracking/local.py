@@ -1,0 +1,82 @@
+"""MLflow in this process: its Flask app, its own tables, none of its job runners or assistant."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+
+from starlette.types import Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.tracking.bridge import Bridge
+from hokusai.tracking.engine import MLFLOW_MINOR
+
+log = logging.getLogger("hokusai.tracking")
+
+#: What MLflow reads when it is imported. Artifacts never pass through it: the destination is a place
+#: that does not exist, so a route that tried would fail instead of finding a tenant's file.
+_ENVIRONMENT = {
+    "MLFLOW_ENABLE_WORKSPACES": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # host and origin are the gateway's business
+    "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+    "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "/nonexistent/artifacts-belong-to-hokusai",
+}
+
+
+class LocalEngine:
+    """MLflow's Flask app over ``database_url``, on a bounded pool of threads.
+
+    One per process: MLflow keeps its stores in module globals.
+    """
+
+    def __init__(self, database_url: str, *, threads: int, timeout: float) -> None:
+        self.name = "in this process"
+        self._url = _with_driver(database_url)
+        self._threads = threads
+        self._timeout = timeout
+        self._bridge: Bridge | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._bridge is None:
+            raise errors.TrackingDown()
+        await self._bridge(scope, receive, send)
+
+    async def start(self) -> None:
+        self._bridge = await asyncio.to_thread(self._load)
+
+    async def close(self) -> None:
+        if self._bridge:
+            self._bridge.close()
+
+    def routes(self) -> Iterable[tuple[str, str]]:
+        from mlflow.server import handlers
+
+        for path, _, methods in handlers.get_endpoints():
+            yield from ((method, path) for method in methods)
+
+    def _load(self) -> Bridge:
+        os.environ.update({**_ENVIRONMENT, "_MLFLOW_SERVER_FILE_STORE": self._url})
+        try:
+            from mlflow.server import app, handlers
+            from mlflow.version import VERSION
+        except ModuleNotFoundError as error:
+            raise errors.ExtraMissing(module=error.name) from error
+        if not VERSION.startswith(MLFLOW_MINOR + "."):
+            reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
+            raise errors.TrackingUnreachable(url="this process", reason=reason)
+        try:
+            handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        return Bridge(app, threads=self._threads, timeout=self._timeout)
+
+
+def _with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)

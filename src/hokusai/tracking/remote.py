@@ -1,0 +1,78 @@
+"""A separate MLflow server: a streaming reverse proxy that sends on what the gateway made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import httpx2
+from starlette.types import Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.tracking.engine import MLFLOW_MINOR
+
+log = logging.getLogger("hokusai.tracking")
+
+_RETURNED = frozenset({b"content-type", b"content-length", b"content-encoding"})
+
+
+class RemoteEngine:
+    """MLflow at ``url``, which may carry a path. Refuses to start unless workspaces are enabled there."""
+
+    def __init__(self, url: str, *, timeout: float, connections: int = 64) -> None:
+        self.name = url
+        self._timeout = timeout
+        self._http = httpx2.AsyncClient(
+            base_url=url.rstrip("/") + "/",
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 5)),
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._http.stream(
+                scope["method"],
+                self._url(scope),
+                headers=[pair for pair in scope["headers"] if pair[0] not in {b"host", b"content-length"}],
+                content=(await receive()).get("body", b"") or None,
+            ) as answer:
+                headers = [(name.lower(), value) for name, value in answer.headers.raw if name.lower() in _RETURNED]
+                await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+                await _pass_on(answer.aiter_raw(), send)
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout) as error:
+            log.error("MLflow at %s timed out: %r", self.name, error)
+            raise errors.TrackingTimeout(seconds=self._timeout) from error
+        except httpx2.HTTPError as error:
+            log.error("MLflow at %s does not answer: %r", self.name, error)
+            raise errors.TrackingDown() from error
+
+    async def start(self) -> None:
+        """Raises ``errors.TrackingUnreachable`` or ``errors.WorkspacesOff``."""
+        try:
+            version = (await self._http.get("version")).raise_for_status().text.strip()
+            info = (await self._http.get("api/3.0/mlflow/server-info")).raise_for_status().json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise errors.TrackingUnreachable(url=self.name, reason=str(error) or type(error).__name__) from error
+        if not version.startswith(MLFLOW_MINOR + "."):
+            log.warning("MLflow at %s is %s; the routes of %s were reviewed", self.name, version[:40], MLFLOW_MINOR)
+        if not (isinstance(info, dict) and info.get("workspaces_enabled")):
+            raise errors.WorkspacesOff(url=self.name)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def routes(self) -> None:
+        """MLflow does not list its routes over HTTP."""
+
+    def _url(self, scope: Scope) -> httpx2.URL:
+        raw: bytes = self._http.base_url.raw_path.rstrip(b"/") + scope["raw_path"]
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        return self._http.base_url.copy_with(raw_path=raw + query)
+
+
+async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

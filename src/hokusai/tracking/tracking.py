@@ -1,0 +1,121 @@
+"""What stands before either MLflow: workspaces on first use, readiness, and errors in our shape."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from typing import Any
+
+import httpx2
+from starlette.types import Message, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.identity import REQUEST_ID, principal_of
+from hokusai.tracking.engine import Engine
+
+log = logging.getLogger("hokusai.tracking")
+
+_WORKSPACES = "/api/3.0/mlflow/workspaces"
+_ERROR_BYTES = 64 * 1024
+#: What MLflow puts behind its own sentence when a statement failed: SQL, parameters, driver.
+_INTERNALS = re.compile(r"\s*(?:Error:\s*)?\((?:sqlite3|psycopg\w*|builtins)\..*", re.DOTALL)
+_EXISTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT"})
+
+
+class Tracking:
+    """An ASGI app: MLflow's API for the principal's workspace."""
+
+    def __init__(self, engine: Engine, *, timeout: float) -> None:
+        self.engine = engine
+        self._made: set[str] = set()
+        self._making = asyncio.Lock()
+        transport = httpx2.ASGITransport(app=self._inner)
+        self._http = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=timeout)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        workspace = principal_of(scope).workspace
+        if workspace is None:
+            raise errors.WorkspaceNone()
+        if workspace not in self._made:
+            await self._make(workspace)
+        await self.engine(scope, receive, _Translated(scope, send))
+
+    async def start(self) -> None:
+        await self.engine.start()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+        await self.engine.close()
+
+    async def check(self) -> None:
+        """Raises ``errors.Unavailable`` unless MLflow reads from its database."""
+        answer = await self._http.get("/api/2.0/mlflow/experiments/search", params={"max_results": 1})
+        if answer.status_code != 200:
+            log.error("MLflow is not ready: %s %s", answer.status_code, answer.text[:500])
+            raise errors.TrackingDown()
+
+    async def _make(self, workspace: str) -> None:
+        """Create the workspace in MLflow unless it is there. Once per workspace and process."""
+        async with self._making:
+            if workspace in self._made:
+                return
+            answer = await self._http.get(f"{_WORKSPACES}/{workspace}")
+            if answer.status_code == 404:
+                answer = await self._http.post(_WORKSPACES, json={"name": workspace})
+            if not answer.is_success and _error_code(answer.content) not in _EXISTS:
+                log.error("workspace %s was not made: %s %s", workspace, answer.status_code, answer.text[:500])
+                raise errors.TrackingDown()
+            self._made.add(workspace)
+
+    async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The engine for our own calls, which act for no tenant."""
+        await self.engine(scope, receive, send)
+
+
+class _Translated:
+    """A ``send`` that lets good answers through and raises the others as our errors."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._status = 0
+        self._held = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if self._status < 300:
+                await self._send(message)
+        elif self._status < 300:
+            await self._send(message)
+        else:
+            self._held += message.get("body", b"")[: _ERROR_BYTES - len(self._held)]
+            if not message.get("more_body", False):
+                raise self._error()
+
+    def _error(self) -> errors.HokusaiError:
+        found = _json(bytes(self._held))
+        reason = _INTERNALS.sub("", str(found.get("message", ""))).strip()
+        code = str(found.get("error_code", ""))
+        if self._status >= 500 or self._status < 400 or not code:
+            request = self._scope.get(REQUEST_ID)
+            log.error("request %s: MLflow answered %s: %s", request, self._status, bytes(self._held[:2000]))
+            return errors.TrackingFault()
+        if code in _EXISTS:
+            return errors.TrackingExists(reason=reason)
+        kind = errors.TrackingUnknown if self._status == 404 else errors.TrackingRefused
+        return kind(reason=reason, error_code=code)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _error_code(body: bytes) -> str:
+    return str(_json(body).get("error_code", ""))

@@ -1,0 +1,210 @@
+"""A server's life: how it starts, what it refuses to start on, how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.serving import environment, hokusai, serving
+
+SEARCH = "/api/2.0/mlflow/registered-models/search"
+FILES = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+def refusal(*arguments: str, **settings: str) -> str:
+    """What ``hokusai serve`` says when it does not start: one error, exit code 2, no traceback."""
+    done = subprocess.run(
+        hokusai("serve", *arguments),
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_an_empty_directory_gets_an_operator_key_nobody_else_reads(tmp_path: Path) -> None:
+    with serving(tmp_path / "new" / "data") as server:
+        file = server.data / "operator.key"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert any(str(file) in line for line in server.errors)
+        assert server.operator_key not in "".join(server.errors + server.output)
+        first = server.operator_key
+        assert server.stop() == 0
+    with serving(tmp_path / "new" / "data") as server:
+        assert server.operator_key == first
+        with server.http() as operator:
+            assert operator.get("/api/v1/workspaces").is_success
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = refusal("--data", str(tmp_path / "data"), "--port", str(port))
+    assert "HK6001" in found
+    assert str(port) in found
+
+
+def test_a_directory_that_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("important")
+    assert "HK6002" in refusal("--data", str(tmp_path), "--port", "0")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("x")
+    assert "HK6003" in refusal("--data", str(tmp_path / "data"), "--port", "0")
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        place = "/proc/hokusai"  # no user can write there, not even this one
+    else:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        place = str(tmp_path / "locked" / "data")
+    assert "HK6003" in refusal("--data", place, "--port", "0")
+
+
+def test_a_second_server_on_the_same_directory(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        found = refusal("--data", str(server.data), "--port", "0")
+        assert "HK6004" in found
+        assert str(server.process.pid) in found
+        assert httpx2.get(server.url + "/ready", trust_env=False).status_code == 200
+
+
+def test_a_database_newer_than_the_code(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving(data):
+        pass
+    with sqlite3.connect(data / "hokusai.db") as database:
+        database.execute("UPDATE hokusai_alembic_version SET version_num = '9999_from_the_future'")
+    database.close()
+    found = refusal("--data", str(data), "--port", "0")
+    assert "HK6005" in found
+    assert "9999_from_the_future" in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"HOKUSAI_PORT": "many"}, "HOKUSAI_PORT"),
+        ({"HOKUSAI_DATABASE_URL": "mysql://x"}, "HOKUSAI_DATABASE_URL"),
+        ({"HOKUSAI_ARTIFACTS_URL": "ftp://x"}, "HOKUSAI_ARTIFACTS_URL"),
+        ({"HOKUSAI_AUTH_URL": "http://127.0.0.1:9"}, "HOKUSAI_AUTH_SERVICE_KEY"),
+        ({"HOKUSAI_TRUSTED_PROXIES": "10.0.0.0/99"}, "HOKUSAI_TRUSTED_PROXIES"),
+        ({"HOKUSAI_ADDRESS_RATE": "lots"}, "HOKUSAI_ADDRESS_RATE"),
+        ({"HOKUSAI_TRACKING_URL": "http://127.0.0.1:9"}, "HOKUSAI_TRACKING_URL"),
+        ({"HOKUSAI_DATABASE_URL": "postgresql://nobody:p%40ss@127.0.0.1:9/none"}, "HOKUSAI_DATABASE_URL"),
+    ],
+)
+def test_a_setting_that_cannot_work(tmp_path: Path, settings: dict[str, str], name: str) -> None:
+    found = refusal("--data", str(tmp_path / "data"), "--port", "0", **settings)
+    assert name in found
+    assert "p%40ss" not in found
+    assert "p@ss" not in found
+
+
+def test_another_pepper(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", settings={"HOKUSAI_KEY_PEPPER": "one"}):
+        pass
+    found = refusal("--data", str(tmp_path / "data"), "--port", "0", HOKUSAI_KEY_PEPPER="two")
+    assert "HK6010" in found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path / "data") as server:
+        team = server.workspace("team")
+        begun, resume, answers = threading.Event(), threading.Event(), []
+
+        def content() -> object:
+            yield b"first half, "
+            begun.set()
+            assert resume.wait(20)
+            yield b"second half"
+
+        def upload() -> None:
+            with server.http(team.key) as client:
+                answers.append(client.put(FILES + "/slow.txt", content=content()))
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
+        assert begun.wait(20)
+        server.process.send_signal(number)
+        with server.http(team.key) as client:
+            end = time.monotonic() + 10
+            while (answer := client.get(SEARCH)).status_code == 200 and time.monotonic() < end:
+                time.sleep(0.02)
+            assert (answer.status_code, answer.json()["hokusai"]["code"]) == (503, "HK1303")
+            assert answer.headers["retry-after"]
+            ready = client.get("/ready")
+            assert (ready.status_code, ready.json()["draining"]) == (503, True)
+            assert client.get("/health").status_code == 200
+        resume.set()
+        uploading.join()
+        assert answers[0].status_code == 200
+        assert server.process.wait(20) == 0
+    with serving(tmp_path / "data") as server, server.http(team.key) as client:
+        assert client.get(FILES + "/slow.txt").content == b"first half, second half"
+
+
+def test_the_audit_trail_is_complete_after_a_stop(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        team = server.workspace("team")
+        with server.http(team.key) as client:
+            ids = [client.get("/nothing").headers["x-request-id"] for _ in range(20)]
+        assert server.stop() == 0
+    with sqlite3.connect(tmp_path / "data" / "hokusai.db") as database:
+        rows = {row[0] for row in database.execute("SELECT request_id FROM hokusai_audit")}
+    database.close()
+    assert set(ids) <= rows
+    assert set(ids) <= {line["request_id"] for line in server.audit()}
+
+
+def test_two_workers_share_keys_models_and_files(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--workers", "2") as server:
+        team = server.workspace("team")
+        for number in range(12):  # a new connection each: whichever worker takes it
+            with server.http(team.key) as client:
+                assert client.put(f"{FILES}/{number}.txt", content=b"x").is_success
+        with server.http(team.key) as client:
+            assert len(client.get(FILES).json()["files"]) == 12
+        with server.http() as operator:
+            assert operator.delete(f"/api/v1/keys/{team.key_id}").is_success
+        time.sleep(2)
+        for _ in range(12):
+            with server.http(team.key) as client:
+                assert client.get(SEARCH).status_code == 401
+        assert server.stop() == 0
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--workers", "2") as server:
+        team = server.workspace("team")
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(workers) == 2
+        os.kill(int(workers[0]), signal.SIGKILL)
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not any("starting another" in line for line in server.errors):
+            time.sleep(0.1)
+        assert any("starting another" in line for line in server.errors)
+        with server.http(team.key) as client:
+            assert client.get(SEARCH).status_code == 200
+        assert server.stop() == 0
