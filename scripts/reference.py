@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ import typer.main
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
-from hokusai import cli, errors
+from hokusai import errors
+from hokusai.cli.app import app
 from hokusai.gateway import ROUTES
 from hokusai.gateway.table import TRACKING
 from hokusai.identity import PERMISSION_SETS, Permission
@@ -97,8 +99,9 @@ def _needs(public: bool, permission: Permission | None) -> str:
 
 def command_line() -> str:
     os.environ["COLUMNS"] = "100"
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="hokusai"), name="hokusai")
+    text = re.sub(r"\[(/?)(?:bold|dim|cyan)\]", "", text)
     return NOTE.format(source="src/hokusai/cli/") + text.rstrip() + "\n"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.serving import Server, serving
 
+pytest_plugins = ["tests.postgres"]
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -103,7 +103,7 @@ def test_a_database_newer_than_the_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"HOKUSAI_PORT": "many"}, "HOKUSAI_PORT"),
+        ({"HOKUSAI_DRAIN_SECONDS": "many"}, "HOKUSAI_DRAIN_SECONDS"),
         ({"HOKUSAI_DATABASE_URL": "mysql://x"}, "HOKUSAI_DATABASE_URL"),
         ({"HOKUSAI_ARTIFACTS_URL": "ftp://x"}, "HOKUSAI_ARTIFACTS_URL"),
         ({"HOKUSAI_AUTH_URL": "http://127.0.0.1:9"}, "HOKUSAI_AUTH_SERVICE_KEY"),

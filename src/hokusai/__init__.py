@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Progress,
         Readiness,
         Usage,
+        UsageHour,
     )
     from hokusai.identity import Workspace
 
@@ -41,6 +42,7 @@ __all__ = [
     "Progress",
     "Readiness",
     "Usage",
+    "UsageHour",
     "Workspace",
     "__version__",
 ]

@@ -30,6 +30,7 @@ from hokusai.gateway import (
     RouteTable,
     address_of,
     drift,
+    per_hour,
     table,
 )
 from hokusai.settings import Role, Settings
@@ -116,7 +117,7 @@ class Application:
         parts.push_async_callback(local.close)
         checks["auth"] = local.check
         if settings.role != "registry":
-            apps["auth"] = api(store=store, authenticator=local)
+            apps["auth"] = api(store=store, authenticator=local, default_rate=per_hour(settings.key_rate))
         return local
 
     async def _registry(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> None:

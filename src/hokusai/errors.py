@@ -86,6 +86,8 @@ class HokusaiError(Exception):
             headers.append((b"retry-after", str(self.wait).encode()))
         if self.status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="hokusai"'))
+        if self.status == 416:
+            headers.append((b"content-range", f"bytes */{self.facts['size']}".encode()))
         return headers
 
 
@@ -281,6 +283,15 @@ class KeyAmbiguous(
     remedy="Send one key, in one header.",
 ):
     """``Authorization`` and ``X-API-Key`` (or header and body) disagree."""
+
+
+class CallerKeyMissing(
+    Unauthorized,
+    code="HK1109",
+    message="gateway: whoever has a key validated must say who asks.",
+    remedy="Send your own service key in X-API-Key, and the key to validate in Authorization: Bearer or as api_key.",
+):
+    """Validation is not an oracle for strangers: the caller is identified before the candidate is looked at."""
 
 
 # HK12: the key is good, and may not do this
@@ -598,6 +609,33 @@ class ArtifactStoreDenied(
     message="artifacts: the artifact store refused this server's credentials.",
     remedy="Nothing was kept. Operator: the credentials may not {action}; see HOKUSAI_ARTIFACTS_URL.",
 ): ...
+
+
+class DigestMismatch(
+    BadRequest,
+    code="HK4009",
+    message="artifacts: the digest sent with the upload {reason}.",
+    remedy="Nothing was kept; send the file again, with its own SHA-256 or without a digest.",
+):
+    """``Repr-Digest`` or ``Content-Digest`` (RFC 9530) does not fit the bytes, or cannot be read."""
+
+
+class ArtifactPathTaken(
+    Conflict,
+    code="HK4010",
+    message="artifacts: no file can have this path: {reason}.",
+    remedy="Choose another path, or delete what stands in the way.",
+):
+    """A directory has the path, or a file has the path of one of its directories."""
+
+
+class UploadNotPlain(
+    BadRequest,
+    code="HK4011",
+    message="artifacts: an upload is one whole, unencoded file, and {header} says otherwise.",
+    remedy="Send all bytes of the file as they are, without {header}.",
+):
+    """``Content-Range`` or ``Content-Encoding`` on an upload: keeping it would keep other bytes than the file's."""
 
 
 # HK50: our own database

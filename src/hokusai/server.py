@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
+import prometheus_client
 import uvicorn
 
 from hokusai import __version__, data, errors
@@ -34,6 +35,9 @@ EXIT_START = 2  # a worker's exit code when it could not start
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
     _log(settings)
+    if settings.metrics_port and settings.workers > 1:
+        reason = "it serves one process's counters; with more workers, scrape /metrics with an operator key"
+        raise errors.SettingInvalid(setting="HOKUSAI_METRICS_PORT", reason=reason)
     with data.opened(settings.data), bound(settings.host, settings.port) as listener:
         asyncio.run(prepare(settings))
         url = settings.public_url or address(listener)
@@ -108,6 +112,11 @@ class DrainingServer(uvicorn.Server):
         if parent := multiprocessing.parent_process():  # a worker does not outlive its supervisor
             self._loop.add_reader(parent.sentinel, self._begin)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("hokusai %s is ready: %s", __version__, self.application.base)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is None:
             self._loop.call_soon_threadsafe(self._begin)
@@ -136,10 +145,29 @@ async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
     await application.start()
     try:
         server = DrainingServer(_config(application), application, settings.drain_seconds)
-        log.info("hokusai %s is ready: %s", __version__, url)
-        await server.serve(sockets=[listener])
+        with _metrics(settings, application):
+            await server.serve(sockets=[listener])
     finally:
         await application.close()
+
+
+@contextlib.contextmanager
+def _metrics(settings: Settings, application: Application) -> Iterator[None]:
+    """The counters on a port of their own, where one is set. Raises ``errors.PortInUse``."""
+    port = settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = prometheus_client.start_http_server(port, settings.host, application.metrics.registry)
+    except OSError:
+        raise errors.PortInUse(host=settings.host, port=port, other=port + 1) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _config(application: Application) -> uvicorn.Config:

@@ -7,6 +7,7 @@ handed what it needs.
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,6 +79,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("address_rate", "key_rate")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9][0-9]{0,9}/(second|minute|hour|day)", value):
+            raise ValueError("it is not COUNT/PERIOD with second, minute, hour or day, such as 1000/hour")
+        return value
 
     @property
     def own_database_url(self) -> str:

@@ -62,7 +62,7 @@ class TestKeys:
         [
             ({}, "HK1101"),
             ({"Authorization": "Bearer nonsense"}, "HK1102"),
-            ({"Authorization": "Bearer "}, "HK1102"),
+            ({"Authorization": "Bearer"}, "HK1102"),
             ({"Authorization": "Digest x"}, "HK1102"),
             ({"Authorization": "Basic %%%"}, "HK1102"),
             ({"Authorization": "Bearer hk_live_" + "0" * 38}, "HK1102"),
@@ -159,6 +159,12 @@ class TestPermissions:
             refused(writer.request("DELETE", delete, json={"name": "kept"}), 403, "HK1201")
             assert owner.request("DELETE", delete, json={"name": "kept"}).is_success
 
+    def test_validation_asks_who_asks(self, server: Server, team: Team) -> None:
+        with server.http(team.key) as client:
+            refused(client.post("/api/v1/keys/validate", json={}), 401, "HK1109")
+            own = {"X-API-Key": team.key}
+            refused(client.post("/api/v1/keys/validate", json={}, headers=own), 403, "HK1201")
+
 
 class TestRoutes:
     @pytest.mark.parametrize(
@@ -219,7 +225,6 @@ class TestBodies:
     )
     def test_what_is_no_json_object(self, http_as_team: httpx2.Client, body: bytes, status: int, code: str) -> None:
         refused(http_as_team.post(CREATE, content=body), status, code)
-        refused(http_as_team.post("/api/v1/keys/validate", content=body), 403, "HK1201")
 
     def test_a_large_body_without_a_length(self, http_as_team: httpx2.Client) -> None:
         answer = http_as_team.post(CREATE, content=(b" " * 65536 for _ in range(100)))
@@ -258,7 +263,7 @@ class TestAudit:
         assert line["address"] == "127.0.0.1"
 
     def test_a_refusal_is_written_down(self, server: Server) -> None:
-        answer = httpx2.get(server.url + SEARCH + "?a=\r\nfake", trust_env=False)
+        answer = httpx2.get(server.url + SEARCH + "?a=%0d%0afake", trust_env=False)
         line = server.audited(answer.headers["x-request-id"])
         assert (line["status"], line["code"], line["key_id"]) == (401, "HK1101", None)
 
@@ -324,7 +329,6 @@ class TestWire:
         parts = urlsplit(server.url)
         with socket.create_connection((parts.hostname, parts.port), timeout=10) as wire:
             wire.sendall(request)
-            wire.shutdown(socket.SHUT_WR)
             answer = b""
             while chunk := wire.recv(65536):
                 answer += chunk

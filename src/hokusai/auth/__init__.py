@@ -1,0 +1,13 @@
+"""Keys, workspaces and usage.
+
+``Authenticator`` is what the gateway asks: ``LocalAuthenticator`` answers from a ``KeyStore``,
+``RemoteAuthenticator`` from a separate auth service, which is ``api`` on another server.
+"""
+
+from hokusai.auth.api import api
+from hokusai.auth.authenticator import Authenticator
+from hokusai.auth.local import LocalAuthenticator
+from hokusai.auth.remote import RemoteAuthenticator
+from hokusai.auth.store import KeyStore, first_key
+
+__all__ = ["Authenticator", "KeyStore", "LocalAuthenticator", "RemoteAuthenticator", "api", "first_key"]

@@ -11,7 +11,7 @@ from hokusai.gateway.drain import Drain
 from hokusai.gateway.exchange import Exchange
 from hokusai.gateway.forward import Forward
 from hokusai.gateway.identify import Identify
-from hokusai.gateway.limit import LimitAddress, LimitKey, Rates
+from hokusai.gateway.limit import LimitAddress, LimitKey, Rates, per_hour
 from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.route import Body, Route, RouteTable, drift
 from hokusai.gateway.table import ROUTES
@@ -34,4 +34,5 @@ __all__ = [
     "RouteTable",
     "address_of",
     "drift",
+    "per_hour",
 ]

@@ -61,7 +61,7 @@ def key_in_url(scope: Scope) -> bool:
 
 
 def key_of(scope: Scope) -> str:
-    """The one key a request carries. Raises ``KeyMissing``, ``KeyMalformed`` or ``KeyAmbiguous``.
+    """The one key a request carries. Raises an ``errors.Unauthorized`` or ``KeyAmbiguous``.
 
     Whoever asks for another key's validation puts that one into ``Authorization``, and its own
     into ``X-API-Key``.
@@ -71,7 +71,7 @@ def key_of(scope: Scope) -> str:
     asks_for_another = match is not None and match.route.permission is Permission.KEYS_VALIDATE
     found = set(own) if asks_for_another else {*own, *_authorized(scope)}
     if not found:
-        raise errors.KeyMissing()
+        raise errors.CallerKeyMissing() if asks_for_another else errors.KeyMissing()
     if len(found) > 1:
         raise errors.KeyAmbiguous()
     return found.pop()

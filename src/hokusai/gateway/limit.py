@@ -65,6 +65,12 @@ class LimitKey:
         await self.app(scope, receive, send)
 
 
+def per_hour(rate: str) -> int:
+    """``COUNT/PERIOD`` as requests an hour."""
+    item = parse(rate)
+    return item.amount * 3600 // item.get_expiry()
+
+
 def written(rate: RateLimitItem) -> str:
     """A rate as people write it: ``1000/hour``."""
     every = f"{rate.multiples} {rate.GRANULARITY.name}s" if rate.multiples > 1 else rate.GRANULARITY.name

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from sqlalchemy import NullPool, create_engine, make_url, text
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
@@ -14,6 +18,8 @@ from hokusai.tracking.bridge import Bridge
 from hokusai.tracking.engine import MLFLOW_MINOR
 
 log = logging.getLogger("hokusai.tracking")
+
+_MIGRATION_LOCK = 0x6D6C666C  # any constant that is not the one for our own tables
 
 #: What MLflow reads when it is imported. Artifacts never pass through it: the destination is a place
 #: that does not exist, so a route that tried would fail instead of finding a tenant's file.
@@ -70,12 +76,31 @@ class LocalEngine:
             reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
             raise errors.TrackingUnreachable(url="this process", reason=reason)
         try:
-            handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
+            with _alone(self._url):
+                handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
         except Exception as error:
             reason = str(error).strip().splitlines()[0][:300]
             raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return Bridge(app, threads=self._threads, timeout=self._timeout)
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """One process at a time brings MLflow's tables up to date: it takes no lock of its own."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        with Path(f"{parsed.database}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    engine = create_engine(parsed, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})"))
+            yield
+    finally:
+        engine.dispose()
 
 
 def _with_driver(url: str) -> str:

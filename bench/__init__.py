@@ -1,0 +1,1 @@
+"""``make bench``: Hokusai side by side with its peers, on this machine, in the same run."""

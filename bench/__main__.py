@@ -1,0 +1,43 @@
+"""``python -m bench [IDS…] [--rounds N]``: run, keep the results, write the page."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+from bench import layers, page, read, register, rest, results
+from bench.results import Result
+
+BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
+    "read": read.run,
+    "register": register.run,
+    "rest": rest.run,
+    "layers": layers.run,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description="Hokusai side by side with its peers.")
+    parser.add_argument("ids", nargs="*", metavar="ID", help=f"{', '.join(BENCHMARKS)}; none: all of them")
+    parser.add_argument("--rounds", type=int, default=7, help="turns per server; fewer than 5 are not kept")
+    given = parser.parse_args()
+    if unknown := set(given.ids) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers end with us
+    for name in given.ids or BENCHMARKS:
+        print(f"{name}:", file=sys.stderr, flush=True)
+        found = BENCHMARKS[name](given.rounds)
+        print(page.section(found), flush=True)
+        if given.rounds >= 5:
+            results.save([found])
+            page.write(results.latest())
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

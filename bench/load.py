@@ -1,0 +1,143 @@
+"""The load generator: a process of its own, so that it shares no interpreter with what measures.
+
+Reads one plan as JSON from stdin, and writes one result as JSON to stdout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import recording
+from bench.connection import Connection, WrongAnswer
+
+CLIENTS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to send. A read repeats ``target`` for ``seconds``; a registration runs ``each`` times per client."""
+
+    base: str
+    headers: Mapping[str, str]
+    target: str | None = None
+    expected: str = ""
+    warm: float = 1
+    seconds: float = 5
+    experiment: str = ""
+    name: str = ""
+    each: int = 1
+
+
+@dataclass
+class Load:
+    """What came of it. ``done`` counts what ended in ``seconds``, ``all`` also what ended before and after."""
+
+    done: int = 0
+    all: int = 0
+    seconds: float = 0
+    cpu: float = 0
+    failures: list[str] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return self.done / self.seconds
+
+
+def load(plan: Plan) -> Load:
+    """Run a plan in a process of its own. Raises ``subprocess.CalledProcessError`` where that fails."""
+    line = [sys.executable, "-m", "bench.load"]
+    ran = subprocess.run(
+        line,
+        input=json.dumps(asdict(plan)),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    return Load(**json.loads(ran.stdout))
+
+
+async def _read(plan: Plan, result: Load) -> None:
+    """Eight clients ask without pause. Counted is what ends between the end of warming up and the deadline."""
+    start = time.perf_counter() + plan.warm
+    end = start + plan.seconds
+    expected = json.loads(plan.expected)
+    right = b""
+
+    async def client(connection: Connection) -> None:
+        nonlocal right
+        while (began := time.perf_counter()) < end:
+            answer = await connection.request("GET", str(plan.target))
+            now = time.perf_counter()
+            result.all += 1
+            if answer.body != right or answer.status != 200:
+                if answer.status != 200 or answer.json() != expected:
+                    raise WrongAnswer(f"{answer.status} {answer.body[:500]!r}")
+                right = answer.body
+            if start <= now < end:
+                result.done += 1
+                result.milliseconds.append((now - began) * 1000)
+
+    await _clients(plan, result, client)
+    result.seconds = plan.seconds
+
+
+async def _register(plan: Plan, result: Load) -> None:
+    """Eight clients, each with its registrations one after the other. The time is until the last one is through."""
+    numbers = iter(range(CLIENTS * plan.each))
+
+    async def client(connection: Connection) -> None:
+        for _ in range(plan.each):
+            with _noted(result):
+                began = time.perf_counter()
+                await recording.register(connection, experiment=plan.experiment, name=f"{plan.name}-{next(numbers)}")
+                result.milliseconds.append((time.perf_counter() - began) * 1000)
+                result.done += 1
+
+    start = time.perf_counter()
+    await _clients(plan, result, client)
+    result.seconds = time.perf_counter() - start
+    result.all = result.done
+
+
+async def _clients(plan: Plan, result: Load, client: Callable[[Connection], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with Connection(plan.base, {**recording.HEADERS, **plan.headers}) as connection:
+            with _noted(result):
+                await client(connection)
+
+    await asyncio.gather(*(run() for _ in range(CLIENTS)))
+
+
+@contextmanager
+def _noted(result: Load) -> Iterator[None]:
+    """A failure is part of the result, and the other clients go on."""
+    try:
+        yield
+    except (WrongAnswer, OSError, EOFError) as error:
+        result.failures.append(f"{type(error).__name__}: {error}"[:1000])
+
+
+def main() -> None:
+    import uvloop
+
+    plan = Plan(**json.loads(sys.stdin.read()))
+    result = Load()
+    uvloop.run(_read(plan, result) if plan.target else _register(plan, result))
+    result.cpu = time.process_time()
+    document: dict[str, Any] = asdict(result)
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()

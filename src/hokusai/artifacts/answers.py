@@ -1,0 +1,66 @@
+"""Answers over ASGI: short ones, and streams of any length."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger("hokusai.artifacts")
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A request header; sent several times, it is one list (RFC 9110, section 5.3)."""
+    found = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(found).decode("latin-1") if found else None
+
+
+async def answer(send: Send, *, status: int = 200, headers: Headers = (), body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def stream(
+    pieces: AsyncGenerator[bytes, None],
+    receive: Receive,
+    send: Send,
+    *,
+    status: int = 200,
+    headers: Headers = (),
+    stall_seconds: float,
+) -> None:
+    """Send pieces as they come, two in memory at most, until the client is gone or takes too long for one.
+
+    What goes wrong before the first piece is there is raised before the answer has begun.
+    """
+    async with aclosing(pieces):
+        piece = await anext(pieces, b"")
+        following = await anext(pieces, b"")
+        if not following:
+            await answer(send, status=status, headers=headers, body=piece)
+            return
+        gone = asyncio.create_task(_hang_up(receive))
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+            while piece and not gone.done():
+                async with asyncio.timeout(stall_seconds):
+                    await send({"type": "http.response.body", "body": piece, "more_body": bool(following)})
+                piece, following = following, await anext(pieces, b"")
+        except TimeoutError:
+            log.info("a download was cut off: the client took nothing for %g seconds", stall_seconds)
+        finally:
+            gone.cancel()
+            await asyncio.wait({gone})
+
+
+async def _hang_up(receive: Receive) -> None:
+    """Returns when the client is gone: servers of ASGI before 2.4 do not tell it in ``send``."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

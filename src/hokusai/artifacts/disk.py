@@ -1,0 +1,112 @@
+"""The directory a local store keeps: where things are, and how they are removed. Everything here blocks."""
+
+# Paths are bytes, so that the process's locale has no say in file names; pathlib takes no bytes.
+# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+
+from hokusai.artifacts.path import WORKSPACES
+
+#: Ours, at the top of the store: no key reaches it, no listing shows it.
+RESERVED = b".hokusai"
+
+#: What the system says of a path with nothing there.
+NOTHING = (FileNotFoundError, NotADirectoryError)
+
+
+class Layout:
+    """Where things are below one root directory."""
+
+    def __init__(self, root: bytes) -> None:
+        self.root = root
+        self.uploads = os.path.join(root, RESERVED, b"uploads")
+        self.trash = os.path.join(root, RESERVED, b"trash")
+
+    def of(self, key: str) -> bytes:
+        return os.path.join(self.root, key.encode()) if key else self.root
+
+    def prepare(self) -> None:
+        """Raises ``OSError`` where the directories cannot be made, or uploads could not be renamed into place."""
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+        for directory in (os.path.dirname(self.uploads), self.uploads, self.trash):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(directory, mode=0o700)
+        workspaces = os.path.join(self.root, WORKSPACES.encode())
+        if os.path.exists(workspaces) and os.stat(workspaces).st_dev != os.stat(self.uploads).st_dev:
+            raise OSError(errno.EXDEV, f"{WORKSPACES!r} in it is on another file system: nothing can be renamed there")
+
+    def confirm(self) -> None:
+        """Raises ``FileNotFoundError`` where the whole store is away: then nothing in it may be called unknown."""
+        os.stat(self.uploads)
+
+    def sweep(self) -> int:
+        """Remove uploads that no living process holds, and what deletions left behind."""
+        uploads = sum(_sweep(entry) for entry in _entries(self.uploads))
+        return uploads + sum(purge(entry) for entry in _entries(self.trash))
+
+
+def remove(layout: Layout, key: str) -> bytes | None:
+    """Take a file or a whole directory out of sight at once; ``purge`` then frees what is returned."""
+    target = layout.of(key)
+    doomed = os.path.join(layout.trash, secrets.token_hex(16).encode())
+    try:
+        os.rename(target, doomed)
+    except NOTHING:
+        layout.confirm()
+        os.stat(layout.trash)
+        return None
+    with contextlib.suppress(*NOTHING):
+        sync(os.path.dirname(target))
+    prune(os.path.dirname(target), layout.root)
+    return doomed
+
+
+def purge(path: bytes) -> bool:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return True
+
+
+def prune(directory: bytes, root: bytes) -> None:
+    """Remove directories that have become empty, upwards: an object store has none either."""
+    with contextlib.suppress(OSError):
+        while directory != root:
+            os.rmdir(directory)
+            directory = os.path.dirname(directory)
+
+
+def sync(directory: bytes) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: bytes) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except OSError:  # it is in use, or gone
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _entries(directory: bytes) -> list[bytes]:
+    return [os.path.join(directory, name) for name in os.listdir(directory)]

@@ -1,0 +1,102 @@
+"""What is known of each artifact: its size and SHA-256, recorded as it lands.
+
+The order is: bytes safe, record written in a transaction, name appears, transaction committed. So
+
+- a database that is down or takes no writes stops an upload before its name appears;
+- two uploads of one path are put in one order by the row's lock: the record of the file that won wins;
+- a crash between name and commit leaves a whole file with no record, or with that of the file it
+  replaced. A record therefore carries its file's ``created`` and speaks for that file alone: what
+  has no record of its own is served without a digest, never with a wrong one.
+
+Recording after the name had appeared would lose the first two; committing before it would let a
+record speak for bytes that never came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hokusai.artifacts.path import Place
+from hokusai.artifacts.store import Stat, Written
+from hokusai.database import Database, metadata
+
+artifacts = sa.Table(
+    "hokusai_artifacts",
+    metadata,
+    sa.Column("workspace", sa.String(63), primary_key=True),
+    sa.Column("path", sa.String(1024), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.CHAR(64), nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("key_id", sa.String(32), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One artifact as it landed, and the key that brought it. ``sha256`` is in hexadecimal."""
+
+    size: int
+    sha256: str
+    created: datetime
+    key_id: str
+
+    def speaks_for(self, stat: Stat) -> bool:
+        """Whether this is the record of the very file that ``stat`` describes."""
+        return self.size == stat.size and self.created == stat.created
+
+
+class Ledger:
+    """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def recording(self, place: Place, written: Written, key_id: str) -> AsyncIterator[None]:
+        """Record an artifact together with the block, which lets it appear: both, or neither.
+
+        Only where the database fails in the very commit has the file appeared already; it then has
+        no record that speaks for it, and the caller is told to send it again.
+        """
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        facts = {"size": written.size, "sha256": written.sha256, "created_at": written.created, "key_id": key_id}
+        statement = insert(artifacts).values(workspace=place.workspace, path=place.path, **facts)
+        statement = statement.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
+        async with self._database.begin() as connection:
+            await connection.execute(statement)
+            yield
+
+    async def find(self, place: Place) -> Record | None:
+        query = sa.select(artifacts).where(_in(place), artifacts.c.path == place.path)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return Record(row.size, row.sha256, _aware(row.created_at), row.key_id) if row else None
+
+    async def forget(self, place: Place, *, before: datetime) -> int:
+        """Drop the records of a file, or of a whole directory, made before a moment. Returns how many there were."""
+        statement = artifacts.delete().where(_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+        async with self._database.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+
+    def _at_or_below(self, path: str) -> sa.ColumnElement[bool]:
+        """By code points, whatever the database's collation: '0' is what follows '/'."""
+        column = sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
+        return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
+
+
+def _in(place: Place) -> sa.ColumnElement[bool]:
+    return artifacts.c.workspace == place.workspace
+
+
+def _aware(moment: Any) -> datetime:
+    """SQLite keeps no zone; what was written was UTC."""
+    at: datetime = moment
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,0 +1,216 @@
+"""Artifacts on a local disk: a directory of plain files, in MLflow's layout.
+
+Not obstore's ``LocalStore``: it offers Python no fsync (obstore 0.12), keeps half-written files
+among the finished ones under names it then forbids (``NAME#1``), and tells full disks and refused
+permissions apart in prose alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from hokusai import errors
+from hokusai.artifacts import disk, openfile, partfile
+from hokusai.artifacts.store import CHUNK, Entry, Stat, Written
+
+log = logging.getLogger("hokusai.artifacts")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class LocalStore:
+    """Files below one directory.
+
+    An upload is written under a temporary name in ``DIR/.hokusai`` (the same file system), synced,
+    renamed into place, and the directory synced. All calls run on ``threads`` threads of its own;
+    each has ``seconds``. Several processes may share a directory.
+    """
+
+    def __init__(self, directory: bytes, *, threads: int = 8, seconds: float = 60) -> None:
+        self._layout = disk.Layout(directory)
+        self._threads = _Threads(threads, seconds)
+
+    @asynccontextmanager
+    async def upload(self, key: str) -> AsyncIterator[LocalUpload]:
+        part = partfile.PartFile(self._layout, key)
+        upload = LocalUpload(part, self._threads)
+        try:
+            await self._threads.run("write", part.open)
+            yield upload
+            await self._threads.run("write", part.settle)
+        finally:
+            await upload.end()
+
+    async def open(self, key: str) -> LocalReader | None:
+        file = openfile.OpenFile(self._layout, key)
+        stat = None
+        try:
+            stat = await self._threads.run("read", file.open)
+        finally:
+            if stat is None:
+                self._threads.later(file.close)
+        return LocalReader(file, stat, self._threads) if stat else None
+
+    async def stat(self, key: str) -> Stat | None:
+        return await self._threads.run("read", openfile.stat_of, self._layout, key)
+
+    async def list(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
+        scan = openfile.Scan(self._layout, directory)
+        try:
+            while page := await self._threads.run("list", scan.page):
+                yield page
+        finally:
+            self._threads.later(scan.close)
+
+    async def delete(self, key: str) -> bool:
+        doomed = await self._threads.run("delete", disk.remove, self._layout, key)
+        if doomed is None:
+            return False
+        try:
+            await self._threads.run("delete", disk.purge, doomed)
+        except errors.HokusaiError:
+            log.warning("a deleted artifact still takes up space: it is swept at the next start")
+        return True
+
+    async def start(self) -> None:
+        try:
+            await self._threads.run("write", self._layout.prepare)
+        except errors.HokusaiError as error:
+            reason = getattr(error.__cause__, "strerror", None) or str(error)
+            raise errors.ArtifactStoreUnusable(reason=f"{os.fsdecode(self._layout.root)}: {reason}") from error
+        try:
+            await self.check()
+        except errors.ArtifactStoreFull:
+            log.warning("the artifact store is full: what is there can be read, and nothing added")
+        except errors.HokusaiError as error:
+            raise errors.ArtifactStoreUnusable(reason=str(error)) from error
+        try:
+            swept = await self.sweep()
+        except errors.HokusaiError:
+            log.warning("leftovers of uploads and deletions are still being swept, or could not be")
+        else:
+            log.info("swept %d leftovers of uploads and deletions that were cut short", swept)
+
+    async def check(self) -> None:
+        await self._threads.run("write", partfile.probe, self._layout)
+
+    async def sweep(self) -> int:
+        return await self._threads.run("delete", self._layout.sweep)
+
+    async def close(self) -> None:
+        await self._threads.close()
+
+
+class LocalUpload:
+    """One upload. Hashing and writing happen on a thread while the next bytes are being received."""
+
+    def __init__(self, part: partfile.PartFile, threads: _Threads) -> None:
+        self._part = part
+        self._threads = threads
+        self._writing: asyncio.Future[None] | None = None
+
+    async def write(self, data: Sequence[bytes]) -> None:
+        await self._written()
+        self._writing = self._threads.submit(self._part.write, data)
+
+    async def finish(self) -> Written:
+        await self._written()
+        return await self._threads.run("write", self._part.finish)
+
+    async def commit(self) -> None:
+        await self._threads.run("write", self._part.commit)
+
+    async def end(self) -> None:
+        """Waits for the disk even where the request was cancelled or failed; never raises for the disk."""
+        if self._writing is not None and not self._writing.cancel() and not self._writing.cancelled():
+            self._writing.exception()
+        await self._threads.wait(self._threads.later(self._part.discard))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await self._threads.result("write", writing)
+
+
+class LocalReader:
+    """One open file."""
+
+    def __init__(self, file: openfile.OpenFile, stat: Stat, threads: _Threads) -> None:
+        self.stat = stat
+        self._file = file
+        self._threads = threads
+
+    async def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+        while length:
+            data = await self._threads.run("read", self._file.read, offset, min(length, CHUNK))
+            offset += len(data)
+            length -= len(data)
+            yield data
+
+    async def aclose(self) -> None:
+        self._threads.later(self._file.close)
+
+
+class _Threads:
+    """Runs blocking calls, each with a bound in time; what goes wrong in them becomes an error of ours."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="artifacts")
+        self._seconds = seconds
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
+
+    async def run(self, action: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.result(action, self.submit(call, *args, **kwargs))
+
+    async def result(self, action: str, future: asyncio.Future[T]) -> T:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await future
+        except OSError as error:  # TimeoutError is one
+            raise _translated(error, action) from error
+
+    def later(self, call: Callable[[], None]) -> asyncio.Future[None]:
+        """Run a call that must happen, whether or not somebody waits for it."""
+        future = self.submit(call)
+        future.add_done_callback(_noted)
+        return future
+
+    async def wait(self, future: asyncio.Future[None]) -> None:
+        """Wait for a call, unless the disk hangs; what went wrong in it is not raised."""
+        await asyncio.wait({future}, timeout=self._seconds)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown)
+
+
+def _noted(future: asyncio.Future[None]) -> None:
+    if not future.cancelled() and (error := future.exception()):
+        log.error("an upload could not be cleaned up: %s", error)
+
+
+def _translated(error: OSError, action: str) -> errors.HokusaiError:
+    if error.errno in {errno.EISDIR, errno.ENOTDIR}:
+        there = "a directory has this name" if error.errno == errno.EISDIR else "a file has the name of a parent"
+        return errors.ArtifactPathTaken(reason=there)
+    if error.errno == errno.ENAMETOOLONG:
+        return errors.ArtifactPathInvalid(reason="it is too long for the artifact store")
+    log.error("the artifact store failed (%s): %r", action, error)
+    if error.errno in _FULL:
+        return errors.ArtifactStoreFull()
+    if error.errno in _DENIED:
+        return errors.ArtifactStoreDenied(action=action)
+    return errors.ArtifactStoreDown()

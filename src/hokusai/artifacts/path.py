@@ -1,0 +1,133 @@
+"""Artifact paths: one spelling each, and inside one workspace.
+
+The layout is MLflow's own with workspaces enabled (``_get_workspace_scoped_repo_path_if_enabled``,
+MLflow 3.17): ``workspaces/<workspace>/<experiment>/<run>/artifacts/…``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import unquote, unquote_to_bytes
+
+from hokusai import errors
+
+WORKSPACES = "workspaces"
+MAX_BYTES = 1024  # the longest key S3 takes
+MAX_NAME_BYTES = 255  # the longest name file systems take
+MAX_DEPTH = 32
+
+_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ENCODED_SLASH = re.compile(rb"%2[Ff]")
+#: Control characters, line and paragraph separators, lone surrogates.
+_CONTROL = frozenset({"Cc", "Zl", "Zp", "Cs"})
+#: What makes a name display as another one (Unicode UAX 9, explicit formatting).
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPath:
+    """A path as a client sent it, canonical. Make it with ``decode`` or ``read``; empty is the root."""
+
+    text: str
+
+    @classmethod
+    def decode(cls, raw: bytes) -> ArtifactPath | errors.ArtifactPathInvalid:
+        """From what follows ``…/artifacts/`` in a raw URL path: percent-decoded, once."""
+        if _BAD_PERCENT.search(raw):
+            return _invalid("a '%' is not followed by two hexadecimal digits")
+        if _ENCODED_SLASH.search(raw):
+            return _invalid("it has an encoded '/'")
+        try:
+            return cls.read(unquote_to_bytes(raw).decode("utf-8"))
+        except UnicodeDecodeError:
+            return _invalid("it is not UTF-8")
+
+    @classmethod
+    def read(cls, text: str) -> ArtifactPath | errors.ArtifactPathInvalid:
+        """From text that is decoded already: a query parameter."""
+        fault = _fault(text)
+        return _invalid(fault) if fault else cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path inside one workspace. ``path`` is relative to the workspace's root, and empty for the root."""
+
+    asked: str
+    workspace: str
+    path: str
+
+    @property
+    def key(self) -> str:
+        """The name in the store."""
+        return "/".join((WORKSPACES, self.workspace, self.path)) if self.path else f"{WORKSPACES}/{self.workspace}"
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def unknown(self) -> errors.ArtifactUnknown:
+        """The refusal for a path with nothing there, whatever the reason."""
+        return errors.ArtifactUnknown(path=self.asked)
+
+
+def place(path: ArtifactPath, workspace: str) -> Place | errors.HokusaiError:
+    """Where a path leads for a caller from ``workspace``.
+
+    Without the prefix ``workspaces/`` it is relative to the caller's root. Under another
+    workspace's prefix it is ``errors.ArtifactUnknown``, whether or not that workspace exists.
+    """
+    first, _, rest = path.text.partition("/")
+    if first != WORKSPACES:
+        found = Place(path.text, workspace, path.text)
+    else:
+        owner, _, inside = rest.partition("/")
+        if owner != workspace:
+            return errors.ArtifactUnknown(path=path.text)
+        found = Place(path.text, workspace, inside)
+    return _invalid(_TOO_LONG) if len(found.key.encode()) > MAX_BYTES else found
+
+
+def _invalid(reason: str) -> errors.ArtifactPathInvalid:
+    return errors.ArtifactPathInvalid(reason=reason)
+
+
+_TOO_LONG = f"it is longer than {MAX_BYTES} bytes"
+
+
+def _fault(text: str) -> str | None:
+    if hazard := _hazard(text):
+        return hazard
+    names = text.split("/")
+    if len(names) > MAX_DEPTH:
+        return f"it is deeper than {MAX_DEPTH} names"
+    if len(text.encode()) > MAX_BYTES:
+        return _TOO_LONG
+    if any(len(name.encode()) > MAX_NAME_BYTES for name in names):
+        return f"a name is longer than {MAX_NAME_BYTES} bytes"
+    return _hidden(text)
+
+
+def _hazard(text: str) -> str | None:
+    names = text.split("/")
+    if "" in names:
+        return "it is empty, or has an empty name in it"
+    if "." in names or ".." in names:
+        return "it has a '.' or '..' in it"
+    if "\\" in text or "#" in text:
+        return "it has a backslash or a '#' in it"  # MLflow's clients refuse listings with either
+    if any(unicodedata.category(letter) in _CONTROL or letter in _BIDI for letter in text):
+        return "it has a control character in it"
+    return None
+
+
+def _hidden(text: str) -> str | None:
+    """MLflow's clients decode the names of a listing again, until nothing changes: none may turn hostile."""
+    while (again := unquote(text)) != text:
+        if _hazard(again) or again.count("/") != text.count("/"):
+            return "it becomes another path when it is decoded twice"
+        text = again
+    return None

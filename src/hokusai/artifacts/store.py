@@ -1,0 +1,106 @@
+"""The contract between the artifact service and what keeps its files.
+
+A driver knows keys (``workspaces/W/…``, relative, ``/`` between the names, canonical) and bytes,
+nothing of HTTP or tenants. It turns its vendor's errors into ours at its own edge:
+``errors.ArtifactStoreFull``, ``ArtifactStoreDenied`` and ``ArtifactStoreDown`` (every wait has an
+end). What is not there is a value, ``None`` or ``False``. No message names a host, bucket or file.
+
+``tests/artifacts/test_store.py`` is the conformance suite; a new driver adds one constructor there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+#: A reader's pieces, and what an upload gathers before it is written, in bytes.
+CHUNK = 1 << 20
+
+#: Entries in one page of a listing.
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One stored file. ``created``, to the microsecond, is the one its ``Written`` told."""
+
+    size: int
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An upload's bytes, safe in the store and not yet visible. ``sha256`` is in hexadecimal."""
+
+    size: int
+    sha256: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a listing: a file with its size in bytes, or a directory (``size`` is None)."""
+
+    name: str
+    size: int | None
+
+
+class Upload(Protocol):
+    """A file on its way in. What was there before stays as it is until ``commit``."""
+
+    async def write(self, data: Sequence[bytes]) -> None:
+        """Append. May return while the bytes are still on their way; the next call waits for them."""
+
+    async def finish(self) -> Written:
+        """Wait until every byte is safe. Still invisible, and still to be dropped without a trace."""
+
+    async def commit(self) -> None:
+        """Let the file appear, at once and whole, in place of what was there.
+
+        Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent.
+        """
+
+
+class Reader(Protocol):
+    """One version of one file: overwritten or deleted meanwhile, it still gives the same bytes, or fails."""
+
+    stat: Stat
+
+    def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of a range inside the file, in pieces of ``CHUNK`` or less."""
+
+    async def aclose(self) -> None: ...
+
+
+class ArtifactStore(Protocol):
+    """Where artifacts are kept. Implementations: ``LocalStore`` (POSIX) and ``ObjectStore`` (obstore)."""
+
+    def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
+        """Take in one file. Leaving the block without ``commit`` aborts, and nothing remains.
+
+        After ``commit``, the end of the block waits until the file's name is safe as well.
+        """
+
+    async def open(self, key: str) -> Reader | None: ...
+
+    async def stat(self, key: str) -> Stat | None: ...
+
+    def list(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
+        """What is directly in a directory, in pages, in no order. Nothing for a file or an unknown name."""
+
+    async def delete(self, key: str) -> bool:
+        """Remove a file, or a directory with all that is in it. False where there was neither."""
+
+    async def start(self) -> None:
+        """Make the store usable and ``sweep`` it. Raises ``errors.ArtifactStoreUnusable``."""
+
+    async def check(self) -> None:
+        """Raises the error an upload would meet now; for ``/ready``."""
+
+    async def sweep(self) -> int:
+        """Remove what killed processes left, and nothing that a living one is using. Returns how many."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,115 @@
+"""Uploads: any size in constant memory, hashed as they stream, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.artifacts import digest
+from hokusai.artifacts.answers import JSON, answer, header
+from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.path import Place
+from hokusai.artifacts.store import CHUNK, ArtifactStore
+
+#: Messages gathered into one write, at most: a sender of tiny ones must not fill memory with their overhead.
+_MESSAGES = 512
+
+
+class Body:
+    """A request's body, gathered into batches of about ``CHUNK`` bytes.
+
+    ``declared`` is ``Content-Length``, or None for a chunked body; ``limit`` is in bytes;
+    ``idle_seconds`` is how long a client may send nothing.
+    """
+
+    def __init__(self, receive: Receive, *, declared: int | None, limit: int, idle_seconds: float) -> None:
+        self._receive = receive
+        self._declared = declared
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        self._size = 0
+        self._more = True
+
+    async def batches(self) -> AsyncGenerator[list[bytes], None]:
+        """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyTooSlow``."""
+        while self._more:
+            yield await self._batch()
+        if self._declared is not None and self._size != self._declared:
+            raise self._incomplete()
+
+    async def _batch(self) -> list[bytes]:
+        batch: list[bytes] = []
+        start = self._size
+        while self._more and self._size - start < CHUNK and len(batch) < _MESSAGES:
+            batch.append(await self._next())
+        return batch
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise errors.BodyTooSlow(seconds=self._idle_seconds) from None
+        if message["type"] == "http.disconnect":
+            raise self._incomplete()
+        self._more = message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        self._size += len(piece)
+        if self._size > self._limit:
+            raise errors.ArtifactTooLarge(limit=self._limit)
+        return piece
+
+    def _incomplete(self) -> errors.UploadIncomplete:
+        expected = "an unknown number of" if self._declared is None else self._declared
+        return errors.UploadIncomplete(received=self._size, expected=expected)
+
+
+class Uploads:
+    """``PUT …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``UploadArtifact``)."""
+
+    def __init__(self, *, store: ArtifactStore, ledger: Ledger, max_bytes: int, idle_seconds: float) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._max_bytes = max_bytes
+        self._idle_seconds = idle_seconds
+
+    async def put(self, place: Place, key_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything that the headers alone can tell is refused before the body is asked for."""
+        body = self._body(scope, receive)
+        claimed = _claimed(scope)
+        async with self._store.upload(place.key) as upload:
+            async with aclosing(body.batches()) as batches:
+                async for batch in batches:
+                    await upload.write(batch)
+            written = await upload.finish()
+            if any(sha256 != written.sha256 for sha256 in claimed):
+                raise errors.DigestMismatch(reason="does not match the bytes that arrived")
+            async with self._ledger.recording(place, written, key_id):
+                await upload.commit()
+        await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
+
+    def _body(self, scope: Scope, receive: Receive) -> Body:
+        length = header(scope, b"content-length")
+        declared = None if length is None else int(length)
+        if declared is not None and declared > self._max_bytes:
+            raise errors.ArtifactTooLarge(limit=self._max_bytes)
+        for name in ("Content-Range", "Content-Encoding"):
+            if header(scope, name.lower().encode()) not in {None, "identity"}:
+                raise errors.UploadNotPlain(header=name)
+        return Body(receive, declared=declared, limit=self._max_bytes, idle_seconds=self._idle_seconds)
+
+
+def _claimed(scope: Scope) -> list[str]:
+    """The digests the client sent. An upload is never encoded, so both fields speak of the same bytes."""
+    found: list[str] = []
+    for name in (b"repr-digest", b"content-digest"):
+        if value := header(scope, name):
+            digests = digest.claimed(value)
+            if isinstance(digests, errors.DigestMismatch):
+                raise digests
+            found += digests
+    return found

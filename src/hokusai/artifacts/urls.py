@@ -1,0 +1,45 @@
+"""Which driver a URL stands for."""
+
+from __future__ import annotations
+
+from posixpath import normpath
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from obstore.store import MemoryStore
+
+from hokusai import errors
+from hokusai.artifacts.local import LocalStore
+from hokusai.artifacts.objects import ObjectStore
+from hokusai.artifacts.store import ArtifactStore
+
+SETTING = "HOKUSAI_ARTIFACTS_URL"
+SUPPORTED = "file:///DIR or memory://"
+
+
+def store_at(url: str) -> ArtifactStore:
+    """The store at ``file:///DIR`` or ``memory://``. Nothing is touched before its ``start``.
+
+    Raises ``errors.SettingInvalid``.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _invalid(f"it is no URL; supported are {SUPPORTED}") from None
+    if parts.query or parts.fragment:
+        raise _invalid("it has a query or a fragment; write '?' as %3F and '#' as %23")
+    if parts.scheme == "memory" and not parts.netloc and parts.path in {"", "/"}:
+        return ObjectStore(MemoryStore())
+    if parts.scheme == "file":
+        return _local(parts.netloc, parts.path)
+    raise _invalid(f"supported are {SUPPORTED}")
+
+
+def _local(host: str, path: str) -> LocalStore:
+    directory = normpath(unquote_to_bytes(path))
+    if host not in {"", "localhost"} or not directory.strip(b"/.") or not path.startswith("/") or b"\0" in directory:
+        raise _invalid("file: takes an absolute directory and no host: file:///DIR")
+    return LocalStore(directory)
+
+
+def _invalid(reason: str) -> errors.SettingInvalid:
+    return errors.SettingInvalid(setting=SETTING, reason=reason)

@@ -1,0 +1,200 @@
+"""Judging keys by asking a separate auth service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from functools import partial
+from typing import Any
+
+import httpx2
+from pydantic import ValidationError
+
+from hokusai import errors
+from hokusai.auth.cache import Cache
+from hokusai.auth.contract import SELF, USAGE, VALIDATE, Refusal, Validated
+from hokusai.auth.judge import expired, is_address
+from hokusai.auth.keys import Key, digest, now, parse
+from hokusai.auth.usage import Usage, UsageCounter
+from hokusai.identity import Permission, Principal
+
+log = logging.getLogger("hokusai.auth")
+
+_LARGEST_ANSWER = 2**16
+_LIMITS = httpx2.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=3)
+#: What a connection that the other side had just closed looks like.
+_STALE = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+
+Exchange = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
+
+
+class RemoteAuthenticator:
+    """An ``Authenticator`` over the auth service at ``url``, asked with ``service_key``.
+
+    Answers are remembered for ``cache_seconds``, by key and address, since the service judged both;
+    expiry and environment are judged here at every call. ``errors.AuthServiceDown`` means there was
+    no answer within ``timeout`` seconds, ``errors.AuthServiceContract`` that there was a wrong one,
+    or that the service refused our own key.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        service_key: str,
+        service_id: str = "platform",
+        environments: Set[str] = frozenset({"live", "test"}),
+        cache_seconds: float = 1.5,
+        timeout: float = 5,
+        flush_seconds: float = 15,
+    ) -> None:
+        self._url = _checked(url)
+        self._service_id = service_id
+        self._environments = environments
+        self._timeout = timeout
+        self._secret = secrets.token_bytes(32)  # for digests that never leave this process
+        self._own = {"X-API-Key": _own_key(service_key), "Accept": "application/json"}
+        self._http = httpx2.AsyncClient(timeout=timeout, limits=_LIMITS, trust_env=False)
+        self._usage = UsageCounter(self._report, seconds=flush_seconds, batch=1)
+        self._cache: Cache[Principal | Refusal] = Cache(
+            seconds=cache_seconds, wait=timeout + 1, is_known=_is_known, slow=errors.AuthServiceDown
+        )
+
+    async def authenticate(self, key: str, address: str) -> Principal | errors.HokusaiError:
+        parsed = parse(key)
+        if isinstance(parsed, errors.KeyMalformed):
+            return parsed
+        place = (digest(parsed, self._secret), address)
+        entry = self._cache.get(place)
+        answer = entry.value if entry else await self._cache.fetch(place, partial(self._validate, parsed, address))
+        return answer.error() if isinstance(answer, Refusal) else self._judge(answer)
+
+    def count(self, principal: Principal, *, refused: bool) -> None:
+        self._usage.count(principal.key_id, refused=refused)
+
+    async def check(self) -> None:
+        """Asks who we are: that answers only with database, service and our own key in order."""
+        status, document = await self._ask("GET", SELF)
+        if status != 200 or Permission.KEYS_VALIDATE not in (document.get("permissions") or ()):
+            raise errors.AuthServiceContract
+
+    async def start(self) -> None:
+        await self._usage.start()
+
+    async def close(self) -> None:
+        await self._usage.close()
+        await self._cache.close()
+        await self._http.aclose()
+
+    def _judge(self, principal: Principal) -> Principal | errors.HokusaiError:
+        if principal.expires_at is not None and principal.expires_at <= now():
+            return expired(principal.expires_at)
+        if principal.environment not in self._environments:
+            accepted = ", ".join(sorted(self._environments))
+            return errors.EnvironmentMismatch(environment=principal.environment, accepted=accepted)
+        return principal
+
+    async def _validate(self, key: Key, address: str) -> Principal | Refusal:
+        body = {"service_id": self._service_id} | ({"client_ip": address} if is_address(address) else {})
+        status, document = await self._ask("POST", VALIDATE, candidate=key, body=body)
+        if status == 200:
+            return self._validated(document)
+        refusal = Refusal.read(document) if status in {401, 403} else None
+        if refusal is None:
+            log.error("the auth service answered %d to a question about a key; is our own key good?", status)
+            raise errors.AuthServiceContract
+        return refusal
+
+    def _validated(self, document: Mapping[str, Any]) -> Principal:
+        try:
+            validated = Validated.model_validate(document)
+        except ValidationError:
+            raise errors.AuthServiceContract from None
+        if validated.service_id != self._service_id:
+            raise errors.AuthServiceContract
+        return validated.principal()
+
+    async def _report(self, counted: Sequence[Usage]) -> None:
+        for one in counted:
+            body = {"hour": one.hour.isoformat(), "requests": one.requests, "refused": one.refused}
+            # Tried once: a second try might count twice.
+            status, document = await self._ask("POST", USAGE.format(key_id=one.key_id), body=body, tries=1)
+            if status == 404 and _code(document) == errors.KeyIdUnknown.code:
+                log.warning("usage: the auth service does not know the key %s", one.key_id)
+            elif status != 200:
+                raise errors.AuthServiceContract
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        candidate: Key | None = None,
+        body: Mapping[str, Any] | None = None,
+        tries: int = 2,
+    ) -> tuple[int, dict[str, Any]]:
+        headers = self._own | ({"Authorization": f"Bearer {candidate.text}"} if candidate else {})
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._try(tries, partial(self._exchange, method, self._url + path, headers, body))
+        except (httpx2.TransportError, TimeoutError) as error:
+            log.error("the auth service does not answer: %s", str(error) or type(error).__name__)
+            raise errors.AuthServiceDown from None
+        except httpx2.HTTPError as error:
+            log.error("the auth service's answer cannot be read: %s", error)
+            raise errors.AuthServiceContract from None
+
+    async def _try(self, tries: int, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+        for _ in range(tries - 1):
+            with contextlib.suppress(*_STALE):
+                return await exchange()
+        return await exchange()
+
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> tuple[int, dict[str, Any]]:
+        async with self._http.stream(method, url, headers=headers, json=body) as response:
+            if response.status_code >= 500 or response.status_code == 429:
+                raise errors.AuthServiceDown
+            raw = bytearray()
+            async for chunk in response.aiter_bytes():
+                raw += chunk
+                if len(raw) > _LARGEST_ANSWER:
+                    raise errors.AuthServiceContract
+        try:
+            document = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise errors.AuthServiceContract from None
+        if not isinstance(document, dict):
+            raise errors.AuthServiceContract
+        return response.status_code, document
+
+
+def _is_known(answer: Principal | Refusal) -> bool:
+    return isinstance(answer, Principal) or answer.row is not errors.KeyUnknown
+
+
+def _code(document: Mapping[str, Any]) -> object:
+    ours = document.get("hokusai")
+    return ours.get("code") if isinstance(ours, dict) else None
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason="it is no http:// or https:// URL")
+    return url.rstrip("/")
+
+
+def _own_key(text: str) -> str:
+    parsed = parse(text)
+    if isinstance(parsed, errors.KeyMalformed):
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_SERVICE_KEY", reason=str(parsed.facts["reason"]))
+    return parsed.text

@@ -1,0 +1,224 @@
+"""All queries about keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hokusai import errors
+from hokusai.auth import tables
+from hokusai.auth.judge import Found
+from hokusai.auth.keys import Grant, Key, KeyRecord, digest, is_id, mint, mint_id, now, parse_network
+from hokusai.auth.usage import UsageStore
+from hokusai.auth.workspaces import WorkspaceStore
+from hokusai.database import Database
+from hokusai.identity import PERMISSION_SETS, Permission, Principal
+
+_T = tables.keys
+
+#: Keys in use that one workspace may have: its own members can make them.
+MOST_KEYS = 1_000
+
+#: Called with the digest of a key that changed, or None when any key may have.
+Changed = Callable[[bytes | None], None]
+
+
+class KeyStore:
+    """Keys, and with ``workspaces`` and ``usage`` all that the auth room stores.
+
+    Only digests of keys are kept, made with ``pepper``. A workspace may have ``most_keys`` in use.
+    What is None or absent does not exist, or not in the ``workspace`` asked for: the two look alike.
+    Everything raises ``errors.Unavailable`` where the database is the cause.
+    """
+
+    def __init__(self, database: Database, *, pepper: bytes, most_keys: int = MOST_KEYS) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._most_keys = most_keys
+        self._watchers: list[Changed] = []
+        self.workspaces = WorkspaceStore(database, changed=lambda: self._changed(None))
+        self.usage = UsageStore(database)
+
+    def watch(self, changed: Changed) -> None:
+        """Have ``changed`` called as soon as a key is revoked or rotated, or a workspace suspended."""
+        self._watchers.append(changed)
+
+    def digest(self, key: Key) -> bytes:
+        return digest(key, self._pepper)
+
+    async def prepare(self) -> None:
+        """Note which pepper this database is used with. Raises ``errors.PepperChanged`` for another."""
+        ours = hmac.digest(self._pepper, b"hokusai", hashlib.sha256).hex()
+        table = tables.installation
+        async with self._database.begin() as connection:
+            row = {"id": 1, "pepper_fingerprint": ours, "created_at": now()}
+            insert = tables.insert(table, self._database).values(row)
+            await connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]))
+            noted = (await connection.execute(sa.select(table.c.pepper_fingerprint))).scalar_one()
+        if not hmac.compare_digest(noted, ours):
+            raise errors.PepperChanged()
+
+    async def is_empty(self) -> bool:
+        async with self._database.begin() as connection:
+            return (await connection.execute(sa.select(_T.c.id).limit(1))).first() is None
+
+    async def check(self) -> None:
+        await self._database.check()
+
+    async def create(self, grant: Grant, *, created_by: str) -> tuple[KeyRecord, Key]:
+        """A new key; the only time that it is seen.
+
+        Raises ``errors.WorkspaceUnknown`` or ``errors.KeysFull``.
+        """
+        async with self._database.begin() as connection:
+            await self._admit(connection, grant.workspace)
+            return await self._insert(connection, grant, created_by)
+
+    async def find(self, digested: bytes) -> Found | None:
+        """One query: the key with that digest, and the state of its workspace."""
+        query = (
+            sa.select(_T, tables.workspaces.c.suspended_at)
+            .join_from(_T, tables.workspaces, isouter=True)
+            .where(_T.c.digest == digested)
+        )
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        record = _record(row)
+        return Found(record, _principal(record), suspended=row.suspended_at is not None)
+
+    async def get(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
+        """``workspace`` None looks everywhere."""
+        if not is_id(key_id):
+            return None
+        async with self._database.begin() as connection:
+            row = (await connection.execute(sa.select(_T).where(*_named(key_id, workspace)))).one_or_none()
+        return _record(row) if row else None
+
+    async def page(
+        self, *, workspace: str | None = None, limit: int, after: KeyRecord | None = None
+    ) -> list[KeyRecord]:
+        """In the order they were made, from the first one behind ``after``."""
+        query = sa.select(_T).order_by(_T.c.created_at, _T.c.id).limit(limit)
+        if workspace is not None:
+            query = query.where(_T.c.workspace == workspace)
+        if after is not None:
+            place = sa.tuple_(sa.literal(after.created_at, tables.Instant), sa.literal(after.id))
+            query = query.where(sa.tuple_(_T.c.created_at, _T.c.id) > place)
+        async with self._database.begin() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
+    async def revoke(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
+        """Refuse the key from now on. Doing it again changes nothing."""
+        if not is_id(key_id):
+            return None
+        revoked_at = sa.func.coalesce(_T.c.revoked_at, sa.literal(now(), tables.Instant))
+        return await self._change(sa.update(_T).where(*_named(key_id, workspace)).values(revoked_at=revoked_at))
+
+    async def rotate(
+        self, old: KeyRecord, *, overlap: timedelta, expires_at: datetime | None, created_by: str
+    ) -> tuple[KeyRecord, Key]:
+        """A new key worth the same until ``expires_at``; the old one ends after ``overlap``.
+
+        Raises ``errors.KeyRetired`` where the old one is over already, or was rotated before.
+        """
+        if (state := old.state(now())) != "active":
+            raise errors.KeyRetired(key_id=old.id, state=state)
+        end = min(filter(None, (old.expires_at, now() + overlap)))
+        still = (_T.c.id == old.id, _T.c.revoked_at.is_(None), _T.c.rotated_to.is_(None))
+        row = None
+        try:
+            async with self._database.begin() as connection:
+                await self._admit(connection, old.workspace)
+                record, key = await self._insert(connection, replace(old.grant(), expires_at=expires_at), created_by)
+                change = sa.update(_T).where(*still).values(rotated_to=record.id, expires_at=end).returning(_T.c.digest)
+                row = (await connection.execute(change)).one_or_none()
+                if row is None:
+                    raise errors.KeyRetired(key_id=old.id, state="rotated or revoked already")
+        finally:
+            self._changed(row.digest if row else None)
+        return record, key
+
+    async def _change(self, change: sa.Update) -> KeyRecord | None:
+        row = None
+        try:
+            async with self._database.begin() as connection:
+                row = (await connection.execute(change.returning(*_T.c))).one_or_none()
+        finally:
+            # Also when this task is cancelled while the commit is under way.
+            self._changed(row.digest if row else None)
+        return _record(row) if row else None
+
+    async def _insert(self, connection: AsyncConnection, grant: Grant, created_by: str) -> tuple[KeyRecord, Key]:
+        key = mint(grant.environment)
+        record = KeyRecord(
+            **{name: getattr(grant, name) for name in Grant.__dataclass_fields__},
+            id=mint_id(),
+            hint=key.hint,
+            created_at=now(),
+            created_by=created_by,
+        )
+        await connection.execute(sa.insert(_T).values(**_row(record), digest=self.digest(key)))
+        return record, key
+
+    async def _admit(self, connection: AsyncConnection, workspace: str | None) -> None:
+        if workspace is None:
+            return
+        there = sa.select(tables.workspaces.c.name).where(tables.workspaces.c.name == workspace)
+        if (await connection.execute(there)).first() is None:
+            raise errors.WorkspaceUnknown(workspace=workspace)
+        live = sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > sa.literal(now(), tables.Instant))
+        in_use = sa.select(sa.func.count()).where(_T.c.workspace == workspace, _T.c.revoked_at.is_(None), live)
+        if (await connection.execute(in_use)).scalar_one() >= self._most_keys:
+            raise errors.KeysFull(workspace=workspace, limit=self._most_keys)
+
+    def _changed(self, digested: bytes | None) -> None:
+        for watcher in self._watchers:
+            watcher(digested)
+
+
+async def first_key(store: KeyStore, *, service_id: str = "platform") -> str:
+    """The operator key of a new deployment. It may do everything, and does not expire."""
+    grant = Grant(name="operator", user_id="operator", permissions=PERMISSION_SETS["operator"], service_id=service_id)
+    _, key = await store.create(grant, created_by="setup")
+    return key.text
+
+
+def _named(key_id: str, workspace: str | None) -> tuple[sa.ColumnElement[bool], ...]:
+    by_id = _T.c.id == key_id
+    return (by_id,) if workspace is None else (by_id, _T.c.workspace == workspace)
+
+
+def _row(record: KeyRecord) -> dict[str, Any]:
+    facts = {name: getattr(record, name) for name in KeyRecord.__dataclass_fields__}
+    facts["permissions"] = " ".join(sorted(record.permissions))
+    facts["allow_ips"] = " ".join(str(network) for network in record.allow_ips)
+    return facts
+
+
+def _record(row: sa.Row[Any]) -> KeyRecord:
+    facts = {name: getattr(row, name) for name in KeyRecord.__dataclass_fields__}
+    facts["permissions"] = frozenset(Permission(name) for name in row.permissions.split())
+    facts["allow_ips"] = tuple(parse_network(text) for text in row.allow_ips.split())
+    return KeyRecord(**facts)
+
+
+def _principal(record: KeyRecord) -> Principal:
+    return Principal(
+        key_id=record.id,
+        user_id=record.user_id,
+        workspace=record.workspace,
+        permissions=record.permissions,
+        service_id=record.service_id,
+        environment=record.environment,
+        rate_limit_per_hour=record.rate_limit_per_hour,
+        expires_at=record.expires_at,
+    )

@@ -1,0 +1,82 @@
+"""The tables of the auth room."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator
+
+from hokusai.database import Database, metadata
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, UTC in the database and in Python. SQLite keeps no zone, so it is added back."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+workspaces = sa.Table(
+    "hokusai_workspaces",
+    metadata,
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("suspended_at", Instant),
+)
+
+keys = sa.Table(
+    "hokusai_keys",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("hint", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("workspace", sa.String(63), sa.ForeignKey("hokusai_workspaces.name")),
+    sa.Column("user_id", sa.String(255), nullable=False),
+    sa.Column("permissions", sa.Text, nullable=False),
+    sa.Column("service_id", sa.String(63), nullable=False),
+    sa.Column("environment", sa.String(8), nullable=False),
+    sa.Column("rate_limit_per_hour", sa.Integer),
+    sa.Column("allow_ips", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(32), nullable=False),
+    sa.Column("expires_at", Instant),
+    sa.Column("revoked_at", Instant),
+    sa.Column("rotated_to", sa.String(32)),
+    sa.Index("ix_hokusai_keys_digest", "digest", unique=True),
+    sa.Index("ix_hokusai_keys_workspace_created_at", "workspace", "created_at", "id"),
+)
+
+usage = sa.Table(
+    "hokusai_usage",
+    metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("hour", Instant, primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger, nullable=False),
+)
+
+#: One row: which pepper the digests of this database were made with.
+installation = sa.Table(
+    "hokusai_installation",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("pepper_fingerprint", sa.String(64), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+
+def insert(table: sa.Table, database: Database) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
+    return sqlite.insert(table) if database.is_sqlite else postgresql.insert(table)

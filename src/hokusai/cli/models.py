@@ -1,0 +1,103 @@
+"""``hokusai register``, ``hokusai pull`` and ``hokusai models``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hokusai.cli import output
+from hokusai.client import Client, Model, ModelVersion
+
+app = typer.Typer(no_args_is_help=True, help="Show what is registered in your workspace.")
+
+
+def register(
+    path: Annotated[
+        Path, typer.Argument(help="A model directory (one with an MLmodel file), or any directory or file.")
+    ],
+    name: Annotated[str, typer.Option(help="The registered model's name.")],
+    description: Annotated[str, typer.Option(help="What is new in this version.", show_default=False)] = "",
+    as_json: output.Json = False,
+) -> None:
+    """Upload a model and make it the next version of NAME.
+
+    In a pipe the version's URI stands alone on stdout.
+
+    [bold]Example:[/bold] hokusai register model/ --name churn
+    """
+    with Client() as client, output.progress("Sending") as progress:
+        version = client.register(path, name, description=description, progress=progress)
+    if as_json:
+        output.document(_document(version))
+    elif output.piped():
+        output.out().print(version.uri)
+    else:
+        output.out().print(f"Registered {output.visible(version.name)} version {version.version} ({version.status}).")
+        output.out().print(f'  mlflow.pyfunc.load_model("{output.visible(version.uri)}")')
+
+
+def pull(
+    uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.")],
+    directory: Annotated[Path, typer.Argument(help="Where to put the files: absent yet, or empty.")],
+    as_json: output.Json = False,
+) -> None:
+    """Fetch the files of a version, each compared with its recorded digest.
+
+    The directory appears when it is complete, or not at all.
+
+    [bold]Example:[/bold] hokusai pull models:/churn/3 churn-3/
+    """
+    with Client() as client, output.progress("Fetching") as progress:
+        found = client.pull(uri, directory, progress=progress)
+    if as_json:
+        output.document({"uri": uri, "path": found})
+    else:
+        output.out().print(str(found) if output.piped() else f"Fetched {uri} into {found}.")
+
+
+@app.command("list")
+def list_(as_json: output.Json = False) -> None:
+    """List the registered models."""
+    with Client() as client:
+        found = client.models.list()
+    if as_json:
+        output.document({"models": found})
+        return
+    rows = ((one.name, one.latest, _aliases(one), one.updated_at, one.description) for one in found)
+    columns = ("NAME", "LATEST", "ALIASES", "CHANGED", "DESCRIPTION")
+    output.table(columns, rows, nothing="No models yet: hokusai register PATH --name NAME")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The registered model's name.")], as_json: output.Json = False
+) -> None:
+    """Show a registered model and its versions, the newest first."""
+    with Client() as client:
+        model, versions = client.models.get(name), client.models.versions(name)
+    if as_json:
+        output.document(dataclasses.asdict(model) | {"versions": [_document(one) for one in versions]})
+        return
+    output.facts(
+        (
+            ("name", model.name),
+            ("description", model.description),
+            ("made", model.created_at),
+            ("changed", model.updated_at),
+            ("aliases", _aliases(model)),
+            ("tags", tuple(f"{key}={value}" for key, value in model.tags.items())),
+        )
+    )
+    rows = ((one.version, one.status, one.created_at, one.run_id, one.description) for one in versions)
+    output.table(("VERSION", "STATUS", "MADE", "RUN", "DESCRIPTION"), rows, nothing="No versions yet.")
+
+
+def _aliases(model: Model) -> tuple[str, ...]:
+    return tuple(f"{alias}={version}" for alias, version in model.aliases.items())
+
+
+def _document(version: ModelVersion) -> dict[str, Any]:
+    return {"uri": version.uri} | dataclasses.asdict(version)

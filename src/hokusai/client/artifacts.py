@@ -1,0 +1,131 @@
+"""Files in the server's artifact store, over the mlflow-artifacts API (MLflow's ``mlflow_artifacts.proto``)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from hokusai import errors
+from hokusai.client.connection import Connection
+from hokusai.client.files import BLOCK, LocalFile
+from hokusai.client.retry import retried
+from hokusai.client.values import Document
+
+#: What stands before a path in the store, in MLflow's artifact URIs.
+STORE = "mlflow-artifacts:/"
+
+ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
+
+#: Directories inside one another. A deeper tree is taken for one without an end.
+DEEPEST = 64
+
+#: Called with the bytes of one file that are done; begins again from less when an attempt is repeated.
+OnBytes = Callable[[int], None]
+
+_SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file in the store. ``name`` is relative to the directory that was listed; ``size`` in bytes, 0 if untold."""
+
+    path: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of a listing (``FileInfo``)."""
+
+    name: str
+    directory: bool
+    size: int
+
+    @classmethod
+    def read(cls, document: Document) -> _Entry:
+        return cls(str(document["path"]), bool(document.get("is_dir")), int(document.get("file_size", 0)))
+
+    @property
+    def harmless(self) -> bool:
+        """The server's word alone never leads out of a directory."""
+        try:
+            self.name.encode()
+        except UnicodeEncodeError:
+            return False
+        return self.name not in {"", ".."} and "\0" not in self.name and Path(self.name).name == self.name
+
+
+class Artifacts:
+    """Sends, lists and fetches files, by their path in the store; one file in memory never more than a block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, path: str, file: LocalFile, on_bytes: OnBytes) -> None:
+        """Raises ``errors.DigestDiffers`` where the server tells another digest than the file had."""
+
+        def attempt() -> None:
+            digest = hashlib.sha256()
+            answer = self._connection.exchange(
+                "PUT",
+                f"{ROUTE}/{quote(path)}",
+                content=_passed(file.blocks(), digest.update, on_bytes),
+                headers={"Content-Length": str(file.size), "Content-Type": "application/octet-stream"},
+            )
+            answer.read(dict)
+            _compare(path, digest.digest(), answer.headers.get("repr-digest"))
+
+        retried(attempt)
+
+    def files(self, directory: str, name: str = "") -> Iterator[RemoteFile]:
+        """Every file below ``directory``. Raises ``errors.AnswerHostile`` for names that could lead out of one."""
+        if name.count("/") > DEEPEST:
+            raise errors.AnswerHostile(path=name)
+        for entry in self._connection.pages(ROUTE, "files", _Entry.read, {"path": directory}):
+            if not entry.harmless:
+                raise errors.AnswerHostile(path=entry.name)
+            path, full = f"{directory}/{entry.name}", f"{name}/{entry.name}".lstrip("/")
+            if entry.directory:
+                yield from self.files(path, full)
+            else:
+                yield RemoteFile(path=path, name=full, size=entry.size)
+
+    def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> None:
+        """Write the file to ``target``, which must not exist.
+
+        Raises ``errors.DigestDiffers`` where what arrived is not what was stored.
+        """
+
+        def attempt() -> None:
+            digest = hashlib.sha256()
+            with self._connection.stream(f"{ROUTE}/{quote(path)}") as response, target.open("wb") as file:
+                for block in _passed(response.iter_raw(BLOCK), digest.update, on_bytes):
+                    file.write(block)
+            _compare(path, digest.digest(), response.headers.get("repr-digest"))
+
+        if target.exists():
+            raise errors.AnswerHostile(path=target.name)
+        retried(attempt)
+
+
+def _passed(blocks: Iterator[bytes], hashed: Callable[[bytes], None], on_bytes: OnBytes) -> Iterator[bytes]:
+    """The blocks, each hashed and counted once it has been taken."""
+    done = 0
+    for block in blocks:
+        yield block
+        hashed(block)
+        done += len(block)
+        on_bytes(done)
+
+
+def _compare(path: str, sha256: bytes, told: str | None) -> None:
+    """Against ``Repr-Digest`` (RFC 9530), where the server sends it."""
+    found = _SHA256.search(told or "")
+    if found and base64.b64decode(found[1]) != sha256:
+        raise errors.DigestDiffers(path=path)

@@ -1,0 +1,189 @@
+"""HTTP to one server: the key, the time-outs, the retries, and faults named as our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+
+from hokusai import errors
+from hokusai.client.answer import Answer
+from hokusai.client.retry import retried
+
+T = TypeVar("T")
+
+#: Bytes. No JSON answer is larger; files are streamed and have no bound.
+LARGEST_DOCUMENT = 64 * 2**20
+
+_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+
+Query = Mapping[str, str | int]
+
+
+class Connection:
+    """Sends requests to the server at ``url`` with ``key``; never follows a redirect with it.
+
+    ``timeout`` is how many seconds the server may stay silent. Every method raises ``ApiError`` where
+    the server refused, ``errors.ServerUnreachable`` without an answer and ``errors.AnswerUnreadable``
+    where something else answered. The key is in no ``repr`` and no error.
+    """
+
+    def __init__(self, *, url: str, key: str | None, timeout: float) -> None:
+        self.url = _checked_url(url)
+        self._key = _checked_key(key)
+        self._http = httpx2.Client(
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
+            headers={"User-Agent": f"hokusai/{version('hokusai')}", "Accept-Encoding": "identity"},
+        )
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    @property
+    def key(self) -> str:
+        """Raises ``errors.ClientKeyMissing`` where there is none."""
+        if self._key is None:
+            raise errors.ClientKeyMissing
+        return self._key
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[dict[str, Any]], T],
+        *,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        twice: bool | None = None,
+    ) -> T:
+        """What ``read`` makes of the JSON object answered.
+
+        ``twice``: sending it twice does no more than sending it once. Unset, the method tells.
+        """
+
+        def attempt() -> T:
+            return self.exchange(method, path, query=query, body=body).read(read)
+
+        return retried(attempt) if (method in _IDEMPOTENT if twice is None else twice) else attempt()
+
+    def pages(
+        self, path: str, field: str, read: Callable[[dict[str, Any]], T], query: Query | None = None
+    ) -> Iterator[T]:
+        """Every entry of a list that is answered in pages (``next_page_token``)."""
+        wanted = dict(query or {})
+        while True:
+            entries, token = self.ask("GET", path, lambda page: _page(page, field, read), query=wanted)
+            yield from entries
+            if not token:
+                return
+            wanted["page_token"] = token
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        public: bool = False,
+    ) -> Answer:
+        """One request, tried once, and its whole answer, whatever the status. ``public`` ones go without the key."""
+        head = dict(headers or {}) | ({} if public else self._authorization())
+        request = self._http.build_request(
+            method, self.url + path, params=query, json=body, content=content, headers=head
+        )
+        with self._faults_named():
+            response = self._http.send(request, stream=True)
+            try:
+                return _whole(self.url + path, response)
+            finally:
+                response.close()
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[httpx2.Response]:
+        """The answer to GET with its body still to be read, once it is known to be a success."""
+        request = self._http.build_request("GET", self.url + path, headers=self._authorization())
+        with self._faults_named():
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    raise _whole(self.url + path, response).refusal()
+                yield response
+            finally:
+                response.close()
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TimeoutException as error:
+            raise errors.ServerUnreachable(url=self.url, reason=self._silence(error)) from None
+        except httpx2.TransportError as error:
+            raise errors.ServerUnreachable(url=self.url, reason=str(error) or type(error).__name__) from None
+
+    def _silence(self, error: httpx2.TimeoutException) -> str:
+        limits = self._http.timeout
+        if isinstance(error, httpx2.ConnectTimeout):
+            return f"no connection within {limits.connect:g} seconds"
+        return f"silent for {limits.read:g} seconds"
+
+
+def _page(page: Mapping[str, Any], field: str, read: Callable[[dict[str, Any]], T]) -> tuple[list[T], str]:
+    # MLflow leaves out what is empty.
+    return [read(entry) for entry in page.get(field, ())], str(page.get("next_page_token") or "")
+
+
+def _whole(url: str, response: httpx2.Response) -> Answer:
+    content = bytearray()
+    for block in response.iter_raw():
+        content += block
+        if len(content) > LARGEST_DOCUMENT:
+            break
+    # What had to be cut is no JSON any more.
+    return Answer(url, response.status_code, response.headers, bytes(content[:LARGEST_DOCUMENT]))
+
+
+def _checked_url(url: str) -> str:
+    """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may hold a password."""
+    try:
+        parts = urlsplit(url.strip())
+        found, _ = parts.hostname, parts.port
+    except ValueError:
+        raise errors.UrlInvalid(reason="its host or port cannot be read") from None
+    if parts.scheme not in {"http", "https"} or not found:
+        raise errors.UrlInvalid(reason="it does not begin with http:// or https:// and a host")
+    if "@" in parts.netloc:
+        raise errors.UrlInvalid(reason="it carries a user name or a password; the key has its own variable")
+    if parts.query or parts.fragment:
+        raise errors.UrlInvalid(reason="it carries a query or a fragment")
+    # The tracking URI made from it is as good an answer to "which server?".
+    path = parts.path.rstrip("/").removesuffix("/api/mlflow")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _checked_key(key: str | None) -> str | None:
+    """Only what a header can carry; whether the key is good is for the server to say."""
+    stripped = (key or "").strip()
+    if not stripped:
+        return None
+    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise errors.ClientKeyUnusable(reason="it holds a character that no key has")
+    return stripped

@@ -1,0 +1,76 @@
+"""Fetching the files of a model version: all of them, checked, or none."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hokusai import errors
+from hokusai.client.artifacts import STORE, Artifacts
+from hokusai.client.connection import Connection
+from hokusai.client.meter import Meter
+from hokusai.client.models import Models
+from hokusai.client.registration import not_ready
+from hokusai.client.values import ModelVersion, OnProgress
+
+
+class Fetching:
+    """Downloads a version beside the target directory and lets it appear there when it is complete."""
+
+    def __init__(self, connection: Connection, models: Models) -> None:
+        self._connection = connection
+        self._models = models
+
+    def fetch(self, uri: str, directory: Path, progress: OnProgress | None) -> Path:
+        version = self._models.find(uri)
+        if version.status != "READY":
+            raise not_ready(version)
+        with _appearing(directory) as scratch:
+            store = Artifacts(self._connection)
+            files = tuple(store.files(self._place(version)))
+            if not files:
+                raise errors.VersionNotReady(name=version.name, version=version.version, reason="it has no files")
+            meter = Meter(sum(file.size for file in files), progress)
+            for file in files:
+                target = scratch / file.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                store.fetch(file.path, target, meter.of(file.name))
+        return directory
+
+    def _place(self, version: ModelVersion) -> str:
+        """Where the files lie in the store. What lies elsewhere is not followed: the key would go there too."""
+        location = self._models.location(version)
+        path = location.removeprefix(STORE)
+        if path == location or path.startswith("/"):
+            raise errors.ArtifactsElsewhere(uri=version.uri, scheme=location.partition(":")[0])
+        return path.rstrip("/")
+
+
+@contextmanager
+def _appearing(directory: Path) -> Iterator[Path]:
+    """A directory beside the target, which becomes the target after the block; after an error nothing is left."""
+    try:
+        target = directory.resolve()
+        _check_free(target, directory)
+        scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        scratch.mkdir()
+        try:
+            yield scratch
+            if target.exists():
+                target.rmdir()
+            scratch.rename(target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise errors.TargetUnusable(path=directory, reason=(error.strerror or str(error)).lower()) from None
+
+
+def _check_free(target: Path, named: Path) -> None:
+    if target == Path.cwd():
+        raise errors.TargetUnusable(path=named, reason="it is the current directory")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise errors.TargetUnusable(path=named, reason="it is there already and not an empty directory")

@@ -1,0 +1,243 @@
+"""What the SDK returns: frozen values, read from the server's JSON in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from hokusai.identity import Workspace
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The facts of an API key. The key itself is not among them: the server does not have it.
+
+    ``hint`` is how it begins; ``state`` is ``active``, ``expired`` or ``revoked``; ``workspace`` is None for
+    a platform key; a rate of None is the server's default; no ``allow_ips`` means everywhere.
+    """
+
+    key_id: str
+    name: str
+    hint: str
+    state: str
+    workspace: str | None
+    user_id: str
+    permissions: tuple[str, ...]
+    service_id: str
+    environment: str
+    rate_limit_per_hour: int | None
+    allow_ips: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    rotated_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made. ``key`` is the secret, shown this once; it is kept out of ``repr``."""
+
+    key: str = field(repr=False)
+    facts: Key
+
+
+@dataclass(frozen=True, slots=True)
+class UsageHour:
+    """What a key did in the hour that begins at ``hour``."""
+
+    hour: datetime
+    requests: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How often a key was used, refused requests included; ``hours`` without a request are left out."""
+
+    key_id: str
+    requests: int
+    refused: int
+    hours: tuple[UsageHour, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registered model. ``latest`` is its highest version, None while it has none."""
+
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    latest: int | None
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a registered model. ``status`` is MLflow's: READY when it can be loaded."""
+
+    name: str
+    version: int
+    status: str
+    status_message: str
+    description: str
+    created_at: datetime
+    source: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """What ``mlflow.pyfunc.load_model`` takes."""
+        return f"models:/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a server, as ``/ready`` tells: ``state`` is ``ok`` or ``down``, the rest says why and what to do."""
+
+    state: str
+    code: str = ""
+    message: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the server can do its work, and the state of each part by name."""
+
+    ready: bool
+    draining: bool
+    parts: Mapping[str, Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a transfer is: bytes done and in all, and the file that is under way."""
+
+    file: str
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def workspace(document: Document) -> Workspace:
+    return Workspace(
+        name=document["name"],
+        created_at=_time(document["created_at"]),
+        suspended_at=_maybe_time(document.get("suspended_at")),
+    )
+
+
+def key(document: Document) -> Key:
+    return Key(
+        key_id=document["key_id"],
+        name=document["name"],
+        hint=document["hint"],
+        state=document["state"],
+        workspace=document["workspace"],
+        user_id=document["user_id"],
+        permissions=tuple(document["permissions"]),
+        service_id=document["service_id"],
+        environment=document["environment"],
+        rate_limit_per_hour=document["rate_limit_per_hour"],
+        allow_ips=tuple(document["allow_ips"]),
+        created_at=_time(document["created_at"]),
+        created_by=document["created_by"],
+        expires_at=_maybe_time(document["expires_at"]),
+        revoked_at=_maybe_time(document["revoked_at"]),
+        rotated_to=document["rotated_to"],
+    )
+
+
+def new_key(document: Document) -> NewKey:
+    return NewKey(key=document["key"], facts=key(document))
+
+
+def usage(document: Document) -> Usage:
+    return Usage(
+        key_id=document["key_id"],
+        requests=document["requests"],
+        refused=document["refused"],
+        hours=tuple(UsageHour(_time(one["hour"]), one["requests"], one["refused"]) for one in document["hours"]),
+    )
+
+
+def registered(document: Document) -> Model:
+    """From the answers that hold one ``RegisteredModel``."""
+    return model(document["registered_model"])
+
+
+def model(document: Document) -> Model:
+    """From MLflow's ``RegisteredModel`` message, where empty fields are absent."""
+    return Model(
+        name=document["name"],
+        description=document.get("description", ""),
+        created_at=_instant(document["creation_timestamp"]),
+        updated_at=_instant(document["last_updated_timestamp"]),
+        latest=max((int(one["version"]) for one in document.get("latest_versions", ())), default=None),
+        aliases={one["alias"]: int(one["version"]) for one in document.get("aliases", ())},
+        tags=_tags(document),
+    )
+
+
+def model_version(document: Document) -> ModelVersion:
+    """From MLflow's ``ModelVersion`` message, where empty fields are absent."""
+    return ModelVersion(
+        name=document["name"],
+        version=int(document["version"]),
+        status=document.get("status", "READY"),
+        status_message=document.get("status_message", ""),
+        description=document.get("description", ""),
+        created_at=_instant(document["creation_timestamp"]),
+        source=document.get("source", ""),
+        run_id=document.get("run_id", ""),
+        aliases=tuple(document.get("aliases", ())),
+        tags=_tags(document),
+    )
+
+
+def versioned(document: Document) -> ModelVersion:
+    """From the answers that hold one ``ModelVersion``."""
+    return model_version(document["model_version"])
+
+
+def readiness(document: Document) -> Readiness:
+    return Readiness(
+        ready=document["ready"],
+        draining=document["draining"],
+        parts={name: _part(facts) for name, facts in document["checks"].items()},
+    )
+
+
+def texts(document: Document) -> dict[str, str]:
+    return {name: str(text) for name, text in document.items()}
+
+
+def _part(facts: Document) -> Part:
+    return Part(**{name: facts[name] for name in ("state", "code", "message", "remedy") if name in facts})
+
+
+def _tags(document: Document) -> dict[str, str]:
+    return {tag["key"]: tag.get("value", "") for tag in document.get("tags", ())}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _maybe_time(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)
+
+
+def _instant(milliseconds: str | float) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)

@@ -1,0 +1,42 @@
+"""Stores, ledgers and services for the artifact room's tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.artifacts.service import Service, create_tables, running
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's service keeps its files."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def service(directory: Path) -> Iterator[Service]:
+    """One service on a local disk and SQLite for a test module."""
+    database = f"sqlite:///{directory / 'hokusai.db'}"
+    create_tables(database)
+    with running((directory / "store").as_uri(), database) as found:
+        yield found
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 8 MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(path)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"FULL DISK NOT TESTED: mounting a small tmpfs needs root: {made.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -1,0 +1,143 @@
+"""The ledger on SQLite and PostgreSQL: what is recorded, what is forgotten, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hokusai import errors
+from hokusai.artifacts import Ledger, Place, Record, Stat, Written
+from hokusai.database import Database
+from tests.artifacts.service import create_tables
+from tests.postgres import Postgres
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'hokusai.db'}"
+    else:
+        url = request.getfixturevalue("postgres").create_database()
+    create_tables(url)
+    found = Database(url)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
+
+
+def at(path: str, workspace: str = "acme") -> Place:
+    return Place(path, workspace, path)
+
+
+async def record(
+    ledger: Ledger, place: Place, *, size: int = 1, sha256: str = "a" * 64, created: datetime = NOW
+) -> None:
+    async with ledger.recording(place, Written(size, sha256, created), "key-1"):
+        pass
+
+
+async def test_there_and_back(ledger: Ledger) -> None:
+    assert await ledger.find(at("a/b")) is None
+    await record(ledger, at("a/b"), size=1 << 40)
+    assert await ledger.find(at("a/b")) == Record(1 << 40, "a" * 64, NOW, "key-1")
+    assert await ledger.find(at("a/b", "beta")) is None
+    assert await ledger.find(at("a/B")) is None
+
+
+async def test_a_record_speaks_for_one_file_alone(ledger: Ledger) -> None:
+    await record(ledger, at("a"), size=5)
+    found = await ledger.find(at("a"))
+    assert found is not None
+    assert found.speaks_for(Stat(5, NOW))
+    assert not found.speaks_for(Stat(6, NOW))
+    assert not found.speaks_for(Stat(5, NOW + timedelta(microseconds=1)))
+
+
+async def test_the_last_one_counts(ledger: Ledger) -> None:
+    await record(ledger, at("a"), size=1)
+    await record(ledger, at("a"), size=2, sha256="b" * 64, created=LATER)
+    assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-1")
+
+
+async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger) -> None:
+    await record(ledger, at("old"))
+    for place in (at("new"), at("old")):
+        with pytest.raises(errors.ArtifactStoreFull):
+            async with ledger.recording(place, Written(9, "b" * 64, LATER), "key-2"):
+                raise errors.ArtifactStoreFull()
+    assert await ledger.find(at("new")) is None
+    assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
+
+
+async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: Ledger) -> None:
+    order: list[str] = []
+
+    async def second() -> None:
+        async with ledger.recording(at("a"), Written(2, "b" * 64, LATER), "key-2"):
+            order.append("second lands")
+
+    async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+        task = asyncio.create_task(second())
+        await asyncio.sleep(0.1)
+        order.append("first lands")
+    await task
+    assert order == ["first lands", "second lands"]
+    assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-2")
+
+
+async def test_forgetting_takes_a_path_and_what_is_below_it(ledger: Ledger) -> None:
+    below = ["m", "m/a", "m/b/c", "m/é", "m/%", "m/~"]
+    beside = ["m2", "M", "M/a", "m.x", "m-", "m0", "m_/a", "%", "_", "n/m", "l"]
+    for path in below + beside:
+        await record(ledger, at(path))
+    await record(ledger, at("m/a", "beta"))
+    assert await ledger.forget(at("m"), before=LATER) == len(below)
+    assert await ledger.forget(at("m"), before=LATER) == 0
+    assert [path for path in below if await ledger.find(at(path))] == []
+    assert [path for path in beside if not await ledger.find(at(path))] == []
+    assert await ledger.find(at("m/a", "beta"))
+
+
+@pytest.mark.parametrize("path", ["%", "_", "a%", "é", "日本"])
+async def test_no_letter_is_a_pattern(ledger: Ledger, path: str) -> None:
+    for name in (path, "b", "bb", "ab", "e", "x/y"):
+        await record(ledger, at(name))
+    assert await ledger.forget(at(path), before=LATER) == 1
+
+
+async def test_what_landed_after_the_deletion_began_is_kept(ledger: Ledger) -> None:
+    await record(ledger, at("m/old"))
+    await record(ledger, at("m/new"), created=LATER)
+    assert await ledger.forget(at("m"), before=LATER) == 1
+    assert await ledger.find(at("m/new"))
+
+
+async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres) -> None:
+    url = own_postgres.create_database()
+    create_tables(url)
+    database = Database(url)
+    ledger = Ledger(database)
+    with pytest.raises(errors.DatabaseDown):
+        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+            own_postgres.stop()
+    with pytest.raises(errors.DatabaseDown):
+        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+            raise AssertionError("the file landed")
+    with pytest.raises(errors.DatabaseDown):
+        await ledger.find(at("a"))
+    with pytest.raises(errors.DatabaseDown):
+        await ledger.forget(at("a"), before=LATER)
+    own_postgres.start()
+    assert await ledger.find(at("a")) is None
+    await database.close()

@@ -1,0 +1,83 @@
+"""A fresh, migrated database for every test, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hokusai.auth import KeyStore, first_key
+from hokusai.auth.keys import Grant, Key, KeyRecord
+from hokusai.database import Database
+from hokusai.identity import PERMISSION_SETS
+from tests.auth.service import PEPPER
+from tests.postgres import Postgres
+
+
+def _migrated(url: str) -> str:
+    async def migrate() -> None:
+        database = Database(url)
+        await database.migrate()
+        await database.close()
+
+    asyncio.run(migrate())
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "hokusai.db"
+    _migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    return _migrated(postgres.create_database())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Runs the test once on each."""
+    return request.getfixturevalue(f"{request.param}_url_of_test")
+
+
+@pytest.fixture
+def sqlite_url_of_test(sqlite_template: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'hokusai.db')}"
+
+
+@pytest.fixture
+def postgresql_url_of_test(postgres: Postgres, postgres_template: str) -> str:
+    return postgres.create_database(template=postgres_template)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def store(database: Database) -> KeyStore:
+    store = KeyStore(database, pepper=PEPPER)
+    await store.prepare()
+    return store
+
+
+@pytest.fixture
+async def operator(store: KeyStore) -> str:
+    return await first_key(store)
+
+
+async def issue(store: KeyStore, workspace: str | None = "acme", *sets: str, **facts: object) -> tuple[KeyRecord, Key]:
+    """A key of a workspace, which is made where it does not exist."""
+    if workspace is not None and await store.workspaces.get(workspace) is None:
+        await store.workspaces.create(workspace)
+    permissions = frozenset().union(*(PERMISSION_SETS[name] for name in sets or ("write",)))
+    grant = Grant(**{"name": "test", "user_id": "ada", "workspace": workspace, "permissions": permissions, **facts})
+    return await store.create(grant, created_by="test")

@@ -1,0 +1,97 @@
+"""The auth service on a real socket, behind the least of a gateway: it finds out who calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.auth import KeyStore, LocalAuthenticator, api
+from hokusai.database import Database
+from hokusai.identity import ADDRESS, PRINCIPAL, REQUEST_ID, Principal
+
+PEPPER = b"the pepper of the tests"
+REQUEST = "0123456789abcdef"
+
+
+class Identified:
+    """Leaves in the scope what the gateway does: principal, request id and address."""
+
+    def __init__(self, app: ASGIApp, authenticator: LocalAuthenticator, principal: Principal | None = None) -> None:
+        self.app = app
+        self.authenticator = authenticator
+        self.principal = principal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = Headers(scope=scope)
+        bearer = sent.get("authorization", "").removeprefix("Bearer ")
+        own = sent.get("x-api-key", "" if scope["path"].endswith("/validate") else bearer)
+        scope = {**scope, REQUEST_ID: REQUEST, ADDRESS: "127.0.0.1"}
+        if not scope["path"].endswith("/openapi.json"):
+            judged = self.principal or await self._judged(own)
+            if isinstance(judged, errors.HokusaiError):
+                headers = {name.decode(): value.decode() for name, value in judged.headers()}
+                return await Response(judged.body(REQUEST), judged.status, headers)(scope, receive, send)
+            scope[PRINCIPAL] = judged
+        return await self.app(scope, receive, send)
+
+    async def _judged(self, key: str) -> Principal | errors.HokusaiError:
+        try:
+            return await self.authenticator.authenticate(key, "127.0.0.1") if key else errors.KeyMissing()
+        except errors.Unavailable as outage:
+            return outage
+
+
+class AuthServer:
+    """Serves the auth service of a database from a thread with an event loop of its own."""
+
+    def __init__(self, database_url: str, port: int = 0) -> None:
+        self._database_url = database_url
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._server: uvicorn.Server | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join(20)
+        self._listener.close()
+        assert not self._thread.is_alive()
+
+    async def _serve(self) -> None:
+        database = Database(self._database_url)
+        store = KeyStore(database, pepper=PEPPER)
+        authenticator = LocalAuthenticator(store)
+        app = Identified(api(store=store, authenticator=authenticator), authenticator)
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=5)
+        self._server = uvicorn.Server(config)
+        self._ready.set()
+        try:
+            await self._server.serve([self._listener])
+        finally:
+            await authenticator.close()
+            await database.close()
+
+
+@contextlib.contextmanager
+def serving(database_url: str, port: int = 0) -> Iterator[AuthServer]:
+    server = AuthServer(database_url, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
