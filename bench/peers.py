@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
-from scripts.environments import Environment, environment, install_product
 
 from bench.processes import Session, session
+from scripts.environments import Environment, environment, install_product
 
 START_SECONDS = 120
 _PASSWORD = secrets.token_urlsafe(16)  # of this run's servers, which listen on 127.0.0.1 alone

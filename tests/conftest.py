@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.serving import Server, serving
+from tests.stock.environments import Environment, environment
+from tests.stock.server import StockServer
 
 pytest_plugins = ["tests.postgres"]
 
@@ -17,6 +19,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server on the embedded default, shared by the tests of a worker: use your own workspaces."""
     with serving(tmp_path_factory.mktemp("server") / "data") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def stock_317() -> Environment:
+    """An environment with the MLflow that was reviewed."""
+    return environment("3.17.2")
+
+
+@pytest.fixture(scope="session")
+def stock_server(stock_317: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockServer]:
+    server = StockServer(stock_317, tmp_path_factory.mktemp("stock"))
+    try:
+        yield server.wait()
+    finally:
+        server.stop()
 
 
 @pytest.hookimpl(wrapper=True)

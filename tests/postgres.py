@@ -28,6 +28,8 @@ import pytest
 #: before the server has set up its handlers (INT is ignored in the background), INT cuts connections.
 _KEEPER = '"$@" & server=$!; read -r _; kill -TERM $server; kill -INT $server; wait $server'
 _START_SECONDS = 30
+#: Nothing here outlives the tests.
+_HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "32MB"}
 
 
 class Postgres:
@@ -141,7 +143,7 @@ class Postgres:
         self._run(str(self._binaries / "initdb"), "-D", str(data), *options)
 
     def _launch(self) -> bool:
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", **_HASTY}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), *options]
         with self._log.open("wb") as log:

@@ -75,6 +75,11 @@ class Database:
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
             log.error("database failed: %s", error)
             raise _translated(error) from error
+        except exc.InternalError as error:  # what psycopg makes of a standby or a read-only session
+            if isinstance(translated := _translated(error), errors.DatabaseReadOnly):
+                log.error("database failed: %s", error)
+                raise translated from error
+            raise
 
     async def check(self) -> None:
         """Raises ``errors.DatabaseDown`` unless a statement runs."""

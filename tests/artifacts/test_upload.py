@@ -138,7 +138,7 @@ def test_waiting_for_100_continue(service: Service) -> None:
 def test_a_connection_is_usable_after_a_refused_body(service: Service) -> None:
     with service.connected() as connection:
         refused = service.head("PUT", f"workspaces/nobody/{RUN}/a", **{"content-length": "300000"}) + bytes(300000)
-        connection.sendall(refused + service.head("GET", f"{RUN}/none", **{"connection": "close"}))
+        connection.sendall(refused + service.head("GET", f"{RUN}/none", connection="close"))
         answers = b""
         while piece := connection.recv(65536):
             answers += piece
@@ -189,8 +189,9 @@ def test_a_deletion_cut_short_is_finished_by_the_next(service: Service, director
     engine.dispose()
 
 
-def test_a_reader_that_hangs_up_stops_the_reading(service: Service) -> None:
-    service.put(f"{RUN}/big", bytes(30_000_000))
+def test_a_reader_that_hangs_up_stops_the_reading(service: Service, directory: Path) -> None:
+    service.put(f"{RUN}/big", b"1")
+    os.truncate(directory / "store/workspaces/acme" / RUN / "big", 1 << 40)  # all holes: takes minutes to read
     shim = service.shim
     assert shim is not None
     with service.connected() as connection:
@@ -198,7 +199,6 @@ def test_a_reader_that_hangs_up_stops_the_reading(service: Service) -> None:
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert shim.active == 1
     eventually(lambda: shim.active == 0)
-    assert service.get(f"{RUN}/big").headers["content-length"] == "30000000"
 
 
 def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:

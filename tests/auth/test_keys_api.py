@@ -96,60 +96,59 @@ async def test_an_operator_makes_platform_keys(service: Api, operator: str) -> N
     assert (await service.call(made["key"], "GET", "/workspaces")).is_success
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": ""},
-        {"name": "x" * 129},
-        {"name": "a\nb"},
-        {"name": "a\x00b"},
-        {"name": "a\u202eb"},
-        {"name": "a\u200bb"},
-        {"name": "\ud800"},
-        {"name": 7},
-        {"name": None},
-        {"user_id": "a\tb"},
-        {"permissions": []},
-        {"permissions": "write"},
-        {"permissions": ["everything"]},
-        {"permissions": ["\ud800"]},
-        {"permissions": ["models:*"]},
-        {"permissions": ["x" * 65]},
-        {"permissions": ["read"] * 65},
-        {"workspace": ""},
-        {"workspace": "A"},
-        {"workspace": "a\x00"},
-        {"workspace": "../b"},
-        {"workspace": 7},
-        {"expires": "soon"},
-        {"expires": "0d"},
-        {"expires": 90},
-        {"expires_at": "2001-01-01T00:00:00Z"},
-        {"expires_at": "2040-01-01T00:00:00"},
-        {"expires_at": 2000000000},
-        {"expires": "90d", "expires_at": "2040-01-01T00:00:00Z"},
-        {"service_id": "A B"},
-        {"service_id": "a\n"},
-        {"environment": "staging"},
-        {"rate": "lots"},
-        {"rate": "0/h"},
-        {"rate": 1000},
-        {"allow_ips": ["10.0.0.1/8"]},
-        {"allow_ips": ["example.org"]},
-        {"allow_ips": "10.0.0.0/8"},
-        {"allow_ips": ["10.0.0.0/8"] * 65},
-        {"id": "key_0000000000000000"},
-        {"created_by": "someone"},
-        {"key": "hk_live_mine"},
-    ],
-    ids=lambda change: ascii(change)[:60],
-)
-async def test_what_a_key_cannot_be(service: Api, operator: str, change: dict[str, Any]) -> None:
-    content = json.dumps(new(**change)).encode()
+IMPOSSIBLE: list[dict[str, Any]] = [
+    {"name": ""},
+    {"name": "x" * 129},
+    {"name": "a\nb"},
+    {"name": "a\x00b"},
+    {"name": "a\u202eb"},
+    {"name": "a\u200bb"},
+    {"name": "\ud800"},
+    {"name": 7},
+    {"name": None},
+    {"user_id": "a\tb"},
+    {"permissions": []},
+    {"permissions": "write"},
+    {"permissions": ["everything"]},
+    {"permissions": ["\ud800"]},
+    {"permissions": ["models:*"]},
+    {"permissions": ["x" * 65]},
+    {"permissions": ["read"] * 65},
+    {"workspace": ""},
+    {"workspace": "A"},
+    {"workspace": "a\x00"},
+    {"workspace": "../b"},
+    {"workspace": 7},
+    {"expires": "soon"},
+    {"expires": "0d"},
+    {"expires": 90},
+    {"expires_at": "2001-01-01T00:00:00Z"},
+    {"expires_at": "2040-01-01T00:00:00"},
+    {"expires_at": 2000000000},
+    {"expires": "90d", "expires_at": "2040-01-01T00:00:00Z"},
+    {"service_id": "A B"},
+    {"service_id": "a\n"},
+    {"environment": "staging"},
+    {"rate": "lots"},
+    {"rate": "0/h"},
+    {"rate": 1000},
+    {"allow_ips": ["10.0.0.1/8"]},
+    {"allow_ips": ["example.org"]},
+    {"allow_ips": "10.0.0.0/8"},
+    {"allow_ips": ["10.0.0.0/8"] * 65},
+    {"id": "key_0000000000000000"},
+    {"created_by": "someone"},
+    {"key": "hk_live_mine"},
+]
+
+
+async def test_what_a_key_cannot_be(service: Api, operator: str) -> None:
     headers = {"content-type": "application/json"}
-    response = await service.call(operator, "POST", "/keys", content=content, headers=headers)
-    assert refusal(response) == (400, "HK2005")
-    assert next(reversed(change)) in response.json()["message"] or "expires" in response.json()["message"]
+    for change in IMPOSSIBLE:
+        content = json.dumps(new(**change)).encode()
+        response = await service.call(operator, "POST", "/keys", content=content, headers=headers)
+        assert refusal(response) == (400, "HK2005"), change
+        assert any(name in response.json()["message"] for name in change)
 
 
 async def test_a_key_for_a_workspace_that_does_not_exist(service: Api, operator: str) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.serving import Server, Team
-from tests.serving import environment as clean
-from tests.stock.environments import Environment, environment
+from tests.stock.environments import Environment, environment, run, scenario
 
-SCENARIO = Path(__file__).with_name("scenario.py")
 VERSIONS = ["2.9.2", "2.22.5", "3.17.2"]
 
 
@@ -31,27 +28,11 @@ def team(server: Server, version: str) -> Team:
     return server.workspace("stock-" + version.replace(".", "-"))
 
 
-def run(stock: Environment, *command: str, place: Path, **variables: str) -> str:
-    done = subprocess.run(
-        [stock.program(command[0]), *command[1:]],
-        cwd=place,
-        env=clean(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2", **variables),
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def registered(
     server: Server, stock: Environment, team: Team, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    place = tmp_path_factory.mktemp("scenario")
-    variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": team.key}
-    found = run(stock, "python", str(SCENARIO), "größe-model", str(place), place=place, **variables)
-    return dict(json.loads(found.splitlines()[-1]))
+    return scenario(stock, f"{server.url}/api/mlflow", team.key, tmp_path_factory.mktemp("scenario"))
 
 
 @pytest.mark.timeout(300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,6 +15,8 @@ from hokusai import errors
 from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.tracking import Tracking
 from hokusai.tracking.remote import RemoteEngine
+from tests.stock.environments import Environment
+from tests.stock.server import StockServer
 
 V2 = "/api/2.0/mlflow"
 Call = Callable[..., Awaitable[dict[str, Any]]]
@@ -93,9 +96,7 @@ async def test_text_comes_through_as_it_was(call: Call) -> None:
     assert found["registered_model"]["description"] == text
 
 
-async def test_a_remote_without_workspaces_is_refused(stock_317: Any, tmp_path: Any) -> None:
-    from tests.tracking.conftest import StockServer
-
+async def test_a_remote_without_workspaces_is_refused(stock_317: Environment, tmp_path: Path) -> None:
     server = StockServer(stock_317, tmp_path, workspaces=False)
     try:
         engine = RemoteEngine(server.wait().url, timeout=10)

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from hokusai import __version__, errors
+from hokusai.database import VERSION_TABLE, Database, metadata
+from tests.postgres import Postgres
+
+#: The modules that declare tables.
+DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.gateway.audit")
+TABLES = {f"hokusai_{name}" for name in ("workspaces", "keys", "usage", "installation", "artifacts", "audit")}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'hokusai.db'}"
+    return request.getfixturevalue("postgres").create_database()
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+async def inside(database: Database, look: Any) -> Any:
+    async with database.begin() as connection:
+        return await connection.run_sync(look)
+
+
+async def test_migrations_make_every_table_and_may_run_again(database: Database) -> None:
+    for _ in range(2):
+        await database.migrate()
+    assert set(await inside(database, lambda connection: sa.inspect(connection).get_table_names())) == TABLES | {
+        VERSION_TABLE
+    }
+
+
+async def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    for module in DECLARING:
+        importlib.import_module(module)
+    assert set(metadata.tables) == TABLES
+    await database.migrate()
+
+    def differences(connection: sa.Connection) -> list[Any]:
+        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    assert await inside(database, differences) == []
+
+
+async def test_the_first_migration_can_be_undone(database: Database) -> None:
+    import alembic.command
+    import alembic.config
+
+    await database.migrate()
+
+    def undo(connection: sa.Connection) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "hokusai:migrations")
+        config.attributes["connection"] = connection
+        alembic.command.downgrade(config, "base")
+
+    await inside(database, undo)
+    assert await inside(database, lambda connection: sa.inspect(connection).get_table_names()) == [VERSION_TABLE]
+
+
+async def test_a_database_newer_than_the_code_is_left_alone(database: Database) -> None:
+    await database.migrate()
+    async with database.begin() as connection:
+        await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(errors.DatabaseNewer) as caught:
+        await database.migrate()
+    assert "9999" in str(caught.value)
+    assert __version__ in str(caught.value)
+    assert caught.value.code == "HK6005"
+
+
+async def test_two_servers_migrate_at_the_same_time(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    program = f"""
+import asyncio
+from hokusai.database import Database
+async def main():
+    database = Database({url!r})
+    await database.migrate()
+    await database.close()
+asyncio.run(main())
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
+        assert process.returncode == 0, complaint.decode()
+    with psycopg.connect(url) as connection:
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
+
+
+async def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
+    await database.migrate()
+    insert = sa.text("INSERT INTO hokusai_workspaces (name, created_at) VALUES ('acme', CURRENT_TIMESTAMP)")
+
+    async def fail() -> None:
+        async with database.begin() as connection:
+            await connection.execute(insert)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    async with database.begin() as connection:
+        assert (await connection.execute(sa.text("SELECT * FROM hokusai_workspaces"))).all() == []
+
+
+async def test_check(database: Database) -> None:
+    await database.check()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://localhost/x", "sqlite", "postgresql+asyncpg:/x"])
+def test_what_is_no_database_url(url: str) -> None:
+    with pytest.raises(errors.SettingInvalid, match="HOKUSAI_DATABASE_URL"):
+        Database(url)
+
+
+async def test_the_password_is_in_no_message(postgres: Postgres) -> None:
+    database = Database(f"postgresql://nobody:hunter2@127.0.0.1:{postgres.port}/nothing")
+    with pytest.raises(errors.DatabaseUnreachable) as unreachable:
+        await database.migrate()
+    with pytest.raises(errors.DatabaseDown) as down:
+        await database.check()
+    for error in (unreachable.value, down.value):
+        assert "hunter2" not in f"{error} {error.advice} {database.name}"
+    await database.close()
+
+
+async def test_a_server_that_is_not_there(own_postgres: Postgres) -> None:
+    database = Database(own_postgres.create_database())
+    own_postgres.stop()
+    with pytest.raises(errors.DatabaseDown):
+        await database.check()
+    with pytest.raises(errors.DatabaseUnreachable):
+        await database.migrate()
+    own_postgres.start()
+    await database.migrate()
+    own_postgres.stop()
+    own_postgres.start()
+    await database.check()  # the pool's connections are dead, and nobody notices
+    await database.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr("hokusai.database.WAIT_SECONDS", 1)
+    return 1
+
+
+async def test_a_server_that_stands_still_is_given_up_on(own_postgres: Postgres, impatient: float) -> None:
+    database = Database(own_postgres.create_database())
+    await database.check()
+    with own_postgres.frozen():
+        started = time.monotonic()
+        with pytest.raises(errors.DatabaseDown):
+            await database.check()
+        # psycopg then takes 10 seconds of its own to find out that the statement cannot be cancelled either
+        assert time.monotonic() - started < 2 * impatient + 10 + 5
+    await database.check()
+    await database.close()
+
+
+async def test_a_server_that_takes_no_writes(own_postgres: Postgres) -> None:
+    database = Database(own_postgres.create_database())
+    await database.migrate()
+    own_postgres.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    own_postgres.stop()
+    own_postgres.start()
+    with pytest.raises(errors.DatabaseReadOnly):
+        async with database.begin() as connection:
+            await connection.execute(sa.text("DELETE FROM hokusai_usage"))
+    await database.check()
+    await database.close()
+
+
+async def test_a_file_that_takes_no_writes(tmp_path: Path) -> None:
+    path = tmp_path / "hokusai.db"
+    database = Database(f"sqlite:///{path}")
+    await database.migrate()
+
+    async def write() -> None:
+        async with database.begin() as connection:
+            await connection.execute(sa.text("PRAGMA query_only = ON"))
+            await connection.execute(sa.text("DELETE FROM hokusai_usage"))
+
+    with pytest.raises(errors.DatabaseReadOnly):
+        await write()
+    await database.close()
+
+
+async def test_a_locked_file_is_waited_for_and_given_up_on(tmp_path: Path, impatient: float) -> None:
+    path = tmp_path / "hokusai.db"
+    database = Database(f"sqlite:///{path}")
+    await database.migrate()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    with pytest.raises(errors.DatabaseDown):
+        async with database.begin() as connection:
+            await connection.execute(sa.text("DELETE FROM hokusai_usage"))
+    assert time.monotonic() - started < 2 * impatient + 3
+    holder.execute("ROLLBACK")
+    holder.close()
+    async with database.begin() as connection:
+        await connection.execute(sa.text("DELETE FROM hokusai_usage"))
+    await database.close()
+
+
+async def test_a_failed_statement_leaves_no_values_in_the_log(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await database.migrate()
+    async with database.begin() as connection:
+        await connection.execute(sa.text("DROP TABLE hokusai_usage"))
+    with pytest.raises((errors.DatabaseDown, sa.exc.ProgrammingError)) as caught:
+        async with database.begin() as connection:
+            await connection.execute(
+                sa.text("SELECT * FROM hokusai_usage WHERE key_id = :secret"), {"secret": "hunter2"}
+            )
+    assert "hunter2" not in caplog.text + str(caught.value) + str(caught.value.__cause__)
