@@ -84,7 +84,8 @@ def routes() -> str:
         NOTE.format(source="src/hokusai/gateway/table.py and identity.py")
         + "# Routes and permissions\n\n"
         + f"What is not in this table answers 404. {len(TRACKING)} of these routes are MLflow's tracking and registry; "
-        + "each `/api/…` route of MLflow's is also open below `/api/mlflow`.\n\n| method | path | needs |\n| --- | --- | --- |\n"
+        + "each `/api/…` route of MLflow's is also open below `/api/mlflow`.\n\n"
+        + "| method | path | needs |\n| --- | --- | --- |\n"
         + rows
         + "\n## Permission sets\n\n| set | permissions |\n| --- | --- |\n"
         + sets

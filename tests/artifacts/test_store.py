@@ -83,7 +83,7 @@ async def test_what_goes_in_comes_out(store: ArtifactStore) -> None:
 
 
 async def test_no_two_uploads_are_of_one_moment(store: ArtifactStore) -> None:
-    written = [await put(store, f"{PARENT}/{number}", b"1") for number in range(50)]
+    written = await asyncio.gather(*(put(store, f"{PARENT}/{number}", b"1") for number in range(50)))
     assert len({one.created for one in written}) == 50
 
 

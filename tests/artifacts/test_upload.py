@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ def test_a_ledger_that_is_away_keeps_nothing(own_postgres: Postgres, tmp_path: P
 def test_a_deletion_cut_short_is_finished_by_the_next(service: Service, directory: Path) -> None:
     """The files went, the records did not: as when the database fails in between."""
     service.put(f"{RUN}/half/file", b"1")
-    (directory / "store/workspaces/acme" / RUN / "half/file").unlink()
+    shutil.rmtree(directory / "store/workspaces/acme" / RUN / "half")
     assert service.call("DELETE", f"/{RUN}/half").status == 200
     assert service.call("DELETE", f"/{RUN}/half").status == 404
     engine = sa.create_engine(f"sqlite:///{directory / 'hokusai.db'}")

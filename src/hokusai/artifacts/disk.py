@@ -81,7 +81,8 @@ def prune(directory: bytes, root: bytes) -> None:
     """Remove directories that have become empty, upwards: an object store has none either."""
     with contextlib.suppress(OSError):
         while directory != root:
-            os.rmdir(directory)
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(directory)
             directory = os.path.dirname(directory)
 
 

@@ -1,0 +1,74 @@
+"""The tutorial's commands and snippets, run in their order as written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.serving import environment, serving
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass
+class Block:
+    kind: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(*found.groups()) for found in BLOCK.finditer(page.read_text())]
+
+
+@pytest.mark.timeout(300)
+def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
+    script = ["set -eu"]
+    for number, block in enumerate(blocks(DOCS / "tutorial.md")):
+        script.append(f"echo '--- block {number}' >&2")
+        if block.kind == "sh":
+            script.append(block.text)
+        elif block.kind == "python":
+            (tmp_path / f"block_{number}.py").write_text(block.text)
+            script.append(f"python block_{number}.py")
+    with serving(tmp_path / "hokusai-data") as server:
+        text = "\n".join(script).replace("http://127.0.0.1:5050", server.url)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True, text=True, timeout=280
+        )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert '"ready": true' in done.stdout
+    assert "diabetes-ridge" in done.stdout
+    assert (tmp_path / "pulled" / "MLmodel").exists()
+
+
+def test_the_tutorial_starts_the_server_as_it_can_be_started() -> None:
+    console = next(block.text for block in blocks(DOCS / "tutorial.md") if block.kind == "console")
+    assert console.strip() == "$ hokusai serve --data ./hokusai-data --port 5050"
+
+
+def test_every_link_in_the_docs_leads_somewhere() -> None:
+    pages = [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]
+    assert len(pages) > 8
+    for page in pages:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", page.read_text()):
+            found = (page.parent / target).resolve() if target else page
+            assert found.exists(), f"{page.name}: {target}"
+            if anchor and found.suffix == ".md":
+                headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
+                slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor[1:] in slugs, f"{page.name}: {target}{anchor}"
+
+
+def test_the_readme_is_one_screen_and_names_the_two_commands() -> None:
+    lines = (DOCS.parent / "README.md").read_text().splitlines()
+    assert len(lines) < 120
+    assert any("make demo" in line for line in lines[:15])
+    assert any("make test" in line for line in lines[:15])
