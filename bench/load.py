@@ -24,10 +24,11 @@ CLIENTS = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send. A read repeats ``target`` for ``seconds``; a registration runs ``each`` times per client."""
+    """What to send. A read repeats ``target`` for ``seconds``; a registration runs ``each`` times per connection."""
 
     base: str
     headers: Mapping[str, str]
+    connections: int = CLIENTS
     target: str | None = None
     expected: str = ""
     warm: float = 1
@@ -68,7 +69,7 @@ def load(plan: Plan) -> Load:
 
 
 async def _read(plan: Plan, result: Load) -> None:
-    """Eight clients ask without pause. Counted is what ends between the end of warming up and the deadline."""
+    """Clients ask without pause. Counted is what ends between the end of warming up and the deadline."""
     start = time.perf_counter() + plan.warm
     end = start + plan.seconds
     expected = json.loads(plan.expected)
@@ -93,8 +94,8 @@ async def _read(plan: Plan, result: Load) -> None:
 
 
 async def _register(plan: Plan, result: Load) -> None:
-    """Eight clients, each with its registrations one after the other. The time is until the last one is through."""
-    numbers = iter(range(CLIENTS * plan.each))
+    """Clients, each with its registrations one after the other. The time is until the last one is through."""
+    numbers = iter(range(plan.connections * plan.each))
 
     async def client(connection: Connection) -> None:
         for _ in range(plan.each):
@@ -116,7 +117,7 @@ async def _clients(plan: Plan, result: Load, client: Callable[[Connection], Awai
             with _noted(result):
                 await client(connection)
 
-    await asyncio.gather(*(run() for _ in range(CLIENTS)))
+    await asyncio.gather(*(run() for _ in range(plan.connections)))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
+from dataclasses import dataclass
 from typing import Any
 
 from bench import recording
@@ -13,10 +14,20 @@ from bench.load import CLIENTS, Load
 from bench.results import Figure, Ratio, Result, ratio
 from bench.serving import MODEL, Contender, contenders
 
-TARGETS = {
-    "registered-models/get": f"/api/2.0/mlflow/registered-models/get?name={MODEL}",
-    "runs/get": "/api/2.0/mlflow/runs/get?run_id=<run_id>",
-}
+
+@dataclass(frozen=True)
+class Case:
+    what: str
+    target: str
+    connections: int = CLIENTS
+
+
+_MODEL = f"/api/2.0/mlflow/registered-models/get?name={MODEL}"
+CASES = (
+    Case("registered-models/get", _MODEL),
+    Case("runs/get", "/api/2.0/mlflow/runs/get?run_id=<run_id>"),
+    Case("registered-models/get, 32 connections", _MODEL, 32),
+)
 #: Fields in which right answers differ from server to server.
 OWN = ("timestamp", "_time", "_uri", "workspace")
 SECONDS = 5
@@ -24,32 +35,37 @@ SECONDS = 5
 
 def run(rounds: int) -> Result:
     with contenders() as serving:
-        figures = [figure for what in TARGETS for figure in _measure(what, serving, rounds)]
+        figures = [figure for case in CASES for figure in _measure(case, serving, rounds)]
         noise = [one for contender in serving for one in contender.noise]
     ratios: list[Ratio] = []
-    for what in TARGETS:
-        ratios.append(ratio(figures, what, "hokusai", "mlflow server", aim="≥ 1"))
-        ratios.append(ratio(figures, what, "hokusai", "basic-auth", aim="≥ 10"))
+    for case in CASES:
+        ratios.append(ratio(figures, case.what, "hokusai", "mlflow server", aim="≥ 1"))
+        ratios.append(ratio(figures, case.what, "hokusai", "basic-auth", aim="≥ 10"))
     notes = (
-        f"{CLIENTS} keep-alive connections without pause, {SECONDS} s a turn; every answer is compared with the right "
+        f"{CLIENTS} keep-alive connections (or 32) without pause, {SECONDS} s a turn; every answer is compared with the right "
         "one.",
-        "mlflow server asks for no key here; basic-auth checks a password, hokusai a key, rates and permissions.",
+        "mlflow server asks for no key here; basic-auth checks a password; hokusai a key, rates and permissions. "
+        "hokusai is one process, the others run two workers each.",
     )
     return Result("read", "Authenticated reads", rounds, tuple(figures), tuple(ratios), notes, tuple(noise))
 
 
-def _measure(what: str, serving: list[Contender], rounds: int) -> list[Figure]:
-    expected = _same_answers(what, serving)
+def _measure(case: Case, serving: list[Contender], rounds: int) -> list[Figure]:
+    expected = _same_answers(case, serving)
     found: dict[str, list[tuple[Load, float]]] = {contender.peer.name: [] for contender in serving}
     for _ in range(rounds):
         for contender in serving:
-            target = recording.filled(TARGETS[what], contender.words)
-            plan = contender.plan(target=target, expected=expected[contender.peer.name], seconds=SECONDS)
+            plan = contender.plan(
+                target=recording.filled(case.target, contender.words),
+                connections=case.connections,
+                expected=expected[contender.peer.name],
+                seconds=SECONDS,
+            )
             turn, cpu = contender.turn(plan)
             if turn.failures:
                 raise SystemExit(f"{contender.peer.name} answered wrongly: {turn.failures}")
             found[contender.peer.name].append((turn, cpu))
-    return [figure for peer, turns in found.items() for figure in _figures(what, peer, turns)]
+    return [figure for peer, turns in found.items() for figure in _figures(case.what, peer, turns)]
 
 
 def _figures(what: str, peer: str, turns: list[tuple[Load, float]]) -> list[Figure]:
@@ -65,21 +81,21 @@ def _most(milliseconds: list[float]) -> float:
     return sorted(milliseconds)[int(0.99 * len(milliseconds))]
 
 
-def _same_answers(what: str, serving: list[Contender]) -> dict[str, str]:
+def _same_answers(case: Case, serving: list[Contender]) -> dict[str, str]:
     """Each server's answer. Ends the run unless they are equal but for ids, times and places."""
-    answers = {contender.peer.name: asyncio.run(_answer(what, contender)) for contender in serving}
+    answers = {contender.peer.name: asyncio.run(_answer(case, contender)) for contender in serving}
     plain = {contender.peer.name: _plain(json.loads(answers[contender.peer.name]), contender) for contender in serving}
     first, *others = plain.values()
     if any(other != first for other in others):
-        raise SystemExit(f"the servers answer {what} differently: {json.dumps(plain, indent=1)}")
+        raise SystemExit(f"the servers answer {case.what} differently: {json.dumps(plain, indent=1)}")
     return answers
 
 
-async def _answer(what: str, contender: Contender) -> str:
+async def _answer(case: Case, contender: Contender) -> str:
     async with Connection(contender.server.base, {**recording.HEADERS, **contender.headers}) as connection:
-        answer = await connection.request("GET", recording.filled(TARGETS[what], contender.words))
+        answer = await connection.request("GET", recording.filled(case.target, contender.words))
         if answer.status != 200:
-            raise SystemExit(f"{contender.peer.name} answered {what} with {answer.status}: {answer.body!r}")
+            raise SystemExit(f"{contender.peer.name} answered {case.what} with {answer.status}: {answer.body!r}")
         return answer.body.decode()
 
 

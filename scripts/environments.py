@@ -45,6 +45,18 @@ def environment(pins: str) -> Environment:
     return Environment(made)
 
 
+def latest(*requirements: str) -> Environment:
+    """An environment resolved now, as of no pins: for recording, never for a test."""
+    name = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:12]
+    made = PLACE / f"latest-{name}"
+    if not (made / ".ready").exists():
+        PLACE.mkdir(parents=True, exist_ok=True)
+        _uv("venv", "--clear", "--python", sys.executable, str(made))
+        _uv("pip", "install", "--python", str(made / "bin" / "python"), *requirements, "setuptools<81")
+        (made / ".ready").touch()
+    return Environment(made)
+
+
 def install_product(into: Environment) -> None:
     """Put this tree's Hokusai, as it is now, into an environment that has what it needs."""
     python = str(into.path / "bin" / "python")

@@ -25,8 +25,17 @@ import psycopg
 import pytest
 
 #: Ends the server when the test process does, however it ends: its end of the pipe closes. TERM counts
-#: before the server has set up its handlers (INT is ignored in the background), INT cuts connections.
-_KEEPER = '"$@" & server=$!; read -r _; kill -TERM $server; kill -INT $server; wait $server'
+#: before the server has set up its handlers (INT is ignored in the background), INT cuts connections,
+#: and what a test had frozen must go on to hear either.
+_KEEPER = """
+"$@" & server=$!
+read -r _
+kill -TERM $server; kill -INT $server
+for process in $server $(ps -A -o pid=,ppid= | awk -v server=$server '$2 == server { print $1 }'); do
+    kill -CONT $process
+done
+wait $server
+"""
 _START_SECONDS = 30
 #: Nothing here outlives the tests.
 _HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "32MB"}
@@ -75,19 +84,17 @@ class Postgres:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """The server stands still: it takes connections and never answers."""
-        processes = [self._pid, *_children(self._pid)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
         try:
+            self._signal(signal.SIGSTOP)
             yield
         finally:
-            for process in reversed(processes):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        self.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, name: str) -> str:
         return f"postgresql://hokusai@127.0.0.1:{self.port}/{name}"
@@ -109,6 +116,12 @@ class Postgres:
     @property
     def _pid(self) -> int:
         return int((self._directory / "data" / "postmaster.pid").read_text().split()[0])
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(FileNotFoundError):  # stopped meanwhile
+            for process in [self._pid, *_children(self._pid)]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

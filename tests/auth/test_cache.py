@@ -129,6 +129,19 @@ async def test_time_counts_from_the_start_of_the_look_up(source: Source) -> None
     await cache.close()
 
 
+async def test_what_a_slow_look_up_brings_is_old_already(source: Source) -> None:
+    cache = made(seconds=0.05)
+    source.values["a"] = "one"
+    source.gate.clear()
+    waiting = asyncio.create_task(cache.fetch("a", source.look_up("a")))
+    await until(lambda: bool(source.asked))
+    await asyncio.sleep(0.06)
+    source.gate.set()
+    assert await waiting == "one"
+    assert cache.get("a") is None
+    await cache.close()
+
+
 async def test_zero_seconds_remember_nothing(source: Source) -> None:
     cache = made(seconds=0)
     source.values["a"] = "one"

@@ -173,6 +173,8 @@ GOOD = {
         ("400 Bad", error(400, "HK2005")),
         ("404 Not Found", error(404, "HK1001")),
         ("401 Who", error(401, "HK1103")),
+        ("401 Who", error(401, "HK1103", facts={})),
+        ("401 Who", error(401, "HK1103", subject="caller", facts={})),
         ("401 Who", error(401, "HK1103", subject="candidate")),
         ("401 Who", error(401, "HK9999", subject="candidate", facts={})),
         ("401 Who", error(401, "HK5001", subject="candidate", facts={})),

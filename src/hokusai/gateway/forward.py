@@ -22,8 +22,8 @@ _KEPT: Mapping[str, frozenset[bytes]] = {
     "tracking": frozenset({b"accept"}),
     "artifacts": frozenset(
         {
-            *(b"content-length", b"content-type", b"content-digest", b"repr-digest", b"range", b"if-range"),
-            *(b"if-match", b"if-none-match"),
+            *(b"content-length", b"content-type", b"content-encoding", b"content-range", b"content-digest"),
+            *(b"repr-digest", b"range", b"if-range", b"if-match", b"if-none-match"),
         }
     ),
     "auth": frozenset({b"accept"}),
