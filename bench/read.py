@@ -42,8 +42,8 @@ def run(rounds: int) -> Result:
         ratios.append(ratio(figures, case.what, "hokusai", "mlflow server", aim="≥ 1"))
         ratios.append(ratio(figures, case.what, "hokusai", "basic-auth", aim="≥ 10"))
     notes = (
-        f"{CLIENTS} keep-alive connections (or 32) without pause, {SECONDS} s a turn; every answer is compared with the right "
-        "one.",
+        f"{CLIENTS} keep-alive connections (or 32) without pause, {SECONDS} s a turn; every answer is compared with "
+        "the right one.",
         "mlflow server asks for no key here; basic-auth checks a password; hokusai a key, rates and permissions. "
         "hokusai is one process, the others run two workers each.",
     )

@@ -95,13 +95,10 @@ def _document() -> dict[str, Any]:
 
 
 def _read(found: dict[str, Any]) -> Result:
-    return Result(
-        **found
-        | {
-            "figures": tuple(Figure(**one | {"values": tuple(one["values"])}) for one in found["figures"]),
-            "ratios": tuple(Ratio(**one | {"values": tuple(one["values"])}) for one in found["ratios"]),
-        }
-    )
+    figures = tuple(Figure(**one | {"values": tuple(one["values"])}) for one in found["figures"])
+    ratios = tuple(Ratio(**one | {"values": tuple(one["values"])}) for one in found["ratios"])
+    lists = {"figures": figures, "ratios": ratios, "notes": tuple(found["notes"]), "noise": tuple(found["noise"])}
+    return Result(**found | lists)
 
 
 def _rounded(value: Any) -> Any:

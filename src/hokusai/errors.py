@@ -26,6 +26,9 @@ import json
 from collections.abc import Iterator
 from typing import ClassVar
 
+#: Carries the code of an error beside its body, for logs and audits along the way.
+CODE_HEADER = b"x-hokusai-code"
+
 
 class HokusaiError(Exception):
     """The root. A subclass with a ``code`` is a row; one without is a family."""
@@ -81,7 +84,11 @@ class HokusaiError(Exception):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers every error response carries beside ``X-Request-Id``."""
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"no-store"),
+            (CODE_HEADER, self.code.encode()),
+        ]
         if self.wait is not None:
             headers.append((b"retry-after", str(self.wait).encode()))
         if self.status == 401:

@@ -57,7 +57,8 @@ async def prepare(settings: Settings) -> None:
             store = KeyStore(database, pepper=pepper)
             await store.prepare()
             if await store.is_empty():
-                key = await first_key(store)
+                environment = "live" if "live" in settings.environments else "test"
+                key = await first_key(store, service_id=settings.service_id, environment=environment)
                 log.info("the operator key is in %s", data.write_operator_key(settings.data, key))
     finally:
         await database.close()

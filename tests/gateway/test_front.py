@@ -253,6 +253,42 @@ class TestBodies:
         found = refused(http_as_team.post(CREATE, json={"name": ""}), 400, "HK3004")
 
 
+class TestFiles:
+    def test_what_strangers_uploaded_is_never_shown_by_a_browser(self, http_as_team: httpx2.Client) -> None:
+        page = FILES + "/page.html"
+        assert http_as_team.put(page, content=b"<script>alert(1)</script>").is_success
+        headers = http_as_team.get(page).headers
+        assert headers.get_list("x-content-type-options") == ["nosniff"]
+        assert headers["content-disposition"].startswith("attachment")
+        assert headers["content-type"] == "application/octet-stream"
+
+    @pytest.mark.parametrize("header", [{"Content-Range": "bytes 0-3/8"}, {"Content-Encoding": "gzip"}])
+    def test_a_part_is_not_taken_for_the_whole(self, http_as_team: httpx2.Client, header: dict[str, str]) -> None:
+        refused(http_as_team.put(FILES + "/part.bin", content=b"1234", headers=header), 400, "HK4011")
+        refused(http_as_team.get(FILES + "/part.bin"), 404, "HK4001")
+
+    def test_a_digest_that_differs_keeps_nothing(self, http_as_team: httpx2.Client) -> None:
+        claim = {"Repr-Digest": "sha-256=:" + base64.b64encode(b"x" * 32).decode() + ":"}
+        refused(http_as_team.put(FILES + "/claimed.bin", content=b"1234", headers=claim), 400, "HK4009")
+        refused(http_as_team.get(FILES + "/claimed.bin"), 404, "HK4001")
+
+    def test_ranges(self, http_as_team: httpx2.Client) -> None:
+        assert http_as_team.put(FILES + "/range.bin", content=b"0123456789").is_success
+        answer = http_as_team.get(FILES + "/range.bin", headers={"Range": "bytes=2-4"})
+        assert (answer.status_code, answer.content) == (206, b"234")
+        refused(http_as_team.get(FILES + "/range.bin", headers={"Range": "bytes=50-"}), 416, "HK4007")
+
+    def test_another_teams_file_is_as_unknown_as_no_file(self, server: Server, http_as_team: httpx2.Client) -> None:
+        neighbour = server.workspace("fence")
+        with server.http(neighbour.key) as client:
+            assert client.put(FILES + "/secret.txt", content=b"secret").is_success
+            assert client.get(FILES + "/workspaces/fence/secret.txt").content == b"secret"
+        theirs = refused(http_as_team.get(FILES + "/workspaces/fence/secret.txt"), 404, "HK4001")
+        nobodys = refused(http_as_team.get(FILES + "/workspaces/fence/nothing.txt"), 404, "HK4001")
+        assert theirs["error_code"] == nobodys["error_code"]
+        assert theirs["message"].replace("secret.txt", "") == nobodys["message"].replace("nothing.txt", "")
+
+
 class TestAudit:
     def test_a_change_is_written_down(self, server: Server, team: Team, http_as_team: httpx2.Client) -> None:
         answer = http_as_team.post(CREATE, json={"name": "audited"})
@@ -266,6 +302,11 @@ class TestAudit:
         answer = httpx2.get(server.url + SEARCH + "?a=%0d%0afake", trust_env=False)
         line = server.audited(answer.headers["x-request-id"])
         assert (line["status"], line["code"], line["key_id"]) == (401, "HK1101", None)
+
+    def test_a_refusal_by_the_auth_service_is_written_down_with_its_code(self, server: Server) -> None:
+        with server.http() as operator:
+            answer = operator.get("/api/v1/keys/key_0000000000000000")
+        assert server.audited(answer.headers["x-request-id"])["code"] == "HK2004"
 
     def test_reading_is_not(self, server: Server, http_as_team: httpx2.Client) -> None:
         read = http_as_team.get(SEARCH)

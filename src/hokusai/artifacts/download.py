@@ -19,7 +19,6 @@ from hokusai.artifacts.store import ArtifactStore, Stat
 #: A stranger's file is data: never rendered, never run, whatever it says it is.
 _INERT = [
     (b"content-type", b"application/octet-stream"),
-    (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"sandbox; default-src 'none'"),
 ]
 _PLAIN = re.compile(r"[^A-Za-z0-9._ -]")

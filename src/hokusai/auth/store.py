@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hokusai import errors
 from hokusai.auth import tables
 from hokusai.auth.judge import Found
-from hokusai.auth.keys import Grant, Key, KeyRecord, digest, is_id, mint, mint_id, now, parse_network
+from hokusai.auth.keys import Environment, Grant, Key, KeyRecord, digest, is_id, mint, mint_id, now, parse_network
 from hokusai.auth.usage import UsageStore
 from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import Database
@@ -185,9 +185,15 @@ class KeyStore:
             watcher(digested)
 
 
-async def first_key(store: KeyStore, *, service_id: str = "platform") -> str:
+async def first_key(store: KeyStore, *, service_id: str = "platform", environment: Environment = "live") -> str:
     """The operator key of a new deployment. It may do everything, and does not expire."""
-    grant = Grant(name="operator", user_id="operator", permissions=PERMISSION_SETS["operator"], service_id=service_id)
+    grant = Grant(
+        name="operator",
+        user_id="operator",
+        permissions=PERMISSION_SETS["operator"],
+        service_id=service_id,
+        environment=environment,
+    )
     _, key = await store.create(grant, created_by="setup")
     return key.text
 

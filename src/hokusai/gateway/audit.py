@@ -150,6 +150,8 @@ class Audit:
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
+                if exchange.status >= 400:
+                    exchange.code = _code(message)
                 message = {**message, "headers": [*message.get("headers", ()), request_id, NOSNIFF]}
             await send(message)
 
@@ -173,8 +175,8 @@ class Audit:
         send: Send,
         cause: Exception | None = None,
     ) -> None:
-        exchange.code = error.code
         if exchange.status:  # the answer has begun: all that is left is to cut it short
+            exchange.code = error.code
             raise cause or error
         body = error.body(exchange.request_id)
         length = (b"content-length", str(len(body)).encode())
@@ -192,6 +194,12 @@ class Audit:
 #: Noted where the client hung up before there was an answer; never sent.
 CLIENT_GONE = 499
 NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+
+def _code(start: Message) -> str | None:
+    """The error code that an answer carries, whoever rendered it."""
+    found = (value for name, value in start.get("headers", ()) if name == errors.CODE_HEADER)
+    return next((value.decode("ascii") for value in found), None)
 
 
 def entry(scope: Scope, exchange: Exchange) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.gateway.exchange import exchange_of
+from hokusai.identity import Principal
 
 
 class Rates:
@@ -47,7 +48,10 @@ class LimitAddress:
 
 
 class LimitKey:
-    """Refuses a key past the rate it carries, or past ``rate`` where it carries none."""
+    """Refuses a key past the rate it carries, or past ``rate`` where a workspace's key carries none.
+
+    A platform key without a rate of its own is not limited: a gateway asks with one on behalf of all.
+    """
 
     def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
         self.app = app
@@ -56,13 +60,16 @@ class LimitKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = exchange_of(scope).principal
-        if principal is not None:
-            own = principal.rate_limit_per_hour
-            rate = RateLimitItemPerHour(own) if own else self.rate
+        if principal is not None and (rate := self._rate(principal)) is not None:
             wait = await self.rates.hit(rate, "key", principal.key_id)
             if wait is not None:
                 raise errors.KeyRateExceeded(limit=written(rate), retry_after=wait)
         await self.app(scope, receive, send)
+
+    def _rate(self, principal: Principal) -> RateLimitItem | None:
+        if principal.rate_limit_per_hour is not None:
+            return RateLimitItemPerHour(principal.rate_limit_per_hour)
+        return self.rate if principal.workspace is not None else None
 
 
 def per_hour(rate: str) -> int:
