@@ -21,7 +21,7 @@ import uvicorn
 
 from hokusai import __version__, data, errors
 from hokusai.app import Application
-from hokusai.auth import KeyStore, first_key
+from hokusai.auth import Environment, KeyStore, first_key
 from hokusai.database import Database
 from hokusai.settings import Settings
 
@@ -57,7 +57,7 @@ async def prepare(settings: Settings) -> None:
             store = KeyStore(database, pepper=pepper)
             await store.prepare()
             if await store.is_empty():
-                environment = "live" if "live" in settings.environments else "test"
+                environment: Environment = "live" if "live" in settings.environments else "test"
                 key = await first_key(store, service_id=settings.service_id, environment=environment)
                 log.info("the operator key is in %s", data.write_operator_key(settings.data, key))
     finally:

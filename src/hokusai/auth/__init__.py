@@ -6,8 +6,9 @@
 
 from hokusai.auth.api import api
 from hokusai.auth.authenticator import Authenticator
+from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
 from hokusai.auth.remote import RemoteAuthenticator
 from hokusai.auth.store import KeyStore, first_key
 
-__all__ = ["Authenticator", "KeyStore", "LocalAuthenticator", "RemoteAuthenticator", "api", "first_key"]
+__all__ = ["Authenticator", "Environment", "KeyStore", "LocalAuthenticator", "RemoteAuthenticator", "api", "first_key"]
