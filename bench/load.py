@@ -68,16 +68,34 @@ def load(plan: Plan) -> Load:
     return Load(**json.loads(ran.stdout))
 
 
+class Window:
+    """The time that counts: from when every client has had an answer, and ``warm`` is over, for ``seconds``."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._warm_until = time.perf_counter() + plan.warm
+        self._waiting = plan.connections
+        self._seconds = plan.seconds
+        self.start = self.end = float("inf")
+
+    def answered(self, now: float, *, first: bool) -> None:
+        self._waiting -= first
+        if self.start > now and not self._waiting and now >= self._warm_until:
+            self.start, self.end = now, now + self._seconds
+
+    def holds(self, now: float) -> bool:
+        return self.start < now <= self.end
+
+
 async def _read(plan: Plan, result: Load) -> None:
-    """Clients ask without pause. Counted is what ends between the end of warming up and the deadline."""
-    start = time.perf_counter() + plan.warm
-    end = start + plan.seconds
+    """Clients ask without pause. Counted is what ends inside the window."""
+    window = Window(plan)
     expected = json.loads(plan.expected)
     right = b""
 
     async def client(connection: Connection) -> None:
         nonlocal right
-        while (began := time.perf_counter()) < end:
+        first = True
+        while (began := time.perf_counter()) < window.end:
             answer = await connection.request("GET", str(plan.target))
             now = time.perf_counter()
             result.all += 1
@@ -85,9 +103,11 @@ async def _read(plan: Plan, result: Load) -> None:
                 if answer.status != 200 or answer.json() != expected:
                     raise WrongAnswer(f"{answer.status} {answer.body[:500]!r}")
                 right = answer.body
-            if start <= now < end:
+            if window.holds(now):
                 result.done += 1
                 result.milliseconds.append((now - began) * 1000)
+            window.answered(now, first=first)
+            first = False
 
     await _clients(plan, result, client)
     result.seconds = plan.seconds

@@ -38,6 +38,7 @@ def hosts(postgres: Postgres, stock_server: StockServer, tmp_path_factory: pytes
         registry_settings = {
             "HOKUSAI_DATABASE_URL": postgres.create_database(),
             "HOKUSAI_AUTH_URL": auth.url,
+            "HOKUSAI_AUTH_PUBLIC_URL": auth.url,
             "HOKUSAI_AUTH_SERVICE_KEY": service.key,
             "HOKUSAI_TRACKING_URL": stock_server.url,
         }
@@ -86,7 +87,9 @@ def test_a_registry_has_no_auth_routes_and_an_auth_host_no_registry(hosts: Hosts
     with hosts.auth.http(hosts.team.key) as client:
         assert client.get(SEARCH).json()["hokusai"]["code"] == "HK1001"
     with hosts.registry.http(hosts.team.key) as client:
-        assert client.get("/api/v1/keys").status_code == 404
+        answer = client.get("/api/v1/keys/self")
+        assert (answer.status_code, answer.json()["hokusai"]["code"]) == (404, "HK2008")
+        assert hosts.auth.url in answer.json()["message"]
         assert client.get(SEARCH).status_code == 200
 
 

@@ -42,7 +42,7 @@ log = logging.getLogger("hokusai")
 ROLES: Mapping[Role, tuple[Route, ...]] = {
     "all": ROUTES,
     "auth": table.PLATFORM + table.AUTH,
-    "registry": table.PLATFORM + table.REGISTRY,
+    "registry": ROUTES,
 }
 
 
@@ -80,7 +80,7 @@ class Application:
         parts.push_async_callback(self._database.close)
         await self._database.migrate()
         checks: dict[str, Check] = {"database": self._database.check}
-        apps: dict[str, ASGIApp] = {}
+        apps: dict[str, ASGIApp] = {"auth": elsewhere(settings.auth_public_url)}
         authenticator = await self._auth(parts, apps, checks)
         if settings.role != "auth":
             await self._registry(parts, apps, checks)
@@ -104,8 +104,7 @@ class Application:
             parts.push_async_callback(remote.close)
             checks["auth"] = remote.check
             return remote
-        pepper = settings.key_pepper.get_secret_value().encode() if settings.key_pepper else b""
-        store = KeyStore(self._database, pepper=pepper)
+        store = KeyStore(self._database, pepper=settings.pepper)
         await store.prepare()
         local = LocalAuthenticator(
             store,
@@ -152,7 +151,7 @@ class Application:
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(
             app,
-            table=RouteTable(ROLES[settings.role] if "auth" in apps else _without_auth(settings)),
+            table=RouteTable(ROLES[settings.role]),
             trail=trail,
             metrics=self.metrics,
             address_of=address_of(settings.trusted_proxies),
@@ -171,8 +170,13 @@ def report_drift(engine: Engine) -> None:
     log.debug("route drift: not open: %s", ", ".join(f"{method} {path}" for method, path in unlisted))
 
 
-def _without_auth(settings: Settings) -> tuple[Route, ...]:
-    return tuple(route for route in ROLES[settings.role] if route.to != "auth")
+def elsewhere(url: str | None) -> ASGIApp:
+    """What answers on the auth routes of a server that does not keep the keys."""
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise errors.AuthServiceElsewhere(url=url or "the auth service")
+
+    return app
 
 
 def _remote(settings: Settings) -> RemoteAuthenticator:

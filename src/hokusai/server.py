@@ -53,8 +53,7 @@ async def prepare(settings: Settings) -> None:
     try:
         await database.migrate()
         if settings.auth_url is None and settings.role != "registry":
-            pepper = settings.key_pepper.get_secret_value().encode() if settings.key_pepper else b""
-            store = KeyStore(database, pepper=pepper)
+            store = KeyStore(database, pepper=settings.pepper)
             await store.prepare()
             if await store.is_empty():
                 environment: Environment = "live" if "live" in settings.environments else "test"

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     key_rate: str = Field("100000/hour", description="Requests a key may send when it carries no rate of its own.")
 
     public_url: str | None = Field(None, description="The URL clients use, as shown on the home page.")
+    auth_public_url: str | None = Field(
+        None, description="The auth service's URL as people use it, told to those who ask a registry for keys."
+    )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks of proxies whose `X-Forwarded-For` is believed, comma-separated."
     )
@@ -86,6 +89,10 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[1-9][0-9]{0,9}/(second|minute|hour|day)", value):
             raise ValueError("it is not COUNT/PERIOD with second, minute, hour or day, such as 1000/hour")
         return value
+
+    @property
+    def pepper(self) -> bytes:
+        return self.key_pepper.get_secret_value().encode() if self.key_pepper else b""
 
     @property
     def own_database_url(self) -> str:

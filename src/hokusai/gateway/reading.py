@@ -49,15 +49,12 @@ def query(raw: bytes, fields: Sequence[str] | None) -> str:
     ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``.
     """
     known = None if fields is None else {field.rstrip("*"): field.endswith("*") for field in fields}
-    found: list[tuple[str, str]] = []
-    for part in raw.decode("latin-1").split("&") if raw else ():
-        name, value = _pair(part)
-        if known is None or name in known:
-            repeats = known is not None and known[name]
-            if not repeats and any(name == other for other, _ in found):
-                raise errors.QueryMalformed(reason=f"{name!r} is given twice")
-            found.append((name, value))
-    return urlencode(found)
+    pairs = [_pair(part) for part in raw.decode("latin-1").split("&")] if raw else []
+    listed = [(name, value) for name, value in pairs if known is None or name in known]
+    for name, times in Counter(name for name, _ in listed).items():
+        if times > 1 and not (known and known[name]):
+            raise errors.QueryMalformed(reason=f"{name[:100]!r} is given twice")
+    return urlencode(listed)
 
 
 def _pair(part: str) -> tuple[str, str]:
