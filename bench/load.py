@@ -92,22 +92,29 @@ async def _read(plan: Plan, result: Load) -> None:
     expected = json.loads(plan.expected)
     right = b""
 
-    async def client(connection: Connection) -> None:
+    async def ask(connection: Connection, *, first: bool) -> None:
         nonlocal right
-        first = True
-        while (began := time.perf_counter()) < window.end:
-            answer = await connection.request("GET", str(plan.target))
-            now = time.perf_counter()
-            result.all += 1
-            if answer.body != right or answer.status != 200:
-                if answer.status != 200 or answer.json() != expected:
-                    raise WrongAnswer(f"{answer.status} {answer.body[:500]!r}")
-                right = answer.body
-            if window.holds(now):
-                result.done += 1
-                result.milliseconds.append((now - began) * 1000)
-            window.answered(now, first=first)
-            first = False
+        began = time.perf_counter()
+        answer = await connection.request("GET", str(plan.target))
+        now = time.perf_counter()
+        if answer.body != right or answer.status != 200:
+            if answer.status != 200 or answer.json() != expected:
+                raise WrongAnswer(f"{answer.status} {answer.body[:500]!r}")
+            right = answer.body
+        result.all += 1
+        if window.holds(now):
+            result.done += 1
+            result.milliseconds.append((now - began) * 1000)
+        window.answered(now, first=first)
+
+    async def client(connection: Connection) -> None:
+        try:
+            await ask(connection, first=True)
+            while time.perf_counter() < window.end:
+                await ask(connection, first=False)
+        except BaseException:
+            window.end = 0  # the others need not go on
+            raise
 
     await _clients(plan, result, client)
     result.seconds = plan.seconds

@@ -37,13 +37,31 @@ def opened(path: Path) -> Iterator[Path]:
 
 
 def write_operator_key(path: Path, key: str) -> Path:
-    """Keep the first operator key where only this user can read it; returns the file."""
+    """Keep the first operator key where only this user can read it; returns the file.
+
+    It is on the disk when this returns. Raises ``errors.DataNotWritable``.
+    """
     file = path / OPERATOR_KEY
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(key + "\n")
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.write(key + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        _sync(path)
+    except OSError as error:
+        raise errors.DataNotWritable(path=file, reason=error.strerror) from error
     return file
+
+
+def _sync(directory: Path) -> None:
+    """Have the names in a directory on the disk too."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _prepare(path: Path) -> None:

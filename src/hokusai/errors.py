@@ -77,7 +77,7 @@ class HokusaiError(Exception):
         """The one JSON shape in which every error leaves this product."""
         shape = {
             "error_code": self.mlflow_code,
-            "message": f"{self} {self.advice}".strip(),
+            "message": f"{self} {self.advice} (request {request_id})",
             "hokusai": {"code": self.code, "remedy": self.advice, "request_id": request_id},
         }
         return json.dumps(shape, ensure_ascii=False).encode()
@@ -224,6 +224,35 @@ class BodyTooSlow(
     remedy="Check the network between the client and this server, then send the request again.",
 ):
     """The client opened a request and stopped sending."""
+
+
+class RequestMalformed(
+    BadRequest,
+    code="HK1010",
+    message="gateway: this is no HTTP/1.1 request that can be served: {reason}.",
+    remedy="Send it as RFC 9112 says: a path in ASCII, one length, no Upgrade beside a body.",
+):
+    """The bytes have no reading as a request, or more than one. The connection is closed."""
+
+
+class HeadersTooLarge(
+    BadRequest,
+    code="HK1011",
+    status=431,
+    message="gateway: the request line and the headers are larger than {limit} bytes.",
+    remedy="Send fewer or shorter headers; large values belong into the body.",
+):
+    """Also a chunked body's framing and trailers. The connection is closed."""
+
+
+class HeadersTooSlow(
+    BadRequest,
+    code="HK1012",
+    status=408,
+    message="gateway: the headers were not complete after {seconds} seconds.",
+    remedy="Check the network between the client and this server, then send the request again.",
+):
+    """The client opened a request and stopped sending. The connection is closed."""
 
 
 # HK11: the key itself
@@ -527,7 +556,7 @@ class TrackingFault(
 class TrackingRefused(
     BadRequest,
     code="HK3004",
-    message="tracking: {reason}",
+    message="tracking: {reason}.",
     remedy="Correct the request as MLflow's message says.",
 ):
     """MLflow understood the request and refused it."""
@@ -536,7 +565,7 @@ class TrackingRefused(
 class TrackingUnknown(
     NotFound,
     code="HK3005",
-    message="tracking: {reason}",
+    message="tracking: {reason}.",
     remedy="Check the name or id; a key sees its own workspace alone.",
 ):
     """No such experiment, run, model or version in this workspace."""
@@ -545,7 +574,7 @@ class TrackingUnknown(
 class TrackingExists(
     Conflict,
     code="HK3006",
-    message="tracking: {reason}",
+    message="tracking: {reason}.",
     remedy="Choose another name, or use the one that exists.",
 ):
     """The name is taken in this workspace."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -69,6 +69,33 @@ def permissions(names: Iterable[str]) -> frozenset[Permission]:
             raise ValueError(f"{name!r} is neither a permission nor a set; known: {', '.join(known)}")
         found |= known[name]
     return frozenset(found)
+
+
+def parse_duration(text: str) -> timedelta:
+    """``90d``, ``12h``, ``30m``, ``45s`` or ``2w``. Raises ``ValueError`` with the reason."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
+    if found is None:
+        raise ValueError("write a duration as a number and s, m, h, d or w, for example 90d")
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"the longest duration is {_LONGEST.days}d")
+    return timedelta(seconds=seconds)
+
+
+def parse_rate(text: str) -> int:
+    """``1000/h``, ``20/second`` and the like, as requests an hour. Raises ``ValueError`` with the reason."""
+    found = re.fullmatch(r"([0-9]{1,9})/(s|m|h|d|second|minute|hour|day)", text)
+    if found is None:
+        raise ValueError("write a rate as requests per s, m, h or d, for example 1000/h")
+    rate = int(found[1]) * 3600 // _SECONDS[found[2][0]]
+    if not 1 <= rate <= _HIGHEST_RATE:
+        raise ValueError(f"a rate lies between 1 and {_HIGHEST_RATE} requests an hour")
+    return rate
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST = timedelta(days=36500)
+_HIGHEST_RATE = 2**31 - 1  # what an INTEGER column holds
 
 
 #: MLflow's own rule for workspace names (``WorkspaceNameValidator``); ``default`` belongs to nobody.

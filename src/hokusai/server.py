@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -13,7 +14,10 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 import prometheus_client
@@ -23,6 +27,7 @@ from hokusai import __version__, data, errors
 from hokusai.app import Application
 from hokusai.auth import Environment, KeyStore, first_key
 from hokusai.database import Database
+from hokusai.protocol import Protocol
 from hokusai.settings import Settings
 
 log = logging.getLogger("hokusai")
@@ -30,13 +35,14 @@ log = logging.getLogger("hokusai")
 _KEEP_ALIVE = 75  # longer than load balancers keep idle connections (60 s is common), so that they end them
 _BACKLOG = 2048
 EXIT_START = 2  # a worker's exit code when it could not start
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds before a worker that ended is replaced
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
     _log(settings)
     if settings.metrics_port and settings.workers > 1:
-        reason = "it serves one process's counters; with more workers, scrape /metrics with an operator key"
+        reason = "it serves one process's counters, and there are several workers"
         raise errors.SettingInvalid(setting="HOKUSAI_METRICS_PORT", reason=reason)
     with data.opened(settings.data), bound(settings.host, settings.port) as listener:
         asyncio.run(prepare(settings))
@@ -57,8 +63,9 @@ async def prepare(settings: Settings) -> None:
             await store.prepare()
             if await store.is_empty():
                 environment: Environment = "live" if "live" in settings.environments else "test"
-                key = await first_key(store, service_id=settings.service_id, environment=environment)
-                log.info("the operator key is in %s", data.write_operator_key(settings.data, key))
+                keep = partial(data.write_operator_key, settings.data)
+                await first_key(store, service_id=settings.service_id, environment=environment, keep=keep)
+                log.info("the operator key is in %s", settings.data / data.OPERATOR_KEY)
     finally:
         await database.close()
 
@@ -82,7 +89,10 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def address(listener: socket.socket) -> str:
+    """The URL of a listening socket. One that takes every address is named after the machine."""
     host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = socket.gethostname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -174,7 +184,7 @@ def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         lifespan="off",
-        http="httptools",
+        http=Protocol,
         ws="none",
         proxy_headers=False,
         server_header=False,
@@ -204,39 +214,67 @@ def _work(settings: Settings, listener: socket.socket, url: str) -> None:
         sys.exit(EXIT_START)
 
 
+@dataclass
+class _Worker:
+    """One process, and in ``pause`` seconds of waiting how its forerunners fared."""
+
+    process: multiprocessing.process.BaseProcess
+    pause: float
+    started: float
+    due: float | None = None  # when it is to be replaced, once it has ended
+    told: bool = False  # that it is to end
+
+
 class Workers:
     """Keeps ``settings.workers`` processes on one listening socket.
 
-    A worker that dies is replaced; one that cannot start ends them all. SIGTERM and SIGINT are passed
-    on, and every worker drains.
+    A worker that dies is replaced, after a pause that doubles while its successors die as well. At
+    the first start, one that cannot start ends them all; later the cause is taken for one that
+    passes. SIGTERM and SIGINT are passed on, and every worker drains.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
         self._arguments = (settings, listener, url)
         self._count = settings.workers
         self._context = multiprocessing.get_context("spawn")
-        self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._workers: list[_Worker] = []
         self._ending = False
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        self._processes = [self._spawn() for _ in range(self._count)]
+        while len(self._workers) < self._count and not self._ending:
+            self._workers.append(self._worker(pause=0))
         while not self._ending:
-            multiprocessing.connection.wait([process.sentinel for process in self._processes], timeout=1)
+            alive = [worker.process.sentinel for worker in self._workers if worker.due is None]
+            multiprocessing.connection.wait(alive, timeout=1)
             self._replace()
-        for process in self._processes:
-            process.join()
+        self._tell([worker for worker in self._workers if not worker.told])  # started while the signal came
+        for worker in self._workers:
+            worker.process.join()
 
     def _replace(self) -> None:
-        for place, process in enumerate(self._processes):
-            if process.is_alive() or self._ending:
+        for place, worker in enumerate(self._workers):
+            if self._ending or worker.process.is_alive():
                 continue
-            if process.exitcode == EXIT_START:
-                self._end(signal.SIGTERM, None)
-                raise errors.WorkerFailed()
-            log.error("worker %s ended with %s; starting another", process.pid, process.exitcode)
-            self._processes[place] = self._spawn()
+            if worker.due is None:
+                self._ended(worker)
+            elif time.monotonic() >= worker.due:
+                self._workers[place] = self._worker(pause=worker.pause)
+
+    def _ended(self, worker: _Worker) -> None:
+        process, now = worker.process, time.monotonic()
+        if process.exitcode == EXIT_START and not worker.pause:
+            self._end(signal.SIGTERM, None)
+            raise errors.WorkerFailed()
+        lasted = now - worker.started > 2 * _LONGEST_PAUSE
+        worker.pause = _FIRST_PAUSE if lasted else min(max(2 * worker.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        worker.due = now + worker.pause
+        text = "worker %s ended with %s; starting another in %g seconds"
+        log.error(text, process.pid, process.exitcode, worker.pause)
+
+    def _worker(self, *, pause: float) -> _Worker:
+        return _Worker(self._spawn(), pause=pause, started=time.monotonic())
 
     def _spawn(self) -> multiprocessing.process.BaseProcess:
         process = self._context.Process(target=_work, args=self._arguments)
@@ -245,6 +283,10 @@ class Workers:
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
-        for process in self._processes:
-            if process.is_alive() and process.pid:
-                os.kill(process.pid, signal.SIGTERM)
+        self._tell(self._workers)
+
+    def _tell(self, workers: list[_Worker]) -> None:
+        for worker in workers:
+            worker.told = True
+            if worker.process.is_alive() and worker.process.pid:
+                os.kill(worker.process.pid, signal.SIGTERM)

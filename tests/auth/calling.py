@@ -54,7 +54,7 @@ def refusal(response: httpx2.Response) -> tuple[int, str]:
     )
     assert shape["hokusai"]["request_id"] == REQUEST
     assert shape["message"].split(":")[0] in {"auth", "gateway", "database"}
-    assert shape["message"].endswith(shape["hokusai"]["remedy"])
+    assert shape["message"].endswith(f"{shape['hokusai']['remedy']} (request {REQUEST})")
     assert ("retry-after" in response.headers) == (response.status_code in {429, 503})
     assert ("www-authenticate" in response.headers) == (response.status_code == 401)
     return response.status_code, shape["hokusai"]["code"]

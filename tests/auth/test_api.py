@@ -23,7 +23,7 @@ P = Permission
 #: method, path in the document, path to call, permission, a good body
 ROUTES = [
     ("GET", "/keys", "/keys", P.KEYS_READ, None),
-    ("POST", "/keys", "/keys", P.KEYS_WRITE, {"name": "n", "permissions": ["read"]}),
+    ("POST", "/keys", "/keys", P.KEYS_WRITE, {"name": "n", "permissions": ["keys:write"]}),
     ("GET", "/keys/self", "/keys/self", None, None),
     ("POST", "/keys/validate", "/keys/validate", P.KEYS_VALIDATE, {"api_key": "hk_live_"}),
     ("GET", "/keys/{key_id}", f"/keys/{ID}", P.KEYS_READ, None),

@@ -26,6 +26,10 @@ FREE = replace(CREATOR, rate_limit_per_hour=None, allow_ips=(), expires_at=None)
 DEFAULT_RATE = 5000
 
 
+OPERATOR = Grant(name="op", user_id="op", permissions=PERMISSION_SETS["operator"])
+ISSUER = replace(CREATOR, workspace=None)
+
+
 def refused(asked: Grant, creator: Grant) -> bool:
     found = excess(asked, creator, default_rate=DEFAULT_RATE)
     assert found is None or isinstance(found, errors.KeyEscalation)
@@ -80,22 +84,55 @@ def test_the_default_rate_binds_a_key_without_its_own(rate: int | None, too_much
     assert refused(replace(FREE, rate_limit_per_hour=rate), FREE) is too_much
 
 
-def test_an_operator_may_make_anything() -> None:
-    operator = Grant(name="op", user_id="op", permissions=frozenset({Permission.KEYS_WRITE}), expires_at=SOON)
-    assert not refused(replace(FREE, permissions=PERMISSION_SETS["operator"], workspace=None), operator)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"workspace": "acme", "permissions": PERMISSION_SETS["admin"]},
+        {"service_id": "other", "environment": "test"},
+        {"rate_limit_per_hour": 100 * DEFAULT_RATE},
+        {"workspace": "acme", "permissions": PERMISSION_SETS["write"], "rate_limit_per_hour": 100 * DEFAULT_RATE},
+        {"allow_ips": OFFICE, "expires_at": SOON},
+    ],
+)
+def test_the_first_key_may_make_anything(change: dict[str, object]) -> None:
+    assert not refused(replace(OPERATOR, **change), OPERATOR)
 
 
-def test_a_platform_key_without_keys_write_is_no_operator() -> None:
-    service = Grant(name="svc", user_id="svc", permissions=PERMISSION_SETS["service"])
-    assert refused(FREE, service)
+@pytest.mark.parametrize(
+    "change", [{}, {"workspace": "acme"}, {"workspace": "other"}, {"service_id": "other"}, {"environment": "test"}]
+)
+def test_a_platform_key_makes_keys_for_everywhere(change: dict[str, object]) -> None:
+    assert not refused(replace(ISSUER, **change), ISSUER)
 
 
-def test_what_is_not_asked_for_is_the_creators_bound() -> None:
-    asked = inherited(replace(FREE, permissions=frozenset({Permission.RUNS_READ})), CREATOR)
+@pytest.mark.parametrize("workspace", [None, "acme"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"permissions": PERMISSION_SETS["operator"]},
+        {"permissions": PERMISSION_SETS["admin"]},
+        {"permissions": frozenset({Permission.WORKSPACES_WRITE})},
+        {"expires_at": None},
+        {"expires_at": LATER},
+        {"rate_limit_per_hour": None},
+        {"rate_limit_per_hour": 1001},
+        {"allow_ips": ()},
+        {"allow_ips": (parse_network("0.0.0.0/0"),)},
+    ],
+)
+def test_a_platform_key_makes_nothing_stronger(workspace: str | None, change: dict[str, object]) -> None:
+    assert refused(replace(ISSUER, workspace=workspace, **change), ISSUER)
+
+
+def test_keys_write_alone_makes_no_operator() -> None:
+    alone = replace(OPERATOR, permissions=frozenset({Permission.KEYS_WRITE}))
+    assert refused(OPERATOR, alone)
+    assert not refused(alone, alone)
+
+
+@pytest.mark.parametrize("creator", [CREATOR, ISSUER], ids=["workspace", "platform"])
+def test_what_is_not_asked_for_is_the_creators_bound(creator: Grant) -> None:
+    asked = inherited(replace(FREE, permissions=frozenset({Permission.RUNS_READ})), creator)
     assert (asked.expires_at, asked.rate_limit_per_hour, asked.allow_ips) == (SOON, 1000, OFFICE)
-    assert not refused(asked, CREATOR)
-
-
-def test_an_operators_own_bounds_are_not_passed_on() -> None:
-    operator = Grant(name="op", user_id="op", permissions=frozenset({Permission.KEYS_WRITE}), expires_at=SOON)
-    assert inherited(FREE, operator).expires_at is None
+    assert not refused(asked, creator)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hokusai import errors
+from hokusai import errors, identity
 from hokusai.auth import keys
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "keys.json").read_text())
@@ -111,7 +111,7 @@ def test_the_digest_is_hmac_sha256_and_depends_on_the_pepper() -> None:
     ],
 )
 def test_durations(text: str, expected: timedelta) -> None:
-    assert keys.parse_duration(text) == expected
+    assert identity.parse_duration(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_durations(text: str, expected: timedelta) -> None:
 )
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
-        keys.parse_duration(text)
+        identity.parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_is_no_duration(text: str) -> None:
     [("1000/h", 1000), ("20/s", 72_000), ("20/second", 72_000), ("5/minute", 300), ("1000/d", 41), ("7/hour", 7)],
 )
 def test_rates(text: str, expected: int) -> None:
-    assert keys.parse_rate(text) == expected
+    assert identity.parse_rate(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_rates(text: str, expected: int) -> None:
 )
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match="rate"):
-        keys.parse_rate(text)
+        identity.parse_rate(text)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1"])

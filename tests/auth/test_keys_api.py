@@ -96,6 +96,28 @@ async def test_an_operator_makes_platform_keys(service: Api, operator: str) -> N
     assert (await service.call(made["key"], "GET", "/workspaces")).is_success
 
 
+@pytest.mark.parametrize(
+    "permissions",
+    [["service"], ["read", "metrics:read"], ["keys:read"], ["write", "keys:write"], ["usage:read"]],
+    ids=str,
+)
+async def test_a_platform_key_reaches_something(service: Api, operator: str, permissions: list[str]) -> None:
+    assert (await service.ok(operator, "POST", "/keys", new(permissions=permissions)))["workspace"] is None
+
+
+@pytest.mark.parametrize(
+    "permissions", [["read"], ["write"], ["runs:write", "models:delete", "artifacts:delete"]], ids=str
+)
+async def test_a_platform_key_that_would_reach_nothing(
+    service: Api, store: KeyStore, operator: str, permissions: list[str]
+) -> None:
+    response = await service.call(operator, "POST", "/keys", new(permissions=permissions))
+    assert refusal(response) == (400, "HK2005")
+    for word in ("workspace", "--workspace", "service", "operator"):
+        assert word in response.json()["message"]
+    assert len(await store.page(limit=100)) == 1
+
+
 IMPOSSIBLE: list[dict[str, Any]] = [
     {"name": ""},
     {"name": "x" * 129},
@@ -172,6 +194,39 @@ async def test_a_workspace_key_makes_keys_of_its_workspace(service: Api, admin: 
     assert made["workspace"] == "acme"
 
 
+@pytest.mark.parametrize("asked", [{}, {"user_id": "ada"}], ids=str)
+async def test_a_workspace_key_makes_keys_of_its_user(service: Api, admin: str, asked: dict[str, Any]) -> None:
+    assert (await service.ok(admin, "POST", "/keys", new(**asked)))["user_id"] == "ada"
+
+
+async def test_a_rotated_key_stays_with_its_user(service: Api, store: KeyStore, admin: str) -> None:
+    record, _ = await issue(store, "acme", "read", user_id="grace")
+    assert (await service.ok(admin, "POST", f"/keys/{record.id}/rotate"))["user_id"] == "grace"
+
+
+async def test_a_platform_key_that_makes_keys_makes_no_operator(service: Api, store: KeyStore, operator: str) -> None:
+    first = (await service.ok(operator, "GET", "/keys/self"))["key_id"]
+    issuer = (await service.ok(operator, "POST", "/keys", new(permissions=["keys:write"])))["key"]
+    await store.workspaces.create("acme")
+    before = await store.page(limit=100)
+    for permissions in (["operator"], ["service"], ["keys:read", "keys:write"]):
+        assert await service.error(issuer, "POST", "/keys", new(permissions=permissions)) == (403, "HK1207")
+    assert await service.error(issuer, "POST", "/keys", new(workspace="acme")) == (403, "HK1207")
+    assert await service.error(issuer, "POST", f"/keys/{first}/rotate") == (403, "HK1207")
+    assert await store.page(limit=100) == before
+
+
+async def test_the_bounds_of_a_platform_key_are_passed_on(service: Api, store: KeyStore) -> None:
+    bounds = {"rate_limit_per_hour": 10, "expires_at": now() + timedelta(days=2)}
+    _, key = await issue(store, None, "operator", allow_ips=(parse_network("127.0.0.0/8"),), **bounds)
+    record, _ = await issue(store, "acme", "read")
+    own = await service.ok(key.text, "GET", "/keys/self")
+    made = await service.ok(key.text, "POST", "/keys", new(workspace="acme", service_id="billing", environment="test"))
+    for fact in ("rate_limit_per_hour", "allow_ips", "expires_at"):
+        assert made[fact] == own[fact]
+    assert await service.error(key.text, "POST", f"/keys/{record.id}/rotate") == (403, "HK1207")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -183,6 +238,7 @@ async def test_a_workspace_key_makes_keys_of_its_workspace(service: Api, admin: 
         {"rate": "100001/h"},
         {"service_id": "billing"},
         {"environment": "test"},
+        {"user_id": "operator"},
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -71,6 +72,35 @@ def test_wrong_usage_ends_with_2(hokusai: Hokusai, arguments: tuple[str, ...]) -
     ran = hokusai(*arguments, url="http://127.0.0.1:1")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "rule"),
+    [
+        ("create --name n --expires soon", "--expires", "for example 90d"),
+        ("create --name n --expires 36501d", "--expires", "36500d"),
+        ("create --name n --rate lots", "--rate", "for example 1000/h"),
+        ("create --name n --rate 0/h", "--rate", "between 1 and"),
+        ("create --name n --workspace Team_A", "--workspace", "lower-case letters, digits and hyphens"),
+        ("list --workspace Team_A", "--workspace", "lower-case letters, digits and hyphens"),
+        ("rotate key_1 --expires soon", "--expires", "for example 90d"),
+        ("rotate key_1 --overlap soon", "--overlap", "for example 90d"),
+    ],
+)
+def test_a_bad_option_is_named_with_its_rule(hokusai: Hokusai, arguments: str, option: str, rule: str) -> None:
+    with answering(lambda _: MADE) as server:
+        ran = hokusai("keys", *arguments.split(), url=server.url)
+    assert (ran.code, ran.out, server.requests) == (2, "", [])
+    said = re.sub(r"[│\s]+", " ", ran.err)
+    assert option in said
+    assert rule in said
+    assert "[a-z0-9]" not in said
+
+
+def test_the_argument_that_may_be_left_out_has_one_pair_of_brackets(hokusai: Hokusai) -> None:
+    shown = hokusai("keys", "show", "--help").out
+    assert "[KEY_ID]" in shown
+    assert "[[" not in shown
 
 
 def test_wrong_usage_ends_with_2_before_anything_is_asked(hokusai: Hokusai, tmp_path: Path) -> None:
@@ -179,6 +209,12 @@ def test_options_of_a_new_key_are_passed_on(hokusai: Hokusai) -> None:
         "environment": "test",
     }
     assert server.requests[1].json == {"name": "n", "permissions": ["write"], "allow_ips": []}
+
+
+def test_permissions_may_have_spaces_between(hokusai: Hokusai) -> None:
+    with answering(lambda _: MADE) as server:
+        hokusai("keys", "create", "--name", "n", "--permissions", " read, models:write ", url=server.url)
+    assert server.requests[0].json["permissions"] == ["read", "models:write"]
 
 
 def test_tables_in_a_pipe_are_neither_cut_nor_coloured(hokusai: Hokusai) -> None:
@@ -309,6 +345,16 @@ def test_a_terminal_shows_a_new_key_with_advice() -> None:
     assert "cannot show it again" in shown
 
 
+def interrupted(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Press Ctrl-C as people do: again when nothing happens, since Python may drop one inside a finaliser."""
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=10)
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=10)
+
+
 def test_ctrl_c_ends_clean(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     uploading, go_on = threading.Event(), threading.Event()
@@ -329,8 +375,7 @@ def test_ctrl_c_ends_clean(tmp_path: Path) -> None:
             text=True,
         )
         assert uploading.wait(30)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = interrupted(process)
         go_on.set()
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import environment, serving
+from tests.serving import Server, environment, serving
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -47,6 +47,23 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     assert '"ready": true' in done.stdout
     assert "diabetes-ridge" in done.stdout
     assert (tmp_path / "pulled" / "MLmodel").exists()
+
+
+@pytest.mark.timeout(300)
+def test_the_readmes_session_works_as_written(server: Server, tmp_path: Path) -> None:
+    """In a workspace where nobody made an experiment: experiment 0 must be there."""
+    snippet = next(block.text for block in blocks(DOCS.parent / "README.md") if block.kind == "python")
+    team = server.workspace("readme")
+    variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": team.key}
+    done = subprocess.run(
+        [sys.executable, "-c", snippet],
+        cwd=tmp_path,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 def test_the_tutorial_starts_the_server_as_it_can_be_started() -> None:

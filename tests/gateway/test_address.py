@@ -26,6 +26,9 @@ def scope(peer: str, *forwarded: str) -> dict[str, object]:
         ("10.0.0.1", ["1.2.3.4, evil\r\nx: y"], "10.0.0.1"),
         ("10.0.0.1", [], "10.0.0.1"),
         ("::1", ["2001:db8::7"], "2001:db8::7"),
+        ("::1", ["fe80::1%" + "A" * 200], "::1"),
+        ("::ffff:10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("::ffff:203.0.113.9", ["1.2.3.4"], "203.0.113.9"),
     ],
 )
 def test_the_first_hop_that_is_not_ours_counts(peer: str, forwarded: list[str], expected: str) -> None:

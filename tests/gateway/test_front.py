@@ -113,14 +113,17 @@ class TestKeys:
             assert operator.post("/api/v1/workspaces/halted/resume").is_success
             assert client.get(SEARCH).status_code == 200
 
-    @pytest.mark.parametrize("where", ["?api_key={}", "?token={}&x=1", "/{}", "?k=%68k_live_{rest}"])
+    @pytest.mark.parametrize(
+        "where",
+        ["?api_key={}", "?token={}&x=1", "/{}", "?k=%68k_live_{rest}", "/hk%5Flive%5F{rest}", "/hk%255Flive_{rest}"],
+    )
     def test_a_key_in_the_url(self, server: Server, team: Team, where: str) -> None:
         path = where.format(team.key, rest=team.key.removeprefix("hk_live_"))
         answer = httpx2.get(server.url + SEARCH + path, trust_env=False)
         found = refused(answer, 400, "HK1106")
         assert "Revoke" in found["message"]
         line = server.audited(answer.headers["x-request-id"])
-        assert team.key not in json.dumps(line)
+        assert team.key.removeprefix("hk_live_") not in json.dumps(line) + answer.text
 
     def test_two_keys_that_differ(self, server: Server, team: Team) -> None:
         headers = {"Authorization": f"Bearer {team.key}", "X-API-Key": server.operator_key}
@@ -286,7 +289,9 @@ class TestFiles:
         theirs = refused(http_as_team.get(FILES + "/workspaces/fence/secret.txt"), 404, "HK4001")
         nobodys = refused(http_as_team.get(FILES + "/workspaces/fence/nothing.txt"), 404, "HK4001")
         assert theirs["error_code"] == nobodys["error_code"]
-        assert theirs["message"].replace("secret.txt", "") == nobodys["message"].replace("nothing.txt", "")
+        assert theirs["message"].partition("(request")[0] == nobodys["message"].partition("(request")[0].replace(
+            "nothing.txt", "secret.txt"
+        )
 
 
 class TestAudit:
@@ -318,10 +323,10 @@ class TestAudit:
         with server.http(team.key) as client:
             client.get("/api/2.0/mlflow/" + team.key)
             last = client.post(CREATE, content=json.dumps({"name": team.key}).encode())
-        if last.status_code >= 400 or last.is_success:
-            server.audited(last.headers["x-request-id"])
+            client.get("/api/2.0/mlflow/" + team.key.replace("_", "%5F"))
+        server.audited(last.headers["x-request-id"])
         written = "".join(server.errors + server.output)
-        assert team.key not in written
+        assert team.key.removeprefix("hk_live_") not in written
         assert server.operator_key not in written
 
 

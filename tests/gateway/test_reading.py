@@ -58,6 +58,8 @@ async def test_an_empty_body_is_an_empty_object() -> None:
         (b'{"a": ' + b"[" * 65 + b"]" * 65 + b"}", errors.BodyUnreadable),
         (b'{"n": ' + b"1" * 5000 + b"}", errors.BodyUnreadable),
         (b'{"name": "m"} {"name": "n"}', errors.BodyUnreadable),
+        (b'{"experiment_id": "' + b"9" * 40 + b'"}', errors.BodyUnreadable),
+        (b'{"version": -' + b"9" * 40 + b"}", errors.BodyUnreadable),
     ],
 )
 async def test_what_is_no_single_object_is_refused(raw: bytes, error: type[errors.HokusaiError]) -> None:
@@ -68,6 +70,20 @@ async def test_what_is_no_single_object_is_refused(raw: bytes, error: type[error
 async def test_brackets_inside_strings_are_no_depth() -> None:
     raw = json.dumps({"model_json": "[{" * 500}).encode()
     assert json.loads(await reading.json_object(raw, None)) == {"model_json": "[{" * 500}
+
+
+@pytest.mark.parametrize("size", [60_000, 1_000_000])
+@pytest.mark.timeout(20)
+async def test_an_unclosed_string_behind_many_brackets_costs_no_more_than_its_length(size: int) -> None:
+    raw = b'{"name":[' + b"[" * 70 + b'"' + b'\\"' * (size // 2)
+    with pytest.raises(errors.BodyUnreadable):
+        await reading.json_object(raw, None)
+
+
+async def test_64_levels_are_read_and_65_are_not() -> None:
+    assert await reading.json_object(b'{"a":' + b"[" * 63 + b"]" * 63 + b"}", None)
+    with pytest.raises(errors.BodyUnreadable, match="nested"):
+        await reading.json_object(b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", None)
 
 
 async def test_a_body_with_many_duplicates_is_refused_in_linear_time() -> None:
@@ -95,11 +111,19 @@ def test_a_query_is_written_out_in_one_spelling(raw: bytes, fields: tuple[str, .
 
 @pytest.mark.parametrize(
     "raw",
-    [b"run_id=a&run_id=b", b"run_id=a&%72un_id=b", b"run_id=%", b"run_id=%zz", b"run_id=%ff", b"run_id=%c0%ae"],
+    [
+        b"run_id=a&run_id=b",
+        b"run_id=a&%72un_id=b",
+        b"run_id=%",
+        b"run_id=%zz",
+        b"run_id=%ff",
+        b"run_id=%c0%ae",
+        b"version=" + b"9" * 30,
+    ],
 )
 def test_a_query_with_two_readings_is_refused(raw: bytes) -> None:
     with pytest.raises(errors.QueryMalformed):
-        reading.query(raw, ("run_id",))
+        reading.query(raw, ("run_id", "version"))
 
 
 @pytest.mark.parametrize("raw", ["..", ".", "%2e%2e", "a%2fb", "a%5cb", "a%00", "a%0a", "%", "%c0%af", "a\\b"])

@@ -85,6 +85,31 @@ async def test_a_wrong_parameter_is_a_refusal(call: Call) -> None:
     assert refused.value.mlflow_code == "INVALID_PARAMETER_VALUE"
 
 
+async def test_experiment_zero_is_the_workspaces_own(call: Call) -> None:
+    """What a stock client logs to that never called ``set_experiment``."""
+    one, other = name("team"), name("team")
+    run = await call(one, "POST", "/runs/create", json={"experiment_id": "0", "start_time": 1})
+    real = run["run"]["info"]["experiment_id"]
+    found = await call(one, "GET", "/experiments/get", params={"experiment_id": "0"})
+    assert (found["experiment"]["experiment_id"], found["experiment"]["name"]) == (real, "Default")
+    assert found["experiment"]["artifact_location"].startswith(f"mlflow-artifacts:/workspaces/{one}/")
+    runs = await call(one, "POST", "/runs/search", json={"experiment_ids": ["0", real]})
+    assert [run["info"]["experiment_id"] for run in runs["runs"]] == [real]
+    assert await call(other, "POST", "/runs/search", json={"experiment_ids": ["0"]}) == {}
+    theirs = await call(other, "GET", "/experiments/get", params={"experiment_id": "0"})
+    assert theirs["experiment"]["experiment_id"] != real
+
+
+async def test_a_zero_elsewhere_stays_a_zero(call: Call) -> None:
+    workspace = name("team")
+    created = await call(workspace, "POST", "/experiments/create", json={"name": "0"})
+    run = await call(workspace, "POST", "/runs/create", json={"experiment_id": created["experiment_id"]})
+    body = {"run_id": run["run"]["info"]["run_id"], "key": "experiment_id", "value": "0"}
+    await call(workspace, "POST", "/runs/set-tag", json=body)
+    found = await call(workspace, "GET", "/runs/get", params={"run_id": body["run_id"]})
+    assert {"key": "experiment_id", "value": "0"} in found["run"]["data"]["tags"]
+
+
 async def test_check_passes_while_it_works(tracking: Tracking) -> None:
     await tracking.check()
 

@@ -1,24 +1,20 @@
-"""A key never makes a key stronger than itself."""
+"""A key never makes a key stronger than itself.
+
+A platform key makes keys for every workspace, service and environment; it is bound in all the rest.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 from hokusai import errors
 from hokusai.auth.keys import Grant, Network
-from hokusai.identity import Permission
-
-
-def is_operator(creator: Grant) -> bool:
-    """A platform key with ``keys:write`` is bound by nothing: it stands for the operator."""
-    return creator.workspace is None and Permission.KEYS_WRITE in creator.permissions
 
 
 def inherited(asked: Grant, creator: Grant) -> Grant:
     """``asked`` with the creator's bound where nothing was asked for."""
-    if is_operator(creator):
-        return asked
     return replace(
         asked,
         expires_at=asked.expires_at or creator.expires_at,
@@ -30,30 +26,38 @@ def inherited(asked: Grant, creator: Grant) -> Grant:
 def excess(asked: Grant, creator: Grant, *, default_rate: int) -> errors.KeyEscalation | None:
     """What ``asked`` has beyond ``creator``, or None.
 
-    ``default_rate`` (requests an hour) binds a key without a rate of its own, so it binds what such
-    a key makes.
+    ``default_rate`` (requests an hour) binds a workspace's key without a rate of its own, so it binds
+    what such a key makes.
     """
-    if is_operator(creator):
-        return None
     reason = next(_reasons(asked, creator, default_rate), None)
     return errors.KeyEscalation(reason=reason) if reason else None
 
 
 def _reasons(asked: Grant, creator: Grant, default_rate: int) -> Iterator[str]:
-    if asked.workspace != creator.workspace:
-        yield "it acts in its own workspace alone"
+    if creator.workspace is not None:
+        yield from _elsewhere(asked, creator)
     if lacking := sorted(asked.permissions - creator.permissions):
         yield f"it lacks {', '.join(lacking)}"
     if creator.expires_at and (asked.expires_at is None or asked.expires_at > creator.expires_at):
         yield f"it expires on {creator.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-    if (asked.rate_limit_per_hour or default_rate) > (creator.rate_limit_per_hour or default_rate):
-        yield f"its rate is {creator.rate_limit_per_hour or default_rate} an hour"
+    if _rate(asked, default_rate) > (rate := _rate(creator, default_rate)):
+        yield f"its rate is {rate:.0f} an hour"
+    if creator.allow_ips and not _all_within(asked.allow_ips, creator.allow_ips):
+        yield "its own addresses are limited to other networks"
+
+
+def _elsewhere(asked: Grant, creator: Grant) -> Iterator[str]:
+    if asked.workspace != creator.workspace:
+        yield "it acts in its own workspace alone"
     if asked.service_id != creator.service_id:
         yield f"it is for the service {creator.service_id!r}"
     if asked.environment != creator.environment:
         yield f"it is a {creator.environment} key"
-    if creator.allow_ips and not _all_within(asked.allow_ips, creator.allow_ips):
-        yield "its own addresses are limited to other networks"
+
+
+def _rate(grant: Grant, default: int) -> float:
+    """Requests an hour. A platform key without a rate has no limit."""
+    return grant.rate_limit_per_hour or (math.inf if grant.workspace is None else default)
 
 
 def _all_within(asked: tuple[Network, ...], bounds: tuple[Network, ...]) -> bool:

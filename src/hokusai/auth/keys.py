@@ -13,7 +13,7 @@ import secrets
 import string
 import zlib
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
@@ -117,28 +117,6 @@ def digest(key: Key, pepper: bytes) -> bytes:
     return hmac.digest(pepper, key.text.encode("ascii"), "sha256")
 
 
-def parse_duration(text: str) -> timedelta:
-    """``90d``, ``12h``, ``30m``, ``45s`` or ``2w``. Raises ``ValueError`` with the reason."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
-    if found is None:
-        raise ValueError("write a duration as a number and s, m, h, d or w, for example 90d")
-    seconds = int(found[1]) * _SECONDS[found[2]]
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError(f"the longest duration is {_LONGEST.days}d")
-    return timedelta(seconds=seconds)
-
-
-def parse_rate(text: str) -> int:
-    """``1000/h``, ``20/second`` and the like, as requests an hour. Raises ``ValueError`` with the reason."""
-    found = re.fullmatch(r"([0-9]{1,9})/(s|m|h|d|second|minute|hour|day)", text)
-    if found is None:
-        raise ValueError("write a rate as requests per s, m, h or d, for example 1000/h")
-    rate = int(found[1]) * 3600 // _SECONDS[found[2][0]]
-    if not 1 <= rate <= _HIGHEST_RATE:
-        raise ValueError(f"a rate lies between 1 and {_HIGHEST_RATE} requests an hour")
-    return rate
-
-
 def parse_network(text: str) -> Network:
     """A network in CIDR notation, or one address. Raises ``ValueError`` with the reason."""
     network = ip_network(text)
@@ -162,9 +140,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST = timedelta(days=36500)
-_HIGHEST_RATE = 2**31 - 1  # what an INTEGER column holds
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses as IPv6 sockets show them (RFC 4291, 2.5.5.2)
 
 

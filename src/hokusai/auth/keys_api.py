@@ -12,9 +12,9 @@ from pydantic import AwareDatetime, BaseModel, Field
 from hokusai import errors, identity
 from hokusai.auth.answers import Body, Line, Parameters, WorkspaceName, key_unknown, no_store, permitted, read
 from hokusai.auth.bounds import excess, inherited
-from hokusai.auth.keys import Grant, Key, KeyRecord, now, parse_duration, parse_instant, parse_network, parse_rate
+from hokusai.auth.keys import Grant, Key, KeyRecord, now, parse_instant, parse_network
 from hokusai.auth.store import KeyStore
-from hokusai.identity import PLATFORM_PERMISSIONS, Permission, Principal, principal_of
+from hokusai.identity import PLATFORM_PERMISSIONS, Permission, Principal, parse_duration, parse_rate, principal_of
 
 Reader = Annotated[Principal, Depends(permitted(Permission.KEYS_READ))]
 Writer = Annotated[Principal, Depends(permitted(Permission.KEYS_WRITE))]
@@ -22,6 +22,13 @@ Word = Annotated[str, Field(min_length=1, max_length=64)]
 
 _EXPIRES = "Lifetime from now, as a number and s, m, h, d or w: `90d`. Unset: the caller's own end, or none."
 _EXPIRES_AT = "The end as a time (ISO 8601 with offset), instead of `expires`."
+
+#: What means something inside a workspace alone.
+_INSIDE = frozenset(one for one in Permission if one.startswith(("runs:", "models:", "artifacts:")))
+_REACHES_NOTHING = (
+    "a key with these permissions reaches nothing without one; give one (--workspace), "
+    "or permissions of the platform, such as service or operator"
+)
 
 
 class NewKey(Body):
@@ -31,7 +38,11 @@ class NewKey(Body):
     workspace: WorkspaceName | None = Field(
         default=None, description="Unset: the caller's own; for an operator, a platform key."
     )
-    user_id: Line | None = Field(default=None, description="Whose key it is; unset: the name of the key.")
+    user_id: Line | None = Field(
+        default=None,
+        description="Whose key it is. A platform key may name anybody (unset: the name of the new key); "
+        "any other makes keys for its own user alone.",
+    )
     permissions: Annotated[list[Word], Field(min_length=1, max_length=64)] = Field(
         description="Permissions (`models:write`) or sets of them (`read`, `write`, `admin`, `service`, `operator`)."
     )
@@ -140,6 +151,8 @@ class KeysApi:
         creator = await self._creator(caller)
         grant = inherited(_grant(body, creator), creator)
         self._check(grant, creator)
+        if grant.workspace is None and grant.permissions <= _INSIDE:
+            raise errors.FieldInvalid(field="workspace", reason=_REACHES_NOTHING)
         return _made(*await self.store.create(grant, created_by=creator.id))
 
     async def own(self, request: Request) -> KeyFacts:
@@ -199,7 +212,7 @@ class KeysApi:
 def _grant(body: NewKey, creator: KeyRecord) -> Grant:
     return Grant(
         name=body.name,
-        user_id=body.user_id or body.name,
+        user_id=_user(body, creator),
         workspace=body.workspace or creator.workspace,
         permissions=_permissions(body.permissions),
         service_id=body.service_id or creator.service_id,
@@ -208,6 +221,15 @@ def _grant(body: NewKey, creator: KeyRecord) -> Grant:
         allow_ips=tuple(read("allow_ips", parse_network, text) for text in body.allow_ips),
         expires_at=_end(body.expires, body.expires_at),
     )
+
+
+def _user(body: NewKey, creator: KeyRecord) -> str:
+    """Whose key it is. The audit names the user, so a team cannot make up another."""
+    if creator.workspace is None:
+        return body.user_id or body.name
+    if body.user_id not in {None, creator.user_id}:
+        raise errors.KeyEscalation(reason=f"it makes keys for its own user, {creator.user_id!r}, alone")
+    return creator.user_id
 
 
 def _permissions(names: list[str]) -> frozenset[Permission]:

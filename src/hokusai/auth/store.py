@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,9 +79,15 @@ class KeyStore:
 
         Raises ``errors.WorkspaceUnknown`` or ``errors.KeysFull``.
         """
+        async with self.creating(grant, created_by=created_by) as made:
+            return made
+
+    @asynccontextmanager
+    async def creating(self, grant: Grant, *, created_by: str) -> AsyncIterator[tuple[KeyRecord, Key]]:
+        """``create``, but the key exists only once the block has ended without an error."""
         async with self._database.begin() as connection:
             await self._admit(connection, grant.workspace)
-            return await self._insert(connection, grant, created_by)
+            yield await self._insert(connection, grant, created_by)
 
     async def find(self, digested: bytes) -> Found | None:
         """One query: the key with that digest, and the state of its workspace."""
@@ -185,8 +193,18 @@ class KeyStore:
             watcher(digested)
 
 
-async def first_key(store: KeyStore, *, service_id: str = "platform", environment: Environment = "live") -> str:
-    """The operator key of a new deployment. It may do everything, and does not expire."""
+async def first_key(
+    store: KeyStore,
+    *,
+    service_id: str = "platform",
+    environment: Environment = "live",
+    keep: Callable[[str], object] = lambda _: None,
+) -> str:
+    """The operator key of a new deployment. It may do everything, and does not expire.
+
+    ``keep`` is called with it before it exists: where that raises, there is no key, and the next
+    start makes one. A key that exists was kept.
+    """
     grant = Grant(
         name="operator",
         user_id="operator",
@@ -194,7 +212,8 @@ async def first_key(store: KeyStore, *, service_id: str = "platform", environmen
         service_id=service_id,
         environment=environment,
     )
-    _, key = await store.create(grant, created_by="setup")
+    async with store.creating(grant, created_by="setup") as (_, key):
+        await asyncio.to_thread(keep, key.text)
     return key.text
 
 

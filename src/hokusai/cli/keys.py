@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import typer
 
-from hokusai import identity
+from hokusai import errors, identity
 from hokusai.cli import output
 from hokusai.client import Client, Key, NewKey
 
@@ -20,11 +20,36 @@ _ONCE = "Keep it now: the server has only its digest and cannot show it again."
 
 
 def _permissions(text: str) -> str:
+    names = [name.strip() for name in text.split(",")]
     try:
-        identity.permissions(text.split(","))
+        identity.permissions(names)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    return ",".join(names)
+
+
+def _readable(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
+    """A callback: what ``parse`` cannot read is wrong usage, found without asking the server."""
+
+    def check(text: str | None) -> str | None:
+        try:
+            if text is not None:
+                parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        return text
+
+    return check
+
+
+def _workspace(text: str | None) -> str | None:
+    if text is not None and identity.WORKSPACE_NAME.fullmatch(text) is None:
+        raise typer.BadParameter(errors.WorkspaceNameInvalid.remedy)
     return text
+
+
+_duration = _readable(identity.parse_duration)
+_rate = _readable(identity.parse_rate)
 
 
 @app.command()
@@ -32,7 +57,10 @@ def create(
     *,
     name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
     workspace: Annotated[
-        str | None, typer.Option(help="The workspace it belongs to.", show_default="your key's; an operator's: none")
+        str | None,
+        typer.Option(
+            callback=_workspace, help="The workspace it belongs to.", show_default="your key's; an operator's: none"
+        ),
     ] = None,
     permissions: Annotated[
         str,
@@ -41,19 +69,26 @@ def create(
         ),
     ] = "write",
     expires: Annotated[
-        str | None, typer.Option(help="How long it works, like 90d or 12h.", show_default="as long as yours")
+        str | None,
+        typer.Option(callback=_duration, help="How long it works, like 90d or 12h.", show_default="as long as yours"),
     ] = None,
     service: Annotated[
         str | None, typer.Option(help="The service it is for, like platform.", show_default="your key's")
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="How many requests it may send, like 1000/h.", show_default="the server's default"),
+        typer.Option(
+            callback=_rate,
+            help="How many requests it may send, like 1000/h.",
+            show_default="your key's, or the server's",
+        ),
     ] = None,
     allow_ip: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR", help="An address or network it may be used from; again for more.", show_default="everywhere"
+            metavar="CIDR",
+            help="An address or network it may be used from; again for more.",
+            show_default="your key's, or everywhere",
         ),
     ] = None,
     environment: Annotated[
@@ -83,7 +118,7 @@ def create(
 
 @app.command("list")
 def list_(
-    workspace: Annotated[str | None, typer.Option(help="Only the keys of this workspace.")] = None,
+    workspace: Annotated[str | None, typer.Option(callback=_workspace, help="Only the keys of this workspace.")] = None,
     as_json: output.Json = False,
 ) -> None:
     """List keys: all facts, never the keys themselves."""
@@ -101,7 +136,7 @@ def list_(
 
 @app.command()
 def show(
-    key_id: Annotated[str, typer.Argument(metavar="[KEY_ID]", help="The key's id; without: the key in use.")] = "self",
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id; without: the key in use.")] = "self",
     as_json: output.Json = False,
 ) -> None:
     """Show the facts of a key."""
@@ -116,9 +151,14 @@ def show(
 @app.command()
 def rotate(
     key_id: KeyId,
-    overlap: Annotated[str, typer.Option(help="How long the old key works on, like 24h; 0s ends it at once.")] = "24h",
+    overlap: Annotated[
+        str, typer.Option(callback=_duration, help="How long the old key works on, like 24h; 0s ends it at once.")
+    ] = "24h",
     expires: Annotated[
-        str | None, typer.Option(help="How long the new key works, like 90d.", show_default="as long as the old one")
+        str | None,
+        typer.Option(
+            callback=_duration, help="How long the new key works, like 90d.", show_default="as long as the old one"
+        ),
     ] = None,
     as_json: output.Json = False,
 ) -> None:

@@ -13,7 +13,7 @@ from hokusai.gateway.forward import Forward
 from hokusai.gateway.identify import Identify
 from hokusai.gateway.limit import LimitAddress, LimitKey, Rates, per_hour
 from hokusai.gateway.metrics import Metrics
-from hokusai.gateway.route import Body, Route, RouteTable, drift
+from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Route",
     "RouteTable",
     "address_of",
+    "closed",
     "drift",
     "per_hour",
 ]

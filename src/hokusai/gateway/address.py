@@ -22,6 +22,7 @@ def address_of(trusted: Sequence[Network]) -> AddressOf:
 
     def find(scope: Scope) -> str:
         peer: str = (scope.get("client") or ("unknown", 0))[0]
+        peer = peer.removeprefix("::ffff:") if "." in peer else peer
         if not trusted or not _is_in(peer, trusted):
             return peer
         hops = ",".join(value.decode("latin-1") for value in headers(scope, b"x-forwarded-for")).split(",")
@@ -37,10 +38,14 @@ def address_of(trusted: Sequence[Network]) -> AddressOf:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; an IPv4 one in IPv6 clothes (RFC 4291, 2.5.5.2) as what it is; none with a zone."""
     try:
-        return ip_address(text)
+        found = ip_address(text)
     except ValueError:
         return None
+    if isinstance(found, IPv6Address):
+        return None if found.scope_id else found.ipv4_mapped or found
+    return found
 
 
 def _is_in(text: str, networks: Sequence[Network]) -> bool:

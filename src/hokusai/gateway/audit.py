@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 import secrets
 import sys
 from datetime import UTC, datetime
@@ -21,13 +20,11 @@ from hokusai.database import Database, metadata
 from hokusai.gateway.address import AddressOf
 from hokusai.gateway.exchange import EXCHANGE, Exchange, raw_path
 from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.redaction import shown
 from hokusai.gateway.route import RouteTable
 from hokusai.identity import ADDRESS, REQUEST_ID
 
 log = logging.getLogger("hokusai.gateway")
-
-#: A key as it may turn up where it should not: written to no log and no row.
-KEY_SHAPE = re.compile(r"hk_(live|test)_[0-9A-Za-z]+")
 
 trail = sa.Table(
     "hokusai_audit",
@@ -55,7 +52,8 @@ class AuditTrail:
 
     ``note`` never waits: entries go through a bounded queue to one task, which writes them in
     batches. Lines go out even while the database is away; rows are then kept and tried again, up
-    to ``bound`` entries, and what is dropped beyond that is counted and logged.
+    to ``bound`` entries, and what is dropped beyond that is counted and logged. The second half
+    of that room is for entries that name a key: a flood of strangers does not push out what matters.
     """
 
     def __init__(self, database: Database, *, stream: TextIO | None = None, bound: int = 10_000) -> None:
@@ -80,7 +78,8 @@ class AuditTrail:
             await self._task
 
     def note(self, entry: dict[str, Any]) -> None:
-        if len(self._rows) + len(self._lines) >= self._bound:
+        waiting = len(self._rows) + len(self._lines)
+        if waiting >= self._bound or (waiting >= self._bound // 2 and entry["key_id"] is None):
             self.dropped += 1
             return
         self._lines.append(entry)
@@ -107,9 +106,11 @@ class AuditTrail:
         try:
             async with self._database.begin() as connection:
                 await connection.execute(trail.insert(), rows)
-        except errors.HokusaiError as error:
+        except errors.Unavailable as error:
             self._rows = rows + self._rows
             log.error("audit rows are waiting (%d): %s", len(self._rows), error)
+        except Exception:
+            log.exception("audit: %d rows could not be stored; their lines were written", len(rows))
         if self.dropped:
             dropped, self.dropped = self.dropped, 0
             log.error("audit: %d entries were dropped: the bound of %d was reached", dropped, self._bound)
@@ -212,9 +213,9 @@ def entry(scope: Scope, exchange: Exchange) -> dict[str, Any]:
         "key_id": principal.key_id if principal else None,
         "user_id": principal.user_id if principal else None,
         "workspace": principal.workspace if principal else None,
-        "address": exchange.address,
+        "address": exchange.address[:64],
         "method": scope["method"][:16],
-        "path": KEY_SHAPE.sub(r"hk_\1_…", raw_path(scope))[:1024],
+        "path": shown(raw_path(scope), limit=1024),
         "status": exchange.status,
         "code": exchange.code,
         "permission": str(route.permission) if route and route.permission else None,

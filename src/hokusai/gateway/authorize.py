@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.gateway.audit import KEY_SHAPE
 from hokusai.gateway.exchange import Exchange, exchange_of, raw_path
+from hokusai.gateway.redaction import shown
 from hokusai.gateway.route import TRACKING_PREFIX
 
 #: Destinations that hold tenants' things: reached with a workspace's key alone.
@@ -23,8 +23,8 @@ class Authorize:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
         if exchange.match is None:
-            path = KEY_SHAPE.sub("…", raw_path(scope))[:200]
-            raise errors.RouteUnknown(method=scope["method"], path=path, base=self.base)
+            path = shown(raw_path(scope), limit=200)
+            raise errors.RouteUnknown(method=scope["method"][:16], path=path, base=self.base)
         if refusal := decide(exchange):
             raise refusal
         await self.app(scope, receive, send)

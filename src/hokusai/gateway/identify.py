@@ -6,13 +6,12 @@ import base64
 import binascii
 from collections.abc import Iterator
 from typing import Protocol
-from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.gateway.audit import KEY_SHAPE
 from hokusai.gateway.exchange import exchange_of, headers, raw_path
+from hokusai.gateway.redaction import holds_key
 from hokusai.identity import PRINCIPAL, Permission, Principal
 
 
@@ -56,8 +55,7 @@ class Identify:
 
 def key_in_url(scope: Scope) -> bool:
     query: bytes = scope["query_string"]
-    text = raw_path(scope) + "?" + query.decode("latin-1")
-    return bool(KEY_SHAPE.search(text) or ("%" in text and KEY_SHAPE.search(unquote(text))))
+    return holds_key(raw_path(scope) + "?" + query.decode("latin-1"))
 
 
 def key_of(scope: Scope) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from ipaddress import ip_network
 
 from limits import RateLimitItem, RateLimitItemPerHour, parse
 from limits.aio.storage import MemoryStorage
@@ -41,7 +42,7 @@ class LimitAddress:
         self.rate = parse(rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wait = await self.rates.hit(self.rate, "address", exchange_of(scope).address)
+        wait = await self.rates.hit(self.rate, "address", network(exchange_of(scope).address))
         if wait is not None:
             raise errors.AddressRateExceeded(limit=written(self.rate), retry_after=wait)
         await self.app(scope, receive, send)
@@ -70,6 +71,16 @@ class LimitKey:
         if principal.rate_limit_per_hour is not None:
             return RateLimitItemPerHour(principal.rate_limit_per_hour)
         return self.rate if principal.workspace is not None else None
+
+
+def network(address: str) -> str:
+    """What counts as one sender: an IPv4 address, or the /64 that one IPv6 host can have all of."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ip_network((address, 64), strict=False))
+    except ValueError:
+        return address
 
 
 def per_hour(rate: str) -> int:

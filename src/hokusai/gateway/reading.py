@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlencode
 
@@ -20,6 +20,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
 _THREAD_BYTES = 64 * 1024
 _MAX_DEPTH = 64
+#: Parameters that MLflow stores as 64-bit integers.
+_INT64 = frozenset({"experiment_id", "version", "max_results", "start_time", "end_time", "timestamp", "step"})
+_INT64_DIGITS = 18
+_TOO_DEEP = f"it is nested deeper than {_MAX_DEPTH} levels"
 
 
 def _decode(text: str) -> str:
@@ -51,10 +55,19 @@ def query(raw: bytes, fields: Sequence[str] | None) -> str:
     known = None if fields is None else {field.rstrip("*"): field.endswith("*") for field in fields}
     pairs = [_pair(part) for part in raw.decode("latin-1").split("&")] if raw else []
     listed = [(name, value) for name, value in pairs if known is None or name in known]
+    for name, value in listed:
+        _check_number(name, value, errors.QueryMalformed)
     for name, times in Counter(name for name, _ in listed).items():
         if times > 1 and not (known and known[name]):
             raise errors.QueryMalformed(reason=f"{name[:100]!r} is given twice")
     return urlencode(listed)
+
+
+def _check_number(name: str, value: Any, error: type[errors.BadRequest]) -> None:
+    """Refuse what MLflow's databases cannot hold; MLflow itself fails on it with 500."""
+    text = str(value) if isinstance(value, int | str) else ""
+    if name in _INT64 and len(text) > _INT64_DIGITS and text.lstrip("-").isdigit():
+        raise error(reason=f"{name} is a number beyond 64 bits")
 
 
 def _pair(part: str) -> tuple[str, str]:
@@ -120,6 +133,8 @@ def _again(raw: bytes, fields: Sequence[str] | None) -> bytes:
         raise errors.BodyUnreadable(reason=f"it is a JSON {_KINDS.get(type(found), 'number')}")
     if fields is not None:
         found = {name: found[name] for name in fields if name in found}
+    for name, value in found.items():
+        _check_number(name, value, errors.BodyUnreadable)
     try:
         return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
@@ -130,26 +145,33 @@ _KINDS: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
 
 
 def _parse(raw: bytes) -> Any:
-    if _depth_may_exceed(raw):
-        raise errors.BodyUnreadable(reason=f"it is nested deeper than {_MAX_DEPTH} levels")
     try:
-        text = raw.decode("utf-8")
-        return _DECODER.decode(text)
+        found = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise errors.BodyUnreadable(reason="it is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise errors.BodyUnreadable(reason=_TOO_DEEP) from None
+    except ValueError as error:
         raise errors.BodyUnreadable(reason=str(error)[:200]) from None
+    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _is_deep(found):
+        raise errors.BodyUnreadable(reason=_TOO_DEEP)
+    return found
 
 
-def _depth_may_exceed(raw: bytes) -> bool:
-    """Whether brackets outside strings nest too deep. Only looked at where there are that many."""
-    if raw.count(b"[") + raw.count(b"{") <= _MAX_DEPTH:
-        return False
-    depth = deepest = 0
-    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', raw):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket[0], 0)
-        deepest = max(deepest, depth)
-    return deepest > _MAX_DEPTH
+def _is_deep(value: Any) -> bool:
+    """Whether containers nest deeper than ``_MAX_DEPTH``; looks at each part once."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return False
+    return any(isinstance(part, dict | list) for part in level)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from importlib import resources
 
 from hokusai.identity import Permission
 
@@ -40,7 +40,9 @@ class Route:
     @property
     def changes(self) -> bool:
         """Whether a request on this route is written to the audit trail even when it succeeds."""
-        return self.permission is not None and self.permission.endswith((":write", ":delete"))
+        if self.permission is None or self.permission is Permission.USAGE_WRITE:
+            return False
+        return self.permission.endswith((":write", ":delete"))
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -104,7 +106,15 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.ASCII)
 
 
-def drift(routes: Iterable[Route], theirs: Iterable[tuple[str, str]]) -> tuple[list[Any], list[Any]]:
+def closed() -> set[tuple[str, str]]:
+    """MLflow 3.17's routes that were reviewed and are not open (``closed.txt``), as ``drift`` writes them."""
+    lines = resources.files("hokusai.gateway").joinpath("closed.txt").read_text("utf-8").splitlines()
+    return {(method, path) for method, _, path in (line.partition(" ") for line in lines)}
+
+
+def drift(
+    routes: Iterable[Route], theirs: Iterable[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Compare our table with MLflow's own routes, as (method, path with ``{}`` placeholders).
 
     Returns the routes of ours that MLflow lacks, and those of MLflow that we do not list.

@@ -10,6 +10,8 @@ from starlette.types import Receive, Scope, Send
 #: The MLflow minor version whose routes and workspaces were reviewed.
 MLFLOW_MINOR = "3.17"
 
+WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
+
 
 class Engine(Protocol):
     """An ASGI app that is MLflow's REST API, paths from ``/api/…`` on, workspaces enabled.

@@ -20,7 +20,7 @@ class RemoteEngine:
     """MLflow at ``url``, which may carry a path. Refuses to start unless workspaces are enabled there."""
 
     def __init__(self, url: str, *, timeout: float, connections: int = 64) -> None:
-        self.name = url
+        self.name = _without_password(url)
         self._timeout = timeout
         self._http = httpx2.AsyncClient(
             base_url=url.rstrip("/") + "/",
@@ -70,6 +70,14 @@ class RemoteEngine:
         raw: bytes = self._http.base_url.raw_path.rstrip(b"/") + scope["raw_path"]
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return self._http.base_url.copy_with(raw_path=raw + query)
+
+
+def _without_password(url: str) -> str:
+    """The URL for people: user and password are sent to MLflow, and shown to nobody."""
+    try:
+        return str(httpx2.URL(url).copy_with(username=None, password=None))
+    except httpx2.InvalidURL as error:
+        raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason=error) from None
 
 
 async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:

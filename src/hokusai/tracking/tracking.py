@@ -13,11 +13,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.identity import REQUEST_ID, principal_of
-from hokusai.tracking.engine import Engine
+from hokusai.tracking.default_experiment import NAME as DEFAULT_EXPERIMENT
+from hokusai.tracking.default_experiment import DefaultExperiment
+from hokusai.tracking.engine import WORKSPACE_HEADER, Engine
 
 log = logging.getLogger("hokusai.tracking")
 
 _WORKSPACES = "/api/3.0/mlflow/workspaces"
+_EXPERIMENTS = "/api/2.0/mlflow/experiments"
 _ERROR_BYTES = 64 * 1024
 #: What MLflow puts behind its own sentence when a statement failed: SQL, parameters, driver.
 _INTERNALS = re.compile(r"\s*(?:Error:\s*)?\((?:sqlite3|psycopg\w*|builtins)\..*", re.DOTALL)
@@ -31,6 +34,7 @@ class Tracking:
         self.engine = engine
         self._made: set[str] = set()
         self._making = asyncio.Lock()
+        self._default = DefaultExperiment(self._find_default)
         transport = httpx2.ASGITransport(app=self._inner)
         self._http = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=timeout)
 
@@ -40,6 +44,7 @@ class Tracking:
             raise errors.WorkspaceNone()
         if workspace not in self._made:
             await self._make(workspace)
+        scope, receive = await self._default.resolve(workspace, scope, receive)
         await self.engine(scope, receive, _Translated(scope, send))
 
     async def start(self) -> None:
@@ -69,6 +74,19 @@ class Tracking:
                 raise errors.TrackingDown()
             self._made.add(workspace)
 
+    async def _find_default(self, workspace: str) -> str:
+        headers = {WORKSPACE_HEADER: workspace}
+        for _ in range(2):  # somebody else may make it between the two requests
+            named = {"experiment_name": DEFAULT_EXPERIMENT}
+            answer = await self._http.get(f"{_EXPERIMENTS}/get-by-name", params=named, headers=headers)
+            if answer.is_success:
+                return str(answer.json()["experiment"]["experiment_id"])
+            answer = await self._http.post(f"{_EXPERIMENTS}/create", json={"name": DEFAULT_EXPERIMENT}, headers=headers)
+            if answer.is_success:
+                return str(answer.json()["experiment_id"])
+        log.error("workspace %s has no experiment %s: %s", workspace, DEFAULT_EXPERIMENT, answer.text[:500])
+        raise errors.TrackingDown()
+
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The engine for our own calls, which act for no tenant."""
         await self.engine(scope, receive, send)
@@ -97,7 +115,7 @@ class _Translated:
 
     def _error(self) -> errors.HokusaiError:
         found = _json(bytes(self._held))
-        reason = _INTERNALS.sub("", str(found.get("message", ""))).strip()
+        reason = _INTERNALS.sub("", str(found.get("message", ""))).strip().rstrip(".")
         code = str(found.get("error_code", ""))
         if self._status >= 500 or self._status < 400 or not code:
             request = self._scope.get(REQUEST_ID)
