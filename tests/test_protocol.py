@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from hokusai.protocol import Protocol
-from tests.serving import Server, serving
+from tests.serving import Server, Team, serving
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -127,6 +127,11 @@ def quick() -> Iterator[int]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("protocol") / "data") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def team(server: Server) -> Team:
+    return server.workspace("upgrade")
 
 
 MALFORMED = {
@@ -280,9 +285,9 @@ def retried(port: int) -> Answer:
 @pytest.mark.parametrize(
     "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
 )
-def test_a_body_beside_upgrade_is_refused_and_replaces_nothing(server: Server, connection: str, body: bytes) -> None:
-    team = server.key("upgrade") if server.http().get("/api/v1/workspaces/upgrade").is_success else None
-    team = team or server.workspace("upgrade")
+def test_a_body_beside_upgrade_is_refused_and_replaces_nothing(
+    server: Server, team: Team, connection: str, body: bytes
+) -> None:
     path = f"{FILES}/kept.txt"
     with server.http(team.key) as client:
         assert client.put(path, content=b"what was there").is_success

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.serving import environment, hokusai, serving
+from hokusai import data, errors, server
+from hokusai.settings import Settings
+from tests.serving import Server, environment, hokusai, serving
 
 SEARCH = "/api/2.0/mlflow/registered-models/search"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -194,17 +197,129 @@ def test_two_workers_share_keys_models_and_files(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def workers(server: Server) -> list[int]:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def said(server: Server, text: str, *, times: int = 1, seconds: float = 30) -> bool:
+    """Whether the log has that many lines with that text, waiting until it does."""
+    end = time.monotonic() + seconds
+    while sum(text in line for line in server.errors) < times:
+        if time.monotonic() > end or server.process.poll() is not None:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--workers", "2") as server:
         team = server.workspace("team")
-        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(workers) == 2
-        os.kill(int(workers[0]), signal.SIGKILL)
-        end = time.monotonic() + 30
-        while time.monotonic() < end and not any("starting another" in line for line in server.errors):
-            time.sleep(0.1)
-        assert any("starting another" in line for line in server.errors)
+        assert len(workers(server)) == 2
+        os.kill(workers(server)[0], signal.SIGKILL)
+        assert said(server, "starting another")
         with server.http(team.key) as client:
             assert client.get(SEARCH).status_code == 200
         assert server.stop() == 0
+
+
+def test_workers_outlast_a_database_that_new_ones_cannot_use(tmp_path: Path) -> None:
+    """Seen from a new worker, an outage: it ends with EXIT_START, and the other one serves on."""
+
+    def revision(value: str) -> str:
+        with sqlite3.connect(tmp_path / "data" / "hokusai.db") as database:
+            ((before,),) = database.execute("SELECT version_num FROM hokusai_alembic_version").fetchall()
+            database.execute("UPDATE hokusai_alembic_version SET version_num = ?", (value,))
+        database.close()
+        return str(before)
+
+    with serving(tmp_path / "data", "--workers", "2") as server:
+        team = server.workspace("team")
+        assert said(server, "is ready", times=2)
+        before = revision("9999_from_the_future")
+        os.kill(workers(server)[0], signal.SIGKILL)
+        assert said(server, "ended with -9; starting another in 1 seconds")
+        assert said(server, "ended with 2; starting another in 2 seconds")
+        with server.http(team.key) as client:
+            assert client.get(SEARCH).status_code == 200
+        revision(before)
+        assert said(server, "is ready", times=3)
+        assert len(workers(server)) == 2
+        assert server.stop() == 0
+
+
+def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
+    found = refusal(
+        "--data", str(tmp_path / "data"), "--port", "0", "--workers", "2", HOKUSAI_TRACKING_URL="http://127.0.0.1:9"
+    )
+    assert "HK6013" in found
+
+
+def test_a_signal_while_workers_are_being_started(tmp_path: Path) -> None:
+    """It comes between a worker's start and its being noted: the worst moment."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from hokusai import server
+from hokusai.settings import Settings
+
+class Interrupted(server.Workers):
+    def _spawn(self):
+        process = super()._spawn()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+if __name__ == "__main__":
+    with server.bound("127.0.0.1", 0) as listener:
+        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, server.address(listener)).run()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment(), stderr=subprocess.PIPE)
+    try:
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_the_operator_key_is_made_again_where_it_could_not_be_kept(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, port=0)
+    (tmp_path / data.OPERATOR_KEY).mkdir()
+    with pytest.raises(errors.DataNotWritable):
+        await server.prepare(settings)
+    assert keys(tmp_path) == 0
+    (tmp_path / data.OPERATOR_KEY).rmdir()
+    await server.prepare(settings)
+    assert keys(tmp_path) == 1
+    kept = (tmp_path / data.OPERATOR_KEY).read_text()
+    await server.prepare(settings)
+    assert (tmp_path / data.OPERATOR_KEY).read_text() == kept
+
+
+async def test_an_operator_key_that_was_kept_and_never_existed_is_replaced(tmp_path: Path) -> None:
+    """What a crash between the two leaves behind."""
+    data.write_operator_key(tmp_path, "hk_live_of_a_start_that_crashed")
+    await server.prepare(Settings(data=tmp_path, port=0))
+    assert keys(tmp_path) == 1
+    assert "crashed" not in (tmp_path / data.OPERATOR_KEY).read_text()
+
+
+def keys(directory: Path) -> int:
+    with sqlite3.connect(directory / "hokusai.db") as database:
+        ((count,),) = database.execute("SELECT count(*) FROM hokusai_keys").fetchall()
+    database.close()
+    return int(count)
+
+
+def test_a_server_on_every_address_is_named_after_the_machine() -> None:
+    with server.bound("0.0.0.0", 0) as listener:
+        assert server.address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
+    with server.bound("127.0.0.1", 0) as listener:
+        assert server.address(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_so_is_one_on_every_address_of_ipv6() -> None:
+    with server.bound("::", 0) as listener:
+        assert server.address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
+    with server.bound("::1", 0) as listener:
+        assert server.address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
