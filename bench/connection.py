@@ -60,8 +60,12 @@ class Connection:
                 self.close()
                 self._streams = await asyncio.open_connection(self._host, self._port)
             reader, writer = self._streams
-            writer.write(head + b"\r\n" + body)
-            return await self._answer(reader)
+            try:
+                writer.write(head + b"\r\n" + body)
+                return await self._answer(reader)
+            except BaseException:
+                self.close()  # what may still come of this answer must not be taken for the next one
+                raise
 
     async def _answer(self, reader: asyncio.StreamReader) -> Answer:
         start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
