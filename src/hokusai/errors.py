@@ -122,7 +122,20 @@ class TooLarge(HokusaiError, status=413, error_code="INVALID_PARAMETER_VALUE"): 
 class Unsatisfiable(HokusaiError, status=416, error_code="INVALID_PARAMETER_VALUE"): ...
 
 
-class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", retry_after=60): ...
+class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", retry_after=60):
+    """Facts: ``limit`` as people write it, ``quota``, ``window`` in seconds (None: at one time), ``retry_after``."""
+
+    policy: ClassVar[str] = "default"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """With ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-10)."""
+        found = super().headers()
+        if (quota := self.facts.get("quota")) is not None:
+            window = self.facts.get("window")
+            unit = 'qu="concurrent-requests"' if window is None else f"w={window}"
+            found.append((b"ratelimit-policy", f'"{self.policy}";q={quota};{unit}'.encode()))
+            found.append((b"ratelimit", f'"{self.policy}";r=0;t={self.wait}'.encode()))
+        return found
 
 
 class Fault(HokusaiError, status=500, error_code="INTERNAL_ERROR"): ...
@@ -253,6 +266,15 @@ class HeadersTooSlow(
     remedy="Check the network between the client and this server, then send the request again.",
 ):
     """The client opened a request and stopped sending. The connection is closed."""
+
+
+class ListTooLong(
+    TooLarge,
+    code="HK1013",
+    message="gateway: {name!r} lists more than {limit} items.",
+    remedy="Send them in several requests of at most {limit} items each.",
+):
+    """A list in the query or the body is longer than any of MLflow's clients sends."""
 
 
 # HK11: the key itself
@@ -396,25 +418,29 @@ class KeyEscalation(
     """More permissions, a later expiry, a higher rate, another workspace, service or network."""
 
 
-# HK13: rates and load
+# HK13: rates, quotas and load
 
 
 class AddressRateExceeded(
     TooMany,
     code="HK1301",
-    message="gateway: too many requests from this address: the limit is {limit}.",
+    message="gateway: too many requests from this address: the limit is {limit}, and nothing is left of it.",
     remedy="Wait {retry_after} seconds, then send fewer at a time.",
 ):
     """The bound before any key is looked at."""
+
+    policy = "address"
 
 
 class KeyRateExceeded(
     TooMany,
     code="HK1302",
-    message="gateway: this key has used up its rate: the limit is {limit}.",
+    message="gateway: this key has used up its rate: the limit is {limit}, and nothing is left of it.",
     remedy="Wait {retry_after} seconds, or ask the operator for a higher rate.",
 ):
     """The rate written on the key."""
+
+    policy = "key"
 
 
 class Draining(
@@ -434,6 +460,86 @@ class Busy(
     remedy="Send the request again in a moment; the operator can add workers or replicas.",
 ):
     """A bounded queue is full; refusing early keeps the rest quick."""
+
+
+class WorkspaceRateExceeded(
+    TooMany,
+    code="HK1305",
+    message="gateway: the workspace has used up its rate: the limit for all its keys is {limit}, and nothing is left.",
+    remedy="Wait {retry_after} seconds, or ask the operator for a higher rate.",
+):
+    """All keys of a workspace share one rate: its own, or ``HOKUSAI_WORKSPACE_RATE``."""
+
+    policy = "workspace"
+
+
+class GuessRateExceeded(
+    TooMany,
+    code="HK1306",
+    message="gateway: too many keys that are not good: the limit is {limit}, and nothing is left of it.",
+    remedy="Wait {retry_after} seconds, then send a key that works; nothing was looked up.",
+):
+    """Refused keys are counted for each address, and for each key that is known (``HOKUSAI_GUESS_RATE``)."""
+
+    policy = "guesses"
+
+
+class UploadsExceeded(
+    TooMany,
+    code="HK1307",
+    retry_after=1,
+    message="artifacts: this workspace has {limit} uploads under way here, which is the limit: none is left.",
+    remedy="Wait until one has ended, and send fewer at a time.",
+):
+    """``HOKUSAI_WORKSPACE_UPLOADS``, in one server process: one team cannot take every connection."""
+
+    policy = "uploads"
+
+
+class BytesQuotaExceeded(
+    TooLarge,
+    code="HK1308",
+    message="artifacts: this does not fit the workspace's quota of {limit} bytes: {left} are left, {asked} are needed.",
+    remedy="Nothing was kept. Delete what is no longer needed, or ask the operator for a larger quota.",
+):
+    """``hokusai workspaces set NAME --max-bytes``, or ``HOKUSAI_WORKSPACE_MAX_BYTES``."""
+
+
+class FilesQuotaExceeded(
+    TooLarge,
+    code="HK1309",
+    message="artifacts: the workspace's quota is {limit} files, and {left} are left.",
+    remedy="Nothing was kept. Delete what is no longer needed, or ask the operator for a larger quota.",
+):
+    """``hokusai workspaces set NAME --max-files``, or ``HOKUSAI_WORKSPACE_MAX_FILES``."""
+
+
+class ModelsQuotaExceeded(
+    TooLarge,
+    code="HK1310",
+    message="tracking: the workspace's quota is {limit} registered models, and {left} are left.",
+    remedy="Add a version to a model that exists, delete one, or ask the operator for a larger quota.",
+):
+    """``hokusai workspaces set NAME --max-models``, or ``HOKUSAI_WORKSPACE_MAX_MODELS``."""
+
+
+class BodyDripping(
+    BadRequest,
+    code="HK1311",
+    status=408,
+    message="gateway: the body arrives too slowly: {received} bytes in {seconds} seconds of waiting for it.",
+    remedy="Send at least {rate} bytes a second; check the network between the client and this server.",
+):
+    """Less than ``HOKUSAI_BODY_MIN_RATE`` on average. Only time spent waiting for the client counts."""
+
+
+class RedisDown(
+    Unavailable,
+    code="HK1312",
+    message="gateway: Redis does not answer, so each process counts rates on its own.",
+    remedy="Requests are served. Operator: see HOKUSAI_REDIS_URL.",
+):
+    """Shown by ``/ready``; no request is refused for it."""
 
 
 # HK20: the auth service
@@ -525,6 +631,16 @@ class KeysFull(
 ): ...
 
 
+class WorkspaceDeleted(
+    Conflict,
+    code="HK2011",
+    error_code="INVALID_STATE",
+    message="auth: the workspace {workspace} was deleted, and its name is not given out again.",
+    remedy="Choose another name.",
+):
+    """Under the same name, what it left behind would come to light."""
+
+
 # HK30: tracking (MLflow)
 
 
@@ -578,6 +694,106 @@ class TrackingExists(
     remedy="Choose another name, or use the one that exists.",
 ):
     """The name is taken in this workspace."""
+
+
+class TextUnprintable(
+    BadRequest,
+    code="HK3007",
+    message="tracking: {name!r} holds a control character, a line break or a character that reorders text.",
+    remedy="Use printable characters alone in names.",
+):
+    """A name that shows as another one, or writes lines of its own into a log (UAX 9, UTS 39)."""
+
+
+class TextTooLong(
+    BadRequest,
+    code="HK3008",
+    message="tracking: {name!r} is longer than {limit} characters.",
+    remedy="Shorten it; what is long belongs into an artifact.",
+):
+    """Beyond what MLflow's tables hold, or what a filter may cost."""
+
+
+class IdentifiersDiffer(
+    BadRequest,
+    code="HK3009",
+    message="tracking: {one!r} and {other!r} name different things.",
+    remedy="Send one of the two, or the same value in both.",
+):
+    """MLflow would believe one of them; which one depends on the route."""
+
+
+class SourceForbidden(
+    BadRequest,
+    code="HK3010",
+    message="tracking: this is no source for a model version here: {reason}.",
+    remedy="Use runs:/RUN_ID/PATH, models:/NAME/VERSION, models:/MODEL_ID, or the mlflow-artifacts: address of a run's "
+    "or logged model's files in this workspace.",
+):
+    """A version points at files of its own workspace alone; what is elsewhere is uploaded first."""
+
+
+class ArtifactLocationFixed(
+    BadRequest,
+    code="HK3011",
+    message="tracking: an experiment's artifact location is given by this server.",
+    remedy="Leave artifact_location out; files are kept under the workspace's own root.",
+):
+    """A location of the client's choosing would lead out of the workspace."""
+
+
+class TagReserved(
+    BadRequest,
+    code="HK3012",
+    message="tracking: the tag {key!r} is reserved: it changes how MLflow treats what carries it.",
+    remedy="Use a tag name of your own.",
+):
+    """Such tags redirect reads, or turn off checks on a version's source."""
+
+
+class PageTokenInvalid(
+    BadRequest,
+    code="HK3013",
+    message="tracking: 'page_token' is not one that this server gave out.",
+    remedy="Start again without page_token, and send back the next_page_token of each answer.",
+):
+    """The token is no Base64 of a JSON object with an offset."""
+
+
+class AnswerTooLarge(
+    TooLarge,
+    code="HK3014",
+    message="tracking: the answer would be larger than {limit} bytes.",
+    remedy="Ask for fewer at a time with max_results, or for less with a filter.",
+):
+    """MLflow's answer is held in memory whole, so it needs a bound."""
+
+
+class ReferenceUnknown(
+    NotFound,
+    code="HK3015",
+    message="tracking: there is no {thing} with this id in this workspace, as {name!r} says.",
+    remedy="Check the id; a key sees its own workspace alone.",
+):
+    """A run or logged model named inside a request. MLflow itself would take it from any workspace."""
+
+
+class FilterUnreadable(
+    BadRequest,
+    code="HK3016",
+    message="tracking: 'filter' cannot be read: {reason}.",
+    remedy="See MLflow's search syntax; numbers have at most 18 digits.",
+):
+    """MLflow would fail on it with 500."""
+
+
+class RunLinkForbidden(
+    BadRequest,
+    code="HK3017",
+    message="tracking: 'run_link' is no http:// or https:// address.",
+    remedy="Leave run_link out, or send the address of a web page.",
+):
+    """People click on it."""
 
 
 # HK40: artifacts
@@ -642,8 +858,8 @@ class RangeUnsatisfiable(
 class ArtifactStoreDenied(
     Fault,
     code="HK4008",
-    message="artifacts: the artifact store refused this server's credentials.",
-    remedy="Nothing was kept. Operator: the credentials may not {action}; see HOKUSAI_ARTIFACTS_URL.",
+    message="artifacts: this server may not write in the artifact store.",
+    remedy="Nothing was kept. Operator: allow s3:PutObject (docs/how-to/grow.md), or writing in HOKUSAI_ARTIFACTS_URL.",
 ): ...
 
 
@@ -672,6 +888,63 @@ class UploadNotPlain(
     remedy="Send all bytes of the file as they are, without {header}.",
 ):
     """``Content-Range`` or ``Content-Encoding`` on an upload: keeping it would keep other bytes than the file's."""
+
+
+class ArtifactStoreMissing(
+    Fault,
+    code="HK4012",
+    message="artifacts: the artifact store is not there.",
+    remedy="Nothing was kept. Operator: create the bucket that HOKUSAI_ARTIFACTS_URL names, or name another.",
+): ...
+
+
+class ArtifactStoreCredentials(
+    Fault,
+    code="HK4013",
+    message="artifacts: the artifact store does not know this server.",
+    remedy="Nothing was kept. Operator: the credentials are missing, wrong or expired, or the clock is; see AWS_*.",
+):
+    """Which credentials are tried, and in what order, is in docs/how-to/grow.md."""
+
+
+class ArtifactStoreElsewhere(
+    Fault,
+    code="HK4014",
+    message="artifacts: the artifact store is in another region, or behind another endpoint.",
+    remedy="Nothing was kept. Operator: set AWS_REGION to the bucket's region, and AWS_ENDPOINT_URL if it has one.",
+): ...
+
+
+class ArtifactStoreBusy(
+    Unavailable,
+    code="HK4015",
+    message="artifacts: the artifact store takes no more requests for now.",
+    remedy="Nothing was kept; send the request again in a moment. Operator: the bucket is being throttled.",
+): ...
+
+
+class ArtifactReadDenied(
+    ArtifactStoreDenied,
+    code="HK4016",
+    message="artifacts: this server may not read in the artifact store.",
+    remedy="Operator: allow s3:GetObject (docs/how-to/grow.md), or reading in HOKUSAI_ARTIFACTS_URL.",
+): ...
+
+
+class ArtifactListDenied(
+    ArtifactStoreDenied,
+    code="HK4017",
+    message="artifacts: this server may not list what is in the artifact store.",
+    remedy="Operator: allow s3:ListBucket (docs/how-to/grow.md), or reading in HOKUSAI_ARTIFACTS_URL.",
+): ...
+
+
+class ArtifactDeleteDenied(
+    ArtifactStoreDenied,
+    code="HK4018",
+    message="artifacts: this server may not delete in the artifact store.",
+    remedy="Operator: allow s3:DeleteObject (docs/how-to/grow.md), or writing in HOKUSAI_ARTIFACTS_URL.",
+): ...
 
 
 # HK50: our own database
@@ -790,7 +1063,7 @@ class ArtifactStoreUnusable(
     StartError,
     code="HK6012",
     message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
-    remedy="Use file:///DIR that this user can write, or memory:// for a trial.",
+    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory:// for a trial.",
 ): ...
 
 

@@ -130,6 +130,8 @@ class Principal:
 PRINCIPAL = "hokusai.principal"
 REQUEST_ID = "hokusai.request_id"
 ADDRESS = "hokusai.address"
+#: What a request to MLflow carries, by name: read once, from the query or the JSON body.
+FIELDS = "hokusai.fields"
 
 
 def principal_of(scope: Mapping[str, Any]) -> Principal:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import httpx2
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from hokusai.identity import FIELDS, PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
 TIMEOUT = 30
+V2 = "/api/2.0/mlflow"
+Call = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +37,27 @@ async def tracking(engine: Engine) -> AsyncIterator[Tracking]:
     await found.start()
     yield found
     await found.close()
+
+
+@pytest.fixture
+def call(tracking: Tracking) -> Call:
+    """Calls MLflow as the gateway would, for a workspace; raises what the gateway would render."""
+
+    async def call(workspace: str, method: str, path: str, **asked: Any) -> dict[str, Any]:
+        async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
+            scope[FIELDS] = asked
+            await tracking(scope, receive, send)
+
+        transport = httpx2.ASGITransport(app=as_tenant)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
+            answer = await client.request(method, V2 + path, headers={"x-mlflow-workspace": workspace})
+        assert answer.status_code == 200
+        found: dict[str, Any] = answer.json()
+        return found
+
+    return call
+
+
+def name(kind: str) -> str:
+    return f"{kind}-{secrets.token_hex(4)}"

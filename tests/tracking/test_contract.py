@@ -2,72 +2,41 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.tracking import Tracking
 from hokusai.tracking.remote import RemoteEngine
 from tests.stock.environments import Environment
 from tests.stock.server import StockServer
-
-V2 = "/api/2.0/mlflow"
-Call = Callable[..., Awaitable[dict[str, Any]]]
-
-
-@pytest.fixture
-def call(tracking: Tracking) -> Call:
-    """Calls MLflow as the gateway would, for a workspace; raises what the gateway would render."""
-
-    async def call(workspace: str, method: str, path: str, **more: Any) -> dict[str, Any]:
-        async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
-            await tracking(scope, receive, send)
-
-        transport = httpx2.ASGITransport(app=as_tenant)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
-            answer = await client.request(method, V2 + path, headers={"x-mlflow-workspace": workspace}, **more)
-        assert answer.status_code == 200
-        found: dict[str, Any] = answer.json()
-        return found
-
-    return call
-
-
-def name(kind: str) -> str:
-    return f"{kind}-{secrets.token_hex(4)}"
+from tests.tracking.conftest import Call, name
 
 
 async def test_a_workspace_is_made_on_first_use(call: Call) -> None:
     workspace = name("team")
-    created = await call(workspace, "POST", "/experiments/create", json={"name": "e"})
-    found = await call(workspace, "GET", "/experiments/get", params={"experiment_id": created["experiment_id"]})
+    created = await call(workspace, "POST", "/experiments/create", name="e")
+    found = await call(workspace, "GET", "/experiments/get", experiment_id=created["experiment_id"])
     assert found["experiment"]["artifact_location"].startswith(f"mlflow-artifacts:/workspaces/{workspace}/")
 
 
 async def test_two_workspaces_do_not_see_each_other(call: Call) -> None:
     one, other = name("team"), name("team")
-    await call(one, "POST", "/registered-models/create", json={"name": "secret-model"})
-    await call(other, "POST", "/registered-models/create", json={"name": "secret-model"})
-    await call(one, "POST", "/registered-models/create", json={"name": "only-one"})
+    await call(one, "POST", "/registered-models/create", name="secret-model")
+    await call(other, "POST", "/registered-models/create", name="secret-model")
+    await call(one, "POST", "/registered-models/create", name="only-one")
     found = await call(other, "GET", "/registered-models/search")
     assert [model["name"] for model in found["registered_models"]] == ["secret-model"]
     with pytest.raises(errors.TrackingUnknown):
-        await call(other, "GET", "/registered-models/get", params={"name": "only-one"})
+        await call(other, "GET", "/registered-models/get", name="only-one")
 
 
 async def test_a_name_that_exists_is_a_conflict_without_internals(call: Call) -> None:
     workspace = name("team")
-    await call(workspace, "POST", "/registered-models/create", json={"name": "m"})
+    await call(workspace, "POST", "/registered-models/create", name="m")
     with pytest.raises(errors.TrackingExists) as refused:
-        await call(workspace, "POST", "/registered-models/create", json={"name": "m"})
+        await call(workspace, "POST", "/registered-models/create", name="m")
     text = refused.value.body("id").decode()
     assert refused.value.mlflow_code == "RESOURCE_ALREADY_EXISTS"
     assert not any(word in text for word in ("sqlite", "SQL", "sqlalche", "INSERT", "psycopg"))
@@ -75,38 +44,38 @@ async def test_a_name_that_exists_is_a_conflict_without_internals(call: Call) ->
 
 async def test_what_is_missing_is_unknown_with_mlflows_code(call: Call) -> None:
     with pytest.raises(errors.TrackingUnknown) as refused:
-        await call(name("team"), "GET", "/runs/get", params={"run_id": "0" * 32})
+        await call(name("team"), "GET", "/runs/get", run_id="0" * 32)
     assert refused.value.mlflow_code == "RESOURCE_DOES_NOT_EXIST"
 
 
 async def test_a_wrong_parameter_is_a_refusal(call: Call) -> None:
     with pytest.raises(errors.TrackingRefused) as refused:
-        await call(name("team"), "POST", "/runs/search", json={"experiment_ids": ["1"], "max_results": -1})
+        await call(name("team"), "POST", "/runs/search", experiment_ids=["1"], max_results=-1)
     assert refused.value.mlflow_code == "INVALID_PARAMETER_VALUE"
 
 
 async def test_experiment_zero_is_the_workspaces_own(call: Call) -> None:
     """What a stock client logs to that never called ``set_experiment``."""
     one, other = name("team"), name("team")
-    run = await call(one, "POST", "/runs/create", json={"experiment_id": "0", "start_time": 1})
+    run = await call(one, "POST", "/runs/create", experiment_id="0", start_time=1)
     real = run["run"]["info"]["experiment_id"]
-    found = await call(one, "GET", "/experiments/get", params={"experiment_id": "0"})
+    found = await call(one, "GET", "/experiments/get", experiment_id="0")
     assert (found["experiment"]["experiment_id"], found["experiment"]["name"]) == (real, "Default")
     assert found["experiment"]["artifact_location"].startswith(f"mlflow-artifacts:/workspaces/{one}/")
-    runs = await call(one, "POST", "/runs/search", json={"experiment_ids": ["0", real]})
+    runs = await call(one, "POST", "/runs/search", experiment_ids=["0", real])
     assert [run["info"]["experiment_id"] for run in runs["runs"]] == [real]
-    assert await call(other, "POST", "/runs/search", json={"experiment_ids": ["0"]}) == {}
-    theirs = await call(other, "GET", "/experiments/get", params={"experiment_id": "0"})
+    assert await call(other, "POST", "/runs/search", experiment_ids=["0"]) == {}
+    theirs = await call(other, "GET", "/experiments/get", experiment_id="0")
     assert theirs["experiment"]["experiment_id"] != real
 
 
 async def test_a_zero_elsewhere_stays_a_zero(call: Call) -> None:
     workspace = name("team")
-    created = await call(workspace, "POST", "/experiments/create", json={"name": "0"})
-    run = await call(workspace, "POST", "/runs/create", json={"experiment_id": created["experiment_id"]})
+    created = await call(workspace, "POST", "/experiments/create", name="0")
+    run = await call(workspace, "POST", "/runs/create", experiment_id=created["experiment_id"])
     body = {"run_id": run["run"]["info"]["run_id"], "key": "experiment_id", "value": "0"}
-    await call(workspace, "POST", "/runs/set-tag", json=body)
-    found = await call(workspace, "GET", "/runs/get", params={"run_id": body["run_id"]})
+    await call(workspace, "POST", "/runs/set-tag", **body)
+    found = await call(workspace, "GET", "/runs/get", run_id=body["run_id"])
     assert {"key": "experiment_id", "value": "0"} in found["run"]["data"]["tags"]
 
 
@@ -116,8 +85,8 @@ async def test_check_passes_while_it_works(tracking: Tracking) -> None:
 
 async def test_text_comes_through_as_it_was(call: Call) -> None:
     workspace, text = name("team"), "größe & 模型 “x” \U0001f600 %2F +"
-    await call(workspace, "POST", "/registered-models/create", json={"name": text, "description": text})
-    found = await call(workspace, "GET", "/registered-models/get", params={"name": text})
+    await call(workspace, "POST", "/registered-models/create", name=text, description=text)
+    found = await call(workspace, "GET", "/registered-models/get", name=text)
     assert found["registered_model"]["description"] == text
 
 

@@ -2,12 +2,14 @@
 
 A destination sees a scope made here, of what was checked: the canonical path, the listed
 parameters, the listed headers, and JSON as it was read. Nothing else of the request reaches it.
+The tracking room gets its parameters as values (``FIELDS``): it looks at them before MLflow does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,7 +17,7 @@ from hokusai import errors
 from hokusai.gateway import reading
 from hokusai.gateway.exchange import exchange_of, header
 from hokusai.gateway.route import Body, Match
-from hokusai.identity import principal_of
+from hokusai.identity import FIELDS, principal_of
 
 WORKSPACE_HEADER = b"x-mlflow-workspace"
 _KEPT: Mapping[str, frozenset[bytes]] = {
@@ -43,14 +45,22 @@ class Forward:
         match = exchange_of(scope).match
         if match is None:
             raise errors.Internal()
+        route = match.route
         made = self._scope(scope, match)
-        if match.route.body is not Body.STREAM:
-            body = await self._body(scope, receive, match)
-            made["headers"].append((b"content-length", str(len(body)).encode()))
-            if body:
-                made["headers"].append((b"content-type", b"application/json"))
+        asked: Mapping[str, Any] = reading.query(scope["query_string"], route.fields if route.body is Body.NONE else ())
+        if route.body is not Body.STREAM:
+            raw = await self._body(scope, receive, match)
+            if route.body is Body.JSON:
+                asked = await reading.json_object(raw, route.fields)
+        if route.to == "tracking":
+            made[FIELDS] = asked
+        elif route.body is Body.JSON:
+            body = reading.written(asked)
+            made["headers"] += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
             receive = reading.replay(body, receive)
-        await self.apps[match.route.to](made, receive, send)
+        else:
+            made["query_string"] = urlencode(asked, doseq=True).encode()
+        await self.apps[route.to](made, receive, send)
 
     def _scope(self, scope: Scope, match: Match) -> Scope:
         route = match.route
@@ -63,12 +73,11 @@ class Forward:
         if route.to == "auth" and (candidate := header(scope, b"authorization")):
             found.append((b"authorization", candidate))
         raw = canonical_path(match)
-        query = reading.query(scope["query_string"], route.fields if route.body is Body.NONE else ())
         return {
             **{name: value for name, value in scope.items() if name not in {"headers", "state", "extensions"}},
             "path": unquote(raw),
             "raw_path": raw.encode(),
-            "query_string": query.encode(),
+            "query_string": b"",
             "root_path": "",
             "headers": found,
         }
@@ -76,14 +85,11 @@ class Forward:
     async def _body(self, scope: Scope, receive: Receive, match: Match) -> bytes:
         limit = self.max_json_bytes if match.route.body is Body.JSON else 0
         try:
-            raw = await reading.body(receive, limit=limit, declared=declared(scope), idle_seconds=self.idle_seconds)
+            return await reading.body(receive, limit=limit, declared=declared(scope), idle_seconds=self.idle_seconds)
         except errors.BodyTooLarge:
             if limit:
                 raise
             raise errors.BodyUnexpected(method=match.route.method, path=match.route.path) from None
-        if match.route.body is Body.NONE:
-            return b""
-        return await reading.json_object(raw, match.route.fields)
 
 
 def declared(scope: Scope) -> int | None:

@@ -6,14 +6,15 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from hokusai import errors
+from hokusai.gateway.field import Field
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -21,8 +22,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _THREAD_BYTES = 64 * 1024
 _MAX_DEPTH = 64
 #: Parameters that MLflow stores as 64-bit integers.
-_INT64 = frozenset({"experiment_id", "version", "max_results", "start_time", "end_time", "timestamp", "step"})
-_INT64_DIGITS = 18
+_INT64 = frozenset(
+    {"experiment_id", "experiment_ids", "version", "max_results", "start_time", "end_time", "timestamp", "step"}
+)
+_INT64_TEXT = re.compile(r"-?[0-9]{1,18}")
+_MAX_ITEMS = 1000
 _TOO_DEEP = f"it is nested deeper than {_MAX_DEPTH} levels"
 
 
@@ -47,27 +51,42 @@ def segment(raw: str) -> str:
     return text
 
 
-def query(raw: bytes, fields: Sequence[str] | None) -> str:
-    """The query with the listed fields alone, written out again in their one spelling.
+def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[str]]:
+    """The parameters of a query that are listed; those that may repeat as a list.
 
-    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``.
+    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed`` or ``ListTooLong``.
     """
-    known = None if fields is None else {field.rstrip("*"): field.endswith("*") for field in fields}
-    pairs = [_pair(part) for part in raw.decode("latin-1").split("&")] if raw else []
-    listed = [(name, value) for name, value in pairs if known is None or name in known]
-    for name, value in listed:
+    known = None if fields is None else {field.name: field.many for field in fields}
+    found: dict[str, str | list[str]] = {}
+    for name, value in [_pair(part) for part in raw.decode("latin-1").split("&")] if raw else []:
+        if known is not None and name not in known:
+            continue
         _check_number(name, value, errors.QueryMalformed)
-    for name, times in Counter(name for name, _ in listed).items():
-        if times > 1 and not (known and known[name]):
+        if known and known[name]:
+            listed = found.setdefault(name, [])
+            assert isinstance(listed, list)
+            listed.append(value)
+            _check_length(name, listed)
+        elif name in found:
             raise errors.QueryMalformed(reason=f"{name[:100]!r} is given twice")
-    return urlencode(listed)
+        else:
+            found[name] = value
+    return found
 
 
 def _check_number(name: str, value: Any, error: type[errors.BadRequest]) -> None:
-    """Refuse what MLflow's databases cannot hold; MLflow itself fails on it with 500."""
-    text = str(value) if isinstance(value, int | str) else ""
-    if name in _INT64 and len(text) > _INT64_DIGITS and text.lstrip("-").isdigit():
-        raise error(reason=f"{name} is a number beyond 64 bits")
+    """Refuse what is no 64-bit integer where one belongs; MLflow itself fails on some of it with 500."""
+    if name in _INT64 and not (_is_whole(value) if isinstance(value, int | float) else _INT64_TEXT.fullmatch(value)):
+        raise error(reason=f"{name} is no whole number of at most 18 digits")
+
+
+def _is_whole(value: float) -> bool:
+    return not isinstance(value, bool) and abs(value) < 10**18 and value == int(value)
+
+
+def _check_length(name: str, found: Sequence[Any]) -> None:
+    if len(found) > _MAX_ITEMS:
+        raise errors.ListTooLong(name=name, limit=_MAX_ITEMS)
 
 
 def _pair(part: str) -> tuple[str, str]:
@@ -114,31 +133,47 @@ def replay(content: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def json_object(raw: bytes, fields: Sequence[str] | None) -> bytes:
-    """The body's one JSON object, read strictly (RFC 8259) and written out again.
+async def json_object(raw: bytes, fields: Sequence[Field] | None) -> dict[str, Any]:
+    """The body's one JSON object, read strictly (RFC 8259).
 
-    With ``fields``, other top-level names are left behind. Raises ``errors.BodyUnreadable``,
-    ``BodyDuplicateName`` or ``BodyDoublyEncoded``.
+    With ``fields``, what is not listed is left behind, at every level, and so is what is null.
+    Raises ``errors.BodyUnreadable``, ``BodyDuplicateName``, ``BodyDoublyEncoded`` or ``ListTooLong``.
     """
     if len(raw) > _THREAD_BYTES:
-        return await asyncio.to_thread(_again, raw, fields)
-    return _again(raw, fields)
+        return await asyncio.to_thread(_read, raw, fields)
+    return _read(raw, fields)
 
 
-def _again(raw: bytes, fields: Sequence[str] | None) -> bytes:
+def _read(raw: bytes, fields: Sequence[Field] | None) -> dict[str, Any]:
     found = _parse(raw) if raw else {}
     if isinstance(found, str):
         raise errors.BodyDoublyEncoded()
     if not isinstance(found, dict):
         raise errors.BodyUnreadable(reason=f"it is a JSON {_KINDS.get(type(found), 'number')}")
-    if fields is not None:
-        found = {name: found[name] for name in fields if name in found}
-    for name, value in found.items():
-        _check_number(name, value, errors.BodyUnreadable)
-    try:
-        return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except ValueError:
-        raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number beyond a double") from None
+    return found if fields is None else _listed(found, fields)
+
+
+def _listed(found: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    kept = ((field, found[field.name]) for field in fields if field.name in found)
+    return {field.name: _value(field, value) for field, value in kept if value is not None}
+
+
+def _value(field: Field, value: Any) -> Any:
+    if isinstance(value, list):
+        _check_length(field.name, value)
+        return [_one(field, one) for one in value]
+    return _one(field, value)
+
+
+def _one(field: Field, value: Any) -> Any:
+    """An object where the field has parts, a plain value where it has none."""
+    if isinstance(value, dict) and field.parts:
+        return _listed(value, field.parts)
+    if field.parts or isinstance(value, dict | list) or value is None:
+        kind = "an object" if field.parts else "a plain value"
+        raise errors.BodyUnreadable(reason=f"what {field.name!r} holds is not {kind}")
+    _check_number(field.name, value, errors.BodyUnreadable)
+    return value
 
 
 _KINDS: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
@@ -156,6 +191,14 @@ def _parse(raw: bytes) -> Any:
     if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _is_deep(found):
         raise errors.BodyUnreadable(reason=_TOO_DEEP)
     return found
+
+
+def written(found: Mapping[str, Any]) -> bytes:
+    """JSON in its one spelling. Raises ``errors.BodyUnreadable`` for what JSON in UTF-8 cannot hold."""
+    try:
+        return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number beyond a double") from None
 
 
 def _is_deep(value: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
 
+from hokusai.gateway.field import Field
 from hokusai.identity import Permission
 
 
@@ -24,8 +25,8 @@ class Route:
     """One reviewed method and path.
 
     ``path`` is canonical; ``{name}`` stands for one segment, and a last ``{name:path}`` for the rest.
-    ``fields`` are the names that go on to the destination, from the query (``Body.NONE``) or from the
-    top level of the JSON body; a ``*`` marks one that may repeat. None lets every name through.
+    ``fields`` go on to the destination, from the query (``Body.NONE``) or from the JSON body. None
+    lets every name through.
     ``permission`` is None where any good key will do; ``public`` routes need no key at all.
     """
 
@@ -34,7 +35,7 @@ class Route:
     to: str
     permission: Permission | None = None
     body: Body = Body.NONE
-    fields: tuple[str, ...] | None = ()
+    fields: tuple[Field, ...] | None = ()
     public: bool = False
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.tracking.engine import MAX_ANSWER_BYTES
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -24,8 +25,9 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 class Bridge:
     """Runs ``app`` on ``threads`` threads, with at most ``waiting`` requests queued behind them.
 
-    Raises ``errors.Busy`` past that, and ``errors.TrackingTimeout`` after ``timeout`` seconds. A
-    request that timed out keeps its thread, and its place in the queue, until the app lets go.
+    Raises ``errors.Busy`` past that, ``errors.TrackingTimeout`` after ``timeout`` seconds, and
+    ``errors.AnswerTooLarge``. A request that timed out keeps its thread, and its place in the queue,
+    until the app lets go.
     """
 
     def __init__(self, app: WsgiApp, *, threads: int, timeout: float, waiting: int = 256) -> None:
@@ -39,6 +41,8 @@ class Bridge:
         message = await receive()
         environ = _environ(scope, message.get("body", b""))
         status, headers, body = await self._run(environ)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise errors.AnswerTooLarge(limit=MAX_ANSWER_BYTES)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -12,12 +12,16 @@ MLFLOW_MINOR = "3.17"
 
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 
+#: The largest answer that is passed on.
+MAX_ANSWER_BYTES = 32 * 2**20
+
 
 class Engine(Protocol):
     """An ASGI app that is MLflow's REST API, paths from ``/api/…`` on, workspaces enabled.
 
     The request's workspace comes in ``X-MLFLOW-WORKSPACE``; bodies are bounded by the caller. Raises
-    ``errors.TrackingDown``, ``TrackingTimeout`` or ``Busy`` where MLflow gives no answer.
+    ``errors.TrackingDown``, ``TrackingTimeout`` or ``Busy`` where MLflow gives no answer, and
+    ``AnswerTooLarge`` where it gives more than ``MAX_ANSWER_BYTES``.
     """
 
     name: str

@@ -9,7 +9,7 @@ import httpx2
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.tracking.engine import MLFLOW_MINOR
+from hokusai.tracking.engine import MAX_ANSWER_BYTES, MLFLOW_MINOR
 
 log = logging.getLogger("hokusai.tracking")
 
@@ -38,6 +38,8 @@ class RemoteEngine:
                 headers=[pair for pair in scope["headers"] if pair[0] not in {b"host", b"content-length"}],
                 content=(await receive()).get("body", b"") or None,
             ) as answer:
+                if int(answer.headers.get("content-length", 0)) > MAX_ANSWER_BYTES:
+                    raise errors.AnswerTooLarge(limit=MAX_ANSWER_BYTES)
                 headers = [(name.lower(), value) for name, value in answer.headers.raw if name.lower() in _RETURNED]
                 await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
                 await _pass_on(answer.aiter_raw(), send)

@@ -6,21 +6,27 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.identity import REQUEST_ID, principal_of
+from hokusai.identity import REQUEST_ID
+from hokusai.tracking.asked import Asked
 from hokusai.tracking.default_experiment import NAME as DEFAULT_EXPERIMENT
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import WORKSPACE_HEADER, Engine
+from hokusai.tracking.owned import Owned
+from hokusai.tracking.references import References
+from hokusai.tracking.rules import check
 
 log = logging.getLogger("hokusai.tracking")
 
 _WORKSPACES = "/api/3.0/mlflow/workspaces"
-_EXPERIMENTS = "/api/2.0/mlflow/experiments"
+_V2 = "/api/2.0/mlflow"
+_EXPERIMENTS = _V2 + "/experiments"
 _ERROR_BYTES = 64 * 1024
 #: What MLflow puts behind its own sentence when a statement failed: SQL, parameters, driver.
 _INTERNALS = re.compile(r"\s*(?:Error:\s*)?\((?:sqlite3|psycopg\w*|builtins)\..*", re.DOTALL)
@@ -35,16 +41,18 @@ class Tracking:
         self._made: set[str] = set()
         self._making = asyncio.Lock()
         self._default = DefaultExperiment(self._find_default)
+        self._references = References(Owned(self._ask))
         transport = httpx2.ASGITransport(app=self._inner)
         self._http = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        workspace = principal_of(scope).workspace
-        if workspace is None:
-            raise errors.WorkspaceNone()
-        if workspace not in self._made:
-            await self._make(workspace)
-        scope, receive = await self._default.resolve(workspace, scope, receive)
+        asked = Asked.of(scope)
+        check(asked)
+        if asked.workspace not in self._made:
+            await self._make(asked.workspace)
+        await self._default.resolve(asked)
+        await self._references.resolve(asked)
+        scope, receive = await asked.written(scope, receive)
         await self.engine(scope, receive, _Translated(scope, send))
 
     async def start(self) -> None:
@@ -86,6 +94,16 @@ class Tracking:
                 return str(answer.json()["experiment_id"])
         log.error("workspace %s has no experiment %s: %s", workspace, DEFAULT_EXPERIMENT, answer.text[:500])
         raise errors.TrackingDown()
+
+    async def _ask(self, workspace: str, route: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+        """MLflow's answer to a question in a workspace; None where it knows no such thing there."""
+        answer = await self._http.get(_V2 + route, params=query, headers={WORKSPACE_HEADER: workspace})
+        if answer.is_success:
+            return _json(answer.content)
+        if answer.status_code >= 500:
+            log.error("MLflow failed on GET %s: %s %s", route, answer.status_code, answer.text[:500])
+            raise errors.TrackingFault()
+        return None
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The engine for our own calls, which act for no tenant."""

@@ -1,0 +1,167 @@
+"""What a request says is looked at before MLflow sees it: one rule per field name.
+
+MLflow believes its client in places where a stranger must not be believed. Each rule lets a field
+through, puts another value in its place, or refuses the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from hokusai import errors
+from hokusai.tracking.asked import Asked
+
+Rule = Callable[[Asked, str], None]
+
+#: The tag in which MLflow's clients put the name of the user.
+USER_TAG = "mlflow.user"
+#: Tags by which MLflow's server decides what something is, or where its files are.
+_RESERVED_TAGS = ("mlflow.prompt.", "mlflow.artifactLocation", "mlflow.trace")
+
+#: The longest texts, in characters: what MLflow's tables hold, and what a filter may cost to parse.
+_LONGEST: Mapping[str, int] = MappingProxyType(
+    {"description": 5000, "run_link": 500, "model_type": 500, "run_name": 250, "filter": 10_000, "order_by": 1000}
+)
+#: How many results an answer holds: where the client asks for no number, and at most.
+_PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "/runs/search": (1000, 1000),
+        "/experiments/search": (1000, 1000),
+        "/logged-models/search": (100, 100),
+        "/registered-models/search": (100, 1000),
+        "/model-versions/search": (1000, 1000),
+        "/metrics/get-history": (25_000, 25_000),
+    }
+)
+
+#: Control characters, line and paragraph separators, and what reorders text (Unicode UAX 9).
+_UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
+
+
+def check(asked: Asked) -> None:
+    """Apply the rules. Raises an ``errors.BadRequest``."""
+    for name in asked.fields.keys() & _RULES.keys():
+        _RULES[name](asked, name)
+    for name in asked.fields.keys() & _LONGEST.keys():
+        _short(asked.fields[name], name, _LONGEST[name])
+    if asked.route == "/runs/create":
+        asked.fields["user_id"] = asked.principal.user_id
+    if page := _PAGES.get(asked.route):
+        asked.fields["max_results"] = _results(asked.fields.get("max_results"), *page)
+
+
+def _short(value: Any, name: str, limit: int) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and len(one) > limit:
+            raise errors.TextTooLong(name=name, limit=limit)
+
+
+def _results(given: Any, default: int, most: int) -> int:
+    return default if given is None else min(int(given), most)
+
+
+def _printable(asked: Asked, name: str) -> None:
+    """A name shows as what it is: in a log, in a console, in a terminal."""
+    _show(asked.fields[name], name)
+
+
+def _show(text: Any, name: str) -> None:
+    if isinstance(text, str) and any(unicodedata.category(one) in _UNPRINTABLE or one in _REORDERING for one in text):
+        raise errors.TextUnprintable(name=name)
+
+
+def _key(asked: Asked, name: str) -> None:
+    """The key of a metric, a parameter, or a tag with its value beside it."""
+    _printable(asked, name)
+    if asked.route.endswith("-tag"):
+        _tag(asked, asked.fields)
+
+
+def _tags(asked: Asked, name: str) -> None:
+    for tag in asked.fields[name] if isinstance(asked.fields[name], list) else []:
+        _tag(asked, tag)
+
+
+def _tag(asked: Asked, tag: Any) -> None:
+    """The user's tag names the key's owner, whatever the client wrote."""
+    key = tag.get("key") if isinstance(tag, dict) else None
+    _show(key, "key")
+    if isinstance(key, str) and key.startswith(_RESERVED_TAGS):
+        raise errors.TagReserved(key=key[:100])
+    if key == USER_TAG and "value" in tag:
+        tag["value"] = asked.principal.user_id
+
+
+def _run_uuid(asked: Asked, name: str) -> None:
+    """The old name of ``run_id``, which MLflow reads where the new one is empty."""
+    run_id = asked.fields.get("run_id")
+    if run_id and asked.fields[name] and run_id != asked.fields[name]:
+        raise errors.IdentifiersDiffer(one="run_id", other=name)
+
+
+def _model_id(asked: Asked, name: str) -> None:
+    """Where the path names a logged model, MLflow acts on that of the body."""
+    in_path = re.match(r"/logged-models/([^/]+)", asked.route)
+    if in_path and in_path[1] not in {"search", asked.fields[name]}:
+        raise errors.IdentifiersDiffer(one="the path", other=name)
+
+
+def _filter(asked: Asked, name: str) -> None:
+    text = asked.fields[name]
+    if isinstance(text, str) and _LONG_NUMBER.search(_QUOTED.sub("", text)):
+        raise errors.FilterUnreadable(reason="a number in it has more than 18 digits")
+
+
+def _page_token(asked: Asked, name: str) -> None:
+    """MLflow's tokens are Base64 of a JSON object with an offset (``SearchUtils.create_page_token``)."""
+    text = asked.fields[name]
+    if not text:
+        return
+    try:
+        token = json.loads(base64.b64decode(text, validate=True))
+        offset = token["offset"]
+    except (binascii.Error, ValueError, TypeError, KeyError, RecursionError):
+        raise errors.PageTokenInvalid() from None
+    if not re.fullmatch(r"[0-9]{1,18}", str(offset)):
+        raise errors.PageTokenInvalid()
+
+
+def _artifact_location(asked: Asked, name: str) -> None:
+    if asked.fields.pop(name):
+        raise errors.ArtifactLocationFixed()
+
+
+def _run_link(asked: Asked, name: str) -> None:
+    text = asked.fields[name]
+    if text and not re.fullmatch(r"https?://[!-~]+", str(text)):
+        raise errors.RunLinkForbidden()
+
+
+_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "name": _printable,
+        "new_name": _printable,
+        "experiment_name": _printable,
+        "run_name": _printable,
+        "alias": _printable,
+        "model_type": _printable,
+        "key": _key,
+        "tags": _tags,
+        "run_uuid": _run_uuid,
+        "model_id": _model_id,
+        "filter": _filter,
+        "page_token": _page_token,
+        "artifact_location": _artifact_location,
+        "run_link": _run_link,
+    }
+)

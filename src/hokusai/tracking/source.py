@@ -1,0 +1,111 @@
+"""The source of a model version: inside the workspace, of a run or logged model that it owns.
+
+MLflow checks local paths, ``runs:/`` and ``mlflow-artifacts:`` and takes anything else: ``s3://``
+of any bucket, ``http:``, ``ftp:``. Here a source is one of four forms, read strictly, resolved, and
+handed on in its canonical spelling together with the run or logged model it belongs to.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hokusai import errors
+from hokusai.tracking.owned import Owned
+
+_RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})(?:/(?P<path>.+))?")
+_LOGGED_MODEL = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
+_ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+_VERSION = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>[0-9]{1,18})")
+_FILES = re.compile(
+    r"mlflow-artifacts:/(?P<root>workspaces/[^/]+/[0-9]+"
+    r"/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts)(?:/(?P<path>.+))?"
+)
+_ODD = re.compile(r"[\x00-\x1f\x7f\\?#%]")
+#: What MLflow's column holds.
+_LONGEST = 500
+
+Parts = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source that was checked. ``run_id`` and ``model_id`` say what its files belong to, where that is known."""
+
+    uri: str
+    run_id: str | None = None
+    model_id: str | None = None
+
+
+async def resolve(text: str, *, workspace: str, owned: Owned) -> Source | errors.SourceForbidden:
+    """The canonical source that ``text`` stands for in a workspace."""
+    text = text.removesuffix("/")
+    if fault := _fault(text):
+        return errors.SourceForbidden(reason=fault)
+    form, found = next(((form, match) for form in _RESOLVERS if (match := form.fullmatch(text))), (None, None))
+    if form is None or found is None:
+        return errors.SourceForbidden(reason="it has none of the four forms")
+    source = await _RESOLVERS[form](found.groupdict(), workspace, owned)
+    if source is None or len(source.uri) > _LONGEST:
+        return errors.SourceForbidden(reason="it leads to nothing that this workspace owns")
+    return source
+
+
+async def _of_run(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+    root = _inside(await owned.run(workspace, parts["run"]), workspace)
+    return Source(_joined(root, parts["path"]), run_id=parts["run"]) if root else None
+
+
+async def _of_logged_model(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+    root = _inside(await owned.logged_model(workspace, parts["model"]), workspace)
+    return Source("models:/" + parts["model"], model_id=parts["model"]) if root else None
+
+
+async def _of_alias(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+    version = await owned.alias(workspace, parts["name"], parts["alias"])
+    return await _of_version({**parts, "version": version}, workspace, owned) if version else None
+
+
+async def _of_version(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+    name, version = parts["name"], str(int(parts["version"]))
+    return (
+        Source(f"models:/{name}/{version}")
+        if _inside(await owned.version(workspace, name, version), workspace)
+        else None
+    )
+
+
+async def _of_files(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+    run, model = parts["run"], parts["model"]
+    root = _inside(await (owned.run(workspace, run) if run else owned.logged_model(workspace, model)), workspace)
+    if root is None or root != f"mlflow-artifacts:/{parts['root']}":
+        return None
+    return Source(_joined(root, parts["path"]), run_id=run, model_id=model)
+
+
+_RESOLVERS = {
+    _RUN: _of_run,
+    _LOGGED_MODEL: _of_logged_model,
+    _ALIAS: _of_alias,
+    _VERSION: _of_version,
+    _FILES: _of_files,
+}
+
+
+def _inside(uri: str | None, workspace: str) -> str | None:
+    """An address that MLflow gave out, where it lies inside the workspace."""
+    return uri if uri and uri.startswith(f"mlflow-artifacts:/workspaces/{workspace}/") else None
+
+
+def _joined(root: str, path: str | None) -> str:
+    return f"{root}/{path}" if path else root
+
+
+def _fault(text: str) -> str | None:
+    if len(text) > _LONGEST:
+        return f"it is longer than {_LONGEST} characters"
+    if _ODD.search(text):
+        return "it holds a control character, a backslash, '?', '#' or '%'"
+    if set(text.partition(":/")[2].split("/")) & {"", ".", ".."}:
+        return "it has an empty name, '.' or '..' in it, or names a host"
+    return None
