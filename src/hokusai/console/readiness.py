@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One part's state: ``ok``, or ``down`` with the error's code and what to do."""
+    """One part's state: ``ok``, or ``down`` with the error's code and what to do. Not all are ``needed`` to serve."""
 
     name: str
     error: errors.HokusaiError | None
     seconds: float
+    needed: bool = True
 
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = {"state": "down" if self.error else "ok", "seconds": round(self.seconds, 4)}
@@ -29,14 +30,17 @@ class State:
 
 
 class Readiness:
-    """Asks each part, all at once, ``timeout`` seconds each.
+    """Asks each part, all at once, ``timeout`` seconds each. Without those in ``needless`` the server serves as well.
 
     The answer is kept for ``keep`` seconds and asked for once at a time: the route is public, and
     must not be a way to load the database.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, timeout: float = 3, keep: float = 1) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, needless: Set[str] = frozenset(), timeout: float = 3, keep: float = 1
+    ) -> None:
         self._checks = dict(checks)
+        self._needless = needless
         self._timeout = timeout
         self._keep = keep
         self._asking = asyncio.Lock()
@@ -59,7 +63,7 @@ class Readiness:
             error = found
         except TimeoutError:
             error = _SLOW[name]()
-        return State(name, error, time.perf_counter() - started)
+        return State(name, error, time.perf_counter() - started, needed=name not in self._needless)
 
 
 _SLOW: Mapping[str, type[errors.HokusaiError]] = {
@@ -67,4 +71,5 @@ _SLOW: Mapping[str, type[errors.HokusaiError]] = {
     "auth": errors.AuthServiceDown,
     "tracking": errors.TrackingDown,
     "artifacts": errors.ArtifactStoreDown,
+    "redis": errors.RedisDown,
 }
