@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hokusai import errors
+from hokusai.intake import THRESHOLD, Intake
 
 log = logging.getLogger("hokusai.protocol")
 
@@ -42,6 +43,7 @@ class Protocol(HttpToolsProtocol):
         self._unread = 0  # bytes since the parser last came to an end of something, by chunks received
         self._refused: errors.HokusaiError | None = None
         self._unanswered: deque[RequestResponseCycle] = deque()  # oldest first
+        self._intake: Intake | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -72,6 +74,9 @@ class Protocol(HttpToolsProtocol):
                 raise errors.HeadersTooLarge(limit=self.head_bytes)
         except errors.HokusaiError as error:
             self._refuse(error)
+        else:
+            if self._intake is not None and self._intake.remaining:
+                self.transport.set_protocol(self._intake)
 
     def _feed(self, data: memoryview) -> None:
         while data:
@@ -104,19 +109,34 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
         self._in_body = True
+        length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+        if length >= THRESHOLD and len(self._unanswered) == 1:
+            self._intake = Intake(self, self.cycle, self.flow, length=length, done=self._body_ends)
+            self.cycle.receive = self._intake.receive  # type: ignore[assignment, method-assign]
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
-        super().on_body(body)
+        if self._intake is not None:
+            self._intake.feed(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unread = 0
         self._in_body = False
+        self._intake = None
         super().on_message_complete()
         if not self.parser.should_keep_alive():  # a trailer may say so too; the parser reads no more
             if self.cycle.response_complete:
                 self.transport.close()
             self.cycle.keep_alive = False
+
+    def _body_ends(self) -> None:
+        """What comes next is for a parser again: a new one, for the last has not seen the body."""
+        self.transport.set_protocol(self)
+        self.on_message_complete()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def on_response_complete(self) -> None:
         self._unanswered.popleft()
