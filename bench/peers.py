@@ -115,7 +115,8 @@ class Hokusai:
         return [_program(self._environment, "hokusai"), "serve", "--data", "data", "--port", str(port)]
 
     def variables(self) -> Mapping[str, str]:
-        return {"HOKUSAI_ADDRESS_RATE": "100000000/hour"}  # all load comes from one address; it is still counted
+        # All load comes from one address and one workspace; it is still counted.
+        return {"HOKUSAI_ADDRESS_RATE": "100000000/hour", "HOKUSAI_WORKSPACE_RATE": "100000000/hour"}
 
     def headers(self, server: Server, directory: Path) -> Mapping[str, str]:
         operator = (directory / "data" / "operator.key").read_text().strip()

@@ -329,6 +329,12 @@ async def test_numbers_beyond_the_database_are_refused(team: Team, text: str) ->
         await team("GET", "/model-versions/search", filter=text)
 
 
+@pytest.mark.parametrize("text", ["[]", "7", "null", "x", "[" * 3000, "{", 7])
+async def test_a_models_description_is_an_object(team: Team, text: object) -> None:
+    with pytest.raises(errors.BodyUnreadable):
+        await team("POST", "/runs/log-model", run_id=team.run_id, model_json=text)
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//host/x", "http://a b", "ftp://x"])
 async def test_a_run_link_is_a_web_page(team: Team, link: str) -> None:
     with pytest.raises(errors.RunLinkForbidden):

@@ -136,6 +136,16 @@ def _page_token(asked: Asked, name: str) -> None:
         raise errors.PageTokenInvalid()
 
 
+def _model_json(asked: Asked, name: str) -> None:
+    """MLflow takes it for an object, whatever it is."""
+    try:
+        found = json.loads(asked.fields[name])
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise errors.BodyUnreadable(reason=f"{name!r} holds no JSON object")
+
+
 def _artifact_location(asked: Asked, name: str) -> None:
     if asked.fields.pop(name):
         raise errors.ArtifactLocationFixed()
@@ -161,6 +171,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "model_id": _model_id,
         "filter": _filter,
         "page_token": _page_token,
+        "model_json": _model_json,
         "artifact_location": _artifact_location,
         "run_link": _run_link,
     }
