@@ -122,6 +122,7 @@ class Hokusai:
         operator = (directory / "data" / "operator.key").read_text().strip()
         workspace = "bench"
         key: dict[str, Any] = {"name": "bench", "workspace": workspace, "permissions": ["write"], "rate": "100000000/h"}
+        key["user_id"] = "trainer"  # whom the recorded registration names
         bearer = {"Authorization": f"Bearer {operator}"}
         with httpx2.Client(base_url=server.base, headers=bearer, timeout=60, trust_env=False) as http:
             http.post("/api/v1/workspaces", json={"name": workspace}).raise_for_status()

@@ -236,7 +236,7 @@ def crashed(run_: Run) -> None:
     key = run_.secrets["write key"]
     with run_.client(Authorization=f"Bearer {key}") as http:
         assert http.get(f"{MLFLOW}/registered-models/search").status_code in {400, 500}
-        assert http.post(f"{MLFLOW}/registered-models/create", json={"name": key}).status_code in {400, 500}
+        assert http.patch(f"{MLFLOW}/registered-models/update", json={"name": key}).status_code in {400, 500}
 
 
 # Where it is looked for

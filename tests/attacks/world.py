@@ -33,7 +33,7 @@ class Owner:
 
     def __init__(self, target: Target, credentials: Credentials) -> None:
         self._headers = [*credentials, ("Content-Type", "application/json")]
-        self._wire = Wire(address(target))
+        self._wire = Wire(address(target), seconds=120)
 
     def __enter__(self) -> Owner:
         return self

@@ -279,6 +279,17 @@ async def test_names_are_printable(team: Team, text: str) -> None:
             await team("POST", path, **asked)
 
 
+async def test_a_key_in_a_name_is_refused(team: Team) -> None:
+    key = "hk_live_" + "a" * 38
+    for path, asked in [
+        ("/registered-models/create", {"name": f"my {key}"}),
+        ("/runs/set-tag", {"run_id": team.run_id, "key": key, "value": "x"}),
+    ]:
+        with pytest.raises(errors.KeyInName) as refused:
+            await team("POST", path, **asked)
+        assert key not in refused.value.body("id").decode()
+
+
 async def test_text_over_what_tables_hold_is_refused(team: Team) -> None:
     with pytest.raises(errors.TextTooLong, match="5000"):
         await team("PATCH", "/registered-models/update", name="m", description="x" * 5001)
