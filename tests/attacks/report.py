@@ -105,11 +105,16 @@ control: the same request by the rightful owner has to work, so that a case is n
 request was broken. Where a server has no such surface and its control cannot work, the case is *not
 applicable* and counted nowhere.
 
+A case's *kind* is the gravest thing that happened: *read* and *changed* (the wall is broken), *called
+out*, *told apart* (the answer tells that a thing of B's exists), *accepted* (what was to be refused
+was done, within A's own workspace), *told of internals*, *5xx*.
+
 The last column, if there is one, is MLflow's own server with workspaces and the basic-auth app it
 ships: default permission `NO_PERMISSIONS`, and users whose grants end at their own workspace. The
-same cases are sent to it, unchanged. Some of them ask for more than it promises: it means to let
-tenants choose a version's source or an experiment's location, and to register webhooks; those
-cases are marked *accepted*, and no file of B's was read by them unless it says *read*.
+same cases are sent to it, unchanged. Read its numbers with care: many cases ask for more than it
+promises. It means to let tenants choose a version's source, keep secrets, register scorers and talk
+to the assistant (*accepted*), and names may hold any character. One cause can fail many cases: that
+it answers 500 to any `Authorization` that is not Basic is most of its failures under 20.
 """
 
 
