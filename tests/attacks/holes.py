@@ -207,8 +207,8 @@ HOLES = (
         "gateway/reading.py",
         "return found if fields is None else _listed(found, fields)",
         "return found",
-        13,
-        only="one's own",
+        12,
+        only="modelId",
     ),
     hole(
         "a source may be anything",

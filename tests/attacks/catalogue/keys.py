@@ -87,6 +87,11 @@ def _guesses() -> Iterator[Case]:
             own = (("X-API-Key", f"<a.{actor[2:]}_key>"),) if actor != "nobody" else ()
             step = post(f"{V1}/keys/validate", body, *headers, *own, by="nobody")
             yield Case(f"validate as an oracle, {how}, as {actor}", 20, (step,), refused=0)
+    for actor in ("a.read", "a.write", "a.admin"):
+        own = ("X-API-Key", f"<a.{actor[2:]}_key>")
+        body = {"api_key": "<a.read_key>", "service_id": "platform"}
+        step = post(f"{V1}/keys/validate", body, own, by="nobody")
+        yield Case(f"validate as an oracle, about a good key, as {actor}", 20, (step,), refused=0)
     yield Case("three hundred guesses leave a good key good", 20, play=_flood, only="hokusai")
 
 

@@ -185,6 +185,13 @@ def _links() -> Iterator[Case]:
                 "metrics": [{"key": "x", "value": 1, "timestamp": 1, "step": 0, "model_id": "<b.model>"}],
             },
         ),
+        "modelId in log-batch, as MLflow's parser also takes it": post(
+            f"{V2}/runs/log-batch",
+            {
+                "run_id": own,
+                "metrics": [{"key": "x", "value": 1, "timestamp": 1, "step": 0, "modelId": "<b.model>"}],
+            },
+        ),
         "run_id in log-batch metric": post(
             f"{V2}/runs/log-batch",
             {"run_id": own, "metrics": [{"key": "x", "value": 1, "timestamp": 1, "step": 0, "run_id": run}]},
