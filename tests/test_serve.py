@@ -135,9 +135,10 @@ def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, num
     with serving(tmp_path / "data") as server:
         team = server.workspace("team")
         begun, resume, answers = threading.Event(), threading.Event(), []
+        half = bytes(3 << 20)  # enough for a file to be begun, which shows that the server has taken the upload on
 
         def content() -> object:
-            yield b"first half, "
+            yield half
             begun.set()
             assert resume.wait(20)
             yield b"second half"
@@ -151,7 +152,7 @@ def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, num
         assert begun.wait(20)
         end = time.monotonic() + 20
         while not any((tmp_path / "data/artifacts/.hokusai/uploads").iterdir()) and time.monotonic() < end:
-            time.sleep(0.01)  # what was sent has not yet been read: the server must have taken the upload on
+            time.sleep(0.01)
         server.process.send_signal(number)
         with server.http(team.key) as client:
             end = time.monotonic() + 10
@@ -167,7 +168,7 @@ def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, num
         assert answers[0].status_code == 200
         assert server.process.wait(20) == 0
     with serving(tmp_path / "data") as server, server.http(team.key) as client:
-        assert client.get(FILES + "/slow.txt").content == b"first half, second half"
+        assert client.get(FILES + "/slow.txt").content == half + b"second half"
 
 
 def test_the_audit_trail_is_complete_after_a_stop(tmp_path: Path) -> None:
