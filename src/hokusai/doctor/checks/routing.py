@@ -1,0 +1,114 @@
+"""Group ``routing``: does each address lead to the service that should answer there?"""
+
+from __future__ import annotations
+
+from hokusai.doctor.answer import Answer, Who
+from hokusai.doctor.check import Outcome, failed, passed, skipped
+from hokusai.doctor.examination import FILES, V2, Examination
+
+_SEARCH = V2 + "/experiments/search"
+_ONE = {"max_results": "1"}
+_TRACKING_PARTS = {"tracking", "artifacts"}
+
+
+async def health(exam: Examination) -> Outcome:
+    """Without a key, as a load balancer asks."""
+    found = await exam.ask("GET", "/health")
+    if not found.ok:
+        return failed(found)
+    if exam.target.kind == "hokusai" and found.document.get("status") != "alive":
+        return failed(found, note="something answers, and it is not Hokusai")
+    return passed(found)
+
+
+async def ready(exam: Examination) -> Outcome:
+    found = await exam.ask("GET", "/ready")
+    parts = found.document.get("checks")
+    if not isinstance(parts, dict):
+        return failed(found, note="no list of parts", signs=["ready-not-ours"] if found.ok else [])
+    down = {name: part for name, part in parts.items() if part.get("state") != "ok"}
+    signs = {f"part-{name}" for name in parts} | {str(part.get("code")) for part in down.values()}
+    signs |= {f"fault:{part['fault']}" for part in down.values() if part.get("fault")}
+    if down or not found.document.get("ready"):
+        told = "; ".join(f"{name}: {part.get('code')} {part.get('message')}" for name, part in down.items())
+        return failed(found, note=told or "it is draining", signs=signs if down else signs | {"draining"})
+    if parts.get("artifacts", {}).get("keeps") == "memory":
+        return failed(found, note="artifacts are kept in memory", signs=signs | {"artifacts-memory"})
+    if exam.target.auth_url and not parts.keys() >= _TRACKING_PARTS:
+        return failed(found, note="an auth service answers on the registry's URL", signs=signs | {"auth-answers"})
+    return passed(found, signs=signs)
+
+
+async def console(exam: Examination) -> Outcome:
+    found = await exam.ask("GET", "/")
+    return passed(found) if found.ok and b"Hokusai" in found.body else failed(found)
+
+
+async def api(exam: Examination) -> Outcome:
+    """MLflow's API at the address stock clients are given."""
+    if exam.target.kind == "mlflow":
+        return await _plain_api(exam)
+    found = await exam.probe.ask("GET", exam.target.api + "/version")
+    if found.ok and found.body[:2] in {b"2.", b"3."}:
+        return passed(found)
+    return failed(found, signs=_path_changed(found))
+
+
+async def _plain_api(exam: Examination) -> Outcome:
+    found = await exam.api("GET", _SEARCH, query=_ONE)
+    if found.ok and ("experiments" in found.document or not found.document):
+        return passed(found)
+    if found.status != 404:
+        return failed(found)
+    twin = await exam.api("GET", _SEARCH.replace("/api/", "/ajax-api/"), query=_ONE)
+    bare = await exam.api("GET", "/health")
+    note = "the same route below /ajax-api answers" if twin.ok else ""
+    return failed(twin, bare, found, note=note, signs=["ajax-answers"] if twin.ok else [])
+
+
+async def artifacts_route(exam: Examination) -> Outcome:
+    """The routes of files, which older MLflows keep apart from the others. Listing is reading."""
+    found = await exam.api("GET", FILES, query={"path": exam.name})
+    if found.status == 401 and exam.target.kind == "hokusai" and not exam.learnt.key:
+        return skipped("no key: set HOKUSAI_API_KEY or HOKUSAI_OPERATOR_KEY")
+    if (found.ok and "files" in found.document) or _nothing_there(found):
+        return passed(found)
+    return failed(found)
+
+
+def _nothing_there(found: Answer) -> bool:
+    """Old MLflows answer for a directory that is not there with an error of their disk."""
+    return found.who is Who.MLFLOW and (found.ok or "RESOURCE_DOES_NOT_EXIST" in found.body.decode("utf-8", "replace"))
+
+
+async def auth_host(exam: Examination) -> Outcome:
+    """The auth service on its own URL, and no registry there."""
+    if exam.target.auth_url is None:
+        return skipped("no --auth-url: keys are kept behind the same URL", matters=False)
+    alive = await exam.auth("GET", "/health", key=None)
+    if not alive.ok:
+        return failed(alive)
+    described = await exam.auth("GET", "/api/v1/openapi.json", key=None)
+    if not described.ok:
+        return failed(described, note="no auth service there")
+    stray = await exam.auth("GET", f"/api/mlflow{_SEARCH}", key=None, query=_ONE)
+    if stray.status == 404 and stray.who is Who.HOKUSAI:
+        return passed(alive, described, stray)
+    return failed(stray, note="the registry's routes answer on the auth host", signs=["registry-answers"])
+
+
+async def registry_host(exam: Examination) -> Outcome:
+    """The registry's host keeps no keys where there is an auth host."""
+    if exam.target.auth_url is None:
+        return skipped("no --auth-url", matters=False)
+    found = await exam.ask("GET", "/api/v1/keys/self", key=exam.learnt.key)
+    if found.code == "HK2008" or (found.status == 401 and found.who is Who.HOKUSAI and not exam.learnt.key):
+        return passed(found)
+    return failed(found, note="the auth service's routes answer on the registry's host", signs=["auth-answers"])
+
+
+def _path_changed(found: Answer) -> list[str]:
+    """Our refusal repeats the path that arrived: another than the one sent was made on the way."""
+    if found.code == "HK1001" and found.message and f" {found.path}." not in found.message:
+        return ["path-changed"]
+    return []
