@@ -41,6 +41,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds before a worker that ended i
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
     _log(settings)
+    log.info("hokusai %s starts", __version__)
     if settings.metrics_port and settings.workers > 1:
         reason = "it serves one process's counters, and there are several workers"
         raise errors.SettingInvalid(setting="HOKUSAI_METRICS_PORT", reason=reason)

@@ -49,6 +49,7 @@ _FRONT = IN_FRONT
 _OTHERS = IN_FRONT | {Who.UNKNOWN}
 _MLFLOW = frozenset({Who.MLFLOW})
 _BROKEN = (T.SILENT, T.RESET, T.CUT)
+_ROUND = ("reload", "artifact-large", "artifact-slow", "steady")
 _DOWNLOADS = ("artifact-download", "artifact-large", "reload")
 
 
@@ -74,6 +75,7 @@ _REACH = (
     _one("name-unresolved", 100, When("dns")),
     _one("target-refused", 90, When("connect", trouble=(T.REFUSED,))),
     _one("target-silent", 90, When("connect", trouble=(T.CONNECT_TIMEOUT, T.UNREACHABLE, T.SILENT))),
+    _one("target-silent", 50, When("health", trouble=(T.RESET, T.CUT))),
     _one("tls-expired", 100, When("tls", trouble=(T.EXPIRED,))),
     _one("tls-wrong-name", 100, When("tls", trouble=(T.WRONG_NAME,))),
     _one("tls-untrusted", 100, When("tls", trouble=(T.UNTRUSTED,))),
@@ -85,7 +87,7 @@ _REACH = (
     ),
     _sign("https-rules-missing", 60, "clear-open"),
     _sign("client-unsupported", 95, "client-odd"),
-    _one("client-environment", 40, When("stock-client"), When("reload", "pass")),
+    _one("client-environment", 40, When("stock-client"), *(When(check, "pass") for check in _ROUND)),
 )
 
 _AT_THE_FRONT = (
@@ -101,6 +103,8 @@ _AT_THE_FRONT = (
         unless=(When("api", sign=("path-changed",)),),
     ),
     _sign("wrong-upstream-path", 97, "path-changed"),
+    _one("wrong-upstream-path", 70, When("api", code=("HK1101",))),
+    _one("rule-swallows-registry", 65, When("api", code=("HK1101",))),
     _one(
         "wrong-upstream-path", 85, When("api", status=(404,), by=_MLFLOW), unless=(When("api", sign=("ajax-answers",)),)
     ),
@@ -110,6 +114,7 @@ _AT_THE_FRONT = (
     _one("prefix-covers-half", 50, When("api", status=(404,), by=_MLFLOW)),
     _sign("prefix-covers-half", 97, "ajax-answers"),
     _one("proxy-loop", 95, When(ANY, status=(508,))),
+    _sign("proxy-loop", 96, "goes-round"),
     _one(
         "proxy-loop",
         95,
