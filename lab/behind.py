@@ -102,7 +102,7 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("auth-contract-mismatch", "the auth service wants the key in the body and answers in its own shape", fast=True)
 def _(bench: Bench) -> Iterator[Seen]:
     words = json.dumps({"detail": "api_key is required in the body"}).encode()
-    running, team = bench.base
+    _running, team = bench.base
     with answering(401, words, {"Content-Type": "application/json"}) as foreign:
         settings = {"HOKUSAI_AUTH_URL": foreign, "HOKUSAI_AUTH_SERVICE_KEY": team.key}
         with serving(bench.place() / "data", "--role", "registry", settings=settings) as registry:

@@ -14,11 +14,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 from cryptography import x509
@@ -213,25 +213,39 @@ class Passed:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+    def with_body(self, body: bytes, status: int | None = None) -> Passed:
+        headers = self.headers | {"content-length": str(len(body))}
+        return Passed(self.status if status is None else status, headers, body)
+
+
+def _as_it_came(_method: str, _path: str, answer: Passed) -> Passed:
+    return answer
+
 
 @contextlib.contextmanager
-def tampering(upstream: str, change: Callable[[str, str, Passed], Passed]) -> Iterator[str]:
-    """A small proxy that does to every answer what ``change`` says (method, path, answer); yields its URL."""
+def tampering(
+    upstream: str, change: Callable[[str, str, Passed], Passed] = _as_it_came, *, drop: Collection[str] = ()
+) -> Iterator[str]:
+    """A small proxy that does to every answer what ``change`` says (method, path, answer); yields its URL.
+
+    It collects whole bodies, and takes the headers named in ``drop`` from requests.
+    """
     client = httpx2.Client(trust_env=False, timeout=60)
+    dropped = {"host", "connection", *drop}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _pass(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            kept = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in dropped}
             found = client.request(self.command, upstream + self.path, headers=kept, content=sent or None)
-            answer = change(
-                self.command, urlsplit(self.path).path, Passed(found.status_code, dict(found.headers), found.content)
-            )
-            self.send_response(answer.status)
+            path = unquote(urlsplit(self.path).path)
+            headers = {"content-length": str(len(found.content)), **found.headers}
+            answer = change(self.command, path, Passed(found.status_code, headers, found.content))
+            self.send_response_only(answer.status)
             for name, value in answer.headers.items():
-                if name.lower() not in {"connection", "transfer-encoding", "date", "server"}:
+                if name.lower() not in {"connection", "transfer-encoding"}:
                     self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body)

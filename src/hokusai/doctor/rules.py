@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from hokusai.doctor.answer import IN_FRONT, Who
 from hokusai.doctor.check import Status
-from hokusai.doctor.faults import FAULTS
 from hokusai.doctor.trouble import Trouble
 
 ANY = "*"
@@ -108,7 +107,7 @@ _AT_THE_FRONT = (
     _one(
         "wrong-upstream-path", 85, When("api", status=(404,), by=_MLFLOW), unless=(When("api", sign=("ajax-answers",)),)
     ),
-    _one("wrong-upstream-path", 70, When("api", status=(404,), by=_OTHERS), When("health", "pass")),
+    _one("wrong-upstream-path", 70, When("api", status=(404,), by=_OTHERS), unless=(When("health"),)),
     _one("wrong-upstream-path", 80, When("artifacts-route", status=(404,), by=_OTHERS | _MLFLOW)),
     _one("prefix-covers-half", 60, When("artifacts-route", status=(404,), by=_MLFLOW)),
     _one("prefix-covers-half", 50, When("api", status=(404,), by=_MLFLOW)),
@@ -222,6 +221,20 @@ _ROLLOUT = (
 )
 
 #: What the server itself names in /ready.
-_NAMED = tuple(_sign(fault, 98, f"fault:{fault}", check="ready") for fault in FAULTS)
+NAMED_BY_SERVER = (
+    "artifact-disk-full",
+    "artifact-store-read-only",
+    "artifact-store-unreachable",
+    "auth-contract-mismatch",
+    "auth-service-down",
+    "database-credentials",
+    "database-down",
+    "database-read-only",
+    "migrations-missing",
+    "missing-setting",
+    "redis-unavailable",
+    "tracking-down",
+)
+_NAMED = tuple(_sign(fault, 98, f"fault:{fault}", check="ready") for fault in NAMED_BY_SERVER)
 
 RULES: tuple[Rule, ...] = (*_REACH, *_AT_THE_FRONT, *_KEYS, *_BEHIND, *_ROLLOUT, *_NAMED)
