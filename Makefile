@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench fuzz lock clean
+.PHONY: help setup demo test check format docs bench lab fuzz lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ docs: $(READY) ## write the generated reference pages
 
 bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' environments)
 	@$(BIN)/python -m bench $(ARGS)
+
+lab: $(READY) ## the failure lab: every broken deployment, and what the doctor says of it
+	@$(BIN)/python -m lab $(ARGS)
 
 lock: $(READY) ## resolve requirements/*.txt again
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \

@@ -53,7 +53,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, variables=keys(running, team))
 
 
-@planted("artifact-disk-full", "the store's disk holds 4 MB", fast=True)
+@planted("artifact-disk-full", "the store's disk holds 4 MB")
 def _(bench: Bench) -> Iterator[Seen]:
     with small_disk(4) as (place, _freeze):
         settings = {"HOKUSAI_ARTIFACTS_URL": (place / "files").as_uri()}
@@ -166,7 +166,7 @@ def _cut(postgres: Postgres, name: str) -> None:
     postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
-@planted("database-down", "PostgreSQL was stopped", fast=True)
+@planted("database-down", "PostgreSQL was stopped")
 def _(bench: Bench) -> Iterator[Seen]:
     with _on_postgres(bench) as (postgres, _name, running):
         found = keys(running, running.workspace("team"))
@@ -189,7 +189,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables=found)
 
 
-@planted("migrations-missing", "the server's tables were dropped under it", fast=True)
+@planted("migrations-missing", "the server's tables were dropped under it")
 def _(bench: Bench) -> Iterator[Seen]:
     import psycopg
 
@@ -202,7 +202,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables=found)
 
 
-@planted("database-read-only", "PostgreSQL takes no writes", fast=True)
+@planted("database-read-only", "PostgreSQL takes no writes")
 def _(bench: Bench) -> Iterator[Seen]:
     with _on_postgres(bench) as (postgres, name, running):
         found = keys(running, running.workspace("team", permissions=["admin"]))
@@ -293,7 +293,7 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield Seen(running.url, ("--expect-version", "99.0.0", "--only", "release"), keys(running, team))
 
 
-@planted("replicas-disagree", "two replicas, each with its own SQLite", fast=True)
+@planted("replicas-disagree", "two replicas, each with its own SQLite")
 def _(bench: Bench) -> Iterator[Seen]:
     with serving(bench.place() / "data") as one, serving(bench.place() / "data") as two:
         team = one.workspace("team", permissions=["admin"])
@@ -335,7 +335,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, ("--tracking-url", url), keys(running, team))
 
 
-@planted("client-unsupported", "an MLflow client from before 2.9", fast=True)
+@planted("client-unsupported", "an MLflow client from before 2.9")
 def _(bench: Bench) -> Iterator[Seen]:
     """Of the old client only its number counts here: its metadata stands alone in an environment."""
     place = bench.place()

@@ -127,7 +127,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("client-address-wrong", "the proxy is not among the trusted ones: everybody has its address", fast=True)
+@planted("client-address-wrong", "the proxy is not among the trusted ones: everybody has its address")
 def _(bench: Bench) -> Iterator[Seen]:
     elsewhere = PASS_ON.replace(PROXY_ADDRESS, "127.0.0.8")
     with in_front(bench, location("/", "UP", base=elsewhere)) as seen:
@@ -223,13 +223,13 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("body-limit", "nginx takes bodies of 2 MB", fast=True)
+@planted("body-limit", "nginx takes bodies of 2 MB")
 def _(bench: Bench) -> Iterator[Seen]:
     with in_front(bench, location("/", "UP"), body="client_max_body_size 2m;") as seen:
         yield seen
 
 
-@planted("transfer-timeout", "nginx waits one second for the next part of a body", fast=True)
+@planted("transfer-timeout", "nginx waits one second for the next part of a body")
 def _(bench: Bench) -> Iterator[Seen]:
     with in_front(bench, location("/", "UP"), body="client_max_body_size 0; client_body_timeout 1s;") as seen:
         yield seen
@@ -244,7 +244,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(f"http://127.0.0.1:{port}", variables=keys(running, team))
 
 
-@planted("proxy-buffers", "nginx collects bodies, as it does unless told otherwise", fast=True)
+@planted("proxy-buffers", "nginx collects bodies, as it does unless told otherwise")
 def _(bench: Bench) -> Iterator[Seen]:
     collecting = PASS_ON.replace("proxy_request_buffering off;", "")
     with in_front(bench, location("/", "UP", base=collecting)) as seen:
@@ -300,7 +300,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("one-replica-broken", "every other request goes to a closed port", fast=True)
+@planted("one-replica-broken", "every other request goes to a closed port")
 def _(bench: Bench) -> Iterator[Seen]:
     running, team = bench.base
     port = free_port()

@@ -9,7 +9,7 @@ from lab.parts import PROXY_ADDRESS, certificate, free_port, haproxy
 from lab.rows import Bench, Seen, keys, planted
 
 
-@planted("", "one process", fast=True)
+@planted("", "one process")
 def _(bench: Bench) -> Iterator[Seen]:
     running, team = bench.base
     yield Seen(running.url, variables=keys(running, team))
