@@ -205,7 +205,10 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("database-read-only", "PostgreSQL takes no writes")
 def _(bench: Bench) -> Iterator[Seen]:
     with _on_postgres(bench) as (postgres, name, running):
-        found = keys(running, running.workspace("team", permissions=["admin"]))
+        team = running.workspace("team", permissions=["admin"])
+        found = keys(running, team)
+        with running.http(team.key) as http:  # what MLflow makes for a new workspace, it makes now
+            assert http.get("/api/2.0/mlflow/registered-models/search").is_success
         postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         _cut(postgres, name)
         yield Seen(running.url, variables={"HOKUSAI_API_KEY": found["HOKUSAI_API_KEY"]})

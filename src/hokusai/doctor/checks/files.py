@@ -15,6 +15,7 @@ from hokusai.doctor.examination import FILES, Examination
 LARGE_BYTES = 9 * 2**20
 PAUSE_SECONDS = 4.0
 _EARLY_SECONDS = 2.5
+_TRIES = 8
 _BLOCK = 64 * 1024
 
 
@@ -29,11 +30,21 @@ async def small(exam: Examination) -> Outcome:
     exam.learnt.sent[path] = hashlib.sha256(content).hexdigest()
     listed = await exam.api("GET", FILES, query={"path": f"{exam.learnt.root}/doctor"})
     if not listed.ok or "größe 100%.txt" not in str(listed.document):
-        return failed(listed, note="it is not in the list", signs=["upload-lost"])
+        return await _lost(exam, path, listed, "it is not in the list")
     found = await exam.file("GET", path)
     if not found.ok or found.body != content:
-        return failed(found, note="it does not come back", signs=["upload-lost"] if found.status == 404 else [])
+        return await _lost(exam, path, found, "it does not come back")
     return await _absent(exam, sent, listed, found)
+
+
+async def _lost(exam: Examination, path: str, seen: Answer, note: str) -> Outcome:
+    """Lost everywhere, or there on some connections: then another replica has it."""
+    if seen.status not in {200, 404}:
+        return failed(seen, note=note)
+    again = [await exam.file("GET", path, fresh=True) for _ in range(_TRIES)]
+    there = sum(one.ok for one in again)
+    sign = "replicas-disagree" if 0 < there < _TRIES else "upload-lost"
+    return failed(seen, note=f"{note}; asked {_TRIES} times more, it is there {there} times", signs=[sign])
 
 
 async def _absent(exam: Examination, *before: Answer) -> Outcome:
