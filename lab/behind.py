@@ -16,13 +16,25 @@ from pathlib import Path
 
 import httpx2
 
-from lab.parts import NotHere, Passed, answering, free_port, location, nginx, server, small_disk, tampering
+from lab.parts import (
+    PROXY_ADDRESS,
+    NotHere,
+    Passed,
+    answering,
+    free_port,
+    location,
+    nginx,
+    server,
+    small_disk,
+    tampering,
+)
 from lab.rows import Bench, Seen, keys, planted, two_hosts
 from tests.postgres import Postgres
 from tests.serving import Server, hokusai, serving
 from tests.serving import environment as clean
 
 OLD = "2.9.2"
+_TRUSTING = {"HOKUSAI_TRUSTED_PROXIES": f"{PROXY_ADDRESS}/32"}
 
 
 @planted("artifact-serving-off", "MLflow 2.9 with --no-serve-artifacts, as in the report this product began with")
@@ -306,7 +318,7 @@ def _(bench: Bench) -> Iterator[Seen]:
 
 @planted("replicas-disagree", "two replicas share a database, and each has its own disk")
 def _(bench: Bench) -> Iterator[Seen]:
-    settings = {"HOKUSAI_DATABASE_URL": bench.postgres.create_database()}
+    settings = {**_TRUSTING, "HOKUSAI_DATABASE_URL": bench.postgres.create_database()}
     with serving(bench.place() / "a", settings=settings) as one, serving(bench.place() / "b", settings=settings) as two:
         with _both(one, two) as url:
             yield Seen(url, variables={"HOKUSAI_API_KEY": one.workspace("team", permissions=["admin"]).key})
@@ -315,7 +327,7 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("replicas-disagree", "two replicas share everything but the counters")
 def _(bench: Bench) -> Iterator[Seen]:
     files = (bench.place() / "files").as_uri()
-    settings = {"HOKUSAI_DATABASE_URL": bench.postgres.create_database(), "HOKUSAI_ARTIFACTS_URL": files}
+    settings = {**_TRUSTING, "HOKUSAI_DATABASE_URL": bench.postgres.create_database(), "HOKUSAI_ARTIFACTS_URL": files}
     with serving(bench.place() / "a", settings=settings) as one, serving(bench.place() / "b", settings=settings) as two:
         with _both(one, two) as url:
             yield Seen(url, variables=keys(one, one.workspace("team", permissions=["admin"])))

@@ -49,6 +49,9 @@ _OTHERS = IN_FRONT | {Who.UNKNOWN}
 _MLFLOW = frozenset({Who.MLFLOW})
 _BROKEN = (T.SILENT, T.RESET, T.CUT)
 _ROUND = ("reload", "artifact-large", "artifact-slow", "steady")
+#: The checks that ask with the key that was given. Others make keys that are to be refused.
+_ASKING = ("key", "bearer", "tracking", "artifact-small", "register", "steady")
+_RATES = ("HK1301", "HK1302", "HK1305", "HK1306")
 _DOWNLOADS = ("artifact-download", "artifact-large", "reload")
 
 
@@ -159,9 +162,9 @@ _KEYS = (
     _sign("key-lacks-permission", 95, "rights-lacking", "platform-key"),
     _one("key-unknown", 85, When(ANY, code=("HK1103",))),
     _one("key-malformed", 95, When(ANY, code=("HK1102",))),
-    _one("key-address-refused", 90, When(ANY, code=("HK1203",))),
+    *(_one("key-address-refused", 90, When(check, code=("HK1203",))) for check in _ASKING),
     _one("workspace-suspended", 95, When(ANY, code=("HK1204",))),
-    _one("rate-exceeded", 80, When(ANY, code=("HK1301", "HK1302", "HK1305", "HK1306"))),
+    *(_one("rate-exceeded", 80, When(check, code=_RATES)) for check in _ASKING),
     _sign("clock-skew", 90, "clocks-apart"),
 )
 
