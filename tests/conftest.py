@@ -11,7 +11,7 @@ from tests.serving import Server, serving
 from tests.stock.environments import Environment, environment
 from tests.stock.server import StockServer
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.redis", "tests.s3"]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 
-START_SECONDS = 60
+START_SECONDS = 120
 _READY = re.compile(r"is ready: (http://\S+)")
 
 
@@ -93,7 +93,8 @@ def environment(**settings: str) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("HOKUSAI_", "MLFLOW_", "_MLFLOW_"))
     }
-    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+    # One address sends all that is wrong here; what tests the throttle sets its own.
+    return {**kept, "PYTHONUNBUFFERED": "1", "HOKUSAI_GUESS_RATE": "1000000/minute", **settings}
 
 
 @contextmanager

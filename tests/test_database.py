@@ -17,12 +17,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from hokusai import __version__, errors
+from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import VERSION_TABLE, Database, metadata
+from hokusai.identity import Quota, Use
+from hokusai.quota import UseStore
 from tests.postgres import Postgres
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.gateway.audit")
-TABLES = {f"hokusai_{name}" for name in ("workspaces", "keys", "usage", "installation", "artifacts", "audit")}
+DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.gateway.audit", "hokusai.quota")
+NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models")
+TABLES = {f"hokusai_{name}" for name in NAMES}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -81,6 +85,40 @@ async def test_the_first_migration_can_be_undone(database: Database) -> None:
     assert await inside(database, lambda connection: sa.inspect(connection).get_table_names()) == [VERSION_TABLE]
 
 
+async def test_an_upgrade_counts_what_is_stored(database: Database) -> None:
+    import alembic.command
+    import alembic.config
+
+    def step(connection: sa.Connection) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "hokusai:migrations")
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+
+    files = [("acme", "a", 2**40), ("acme", "b", 1), ("beta", "a", 0)]
+    await inside(database, step)
+    async with database.begin() as connection:
+        for workspace, path, size in files:
+            await connection.execute(
+                sa.text(
+                    "INSERT INTO hokusai_artifacts (workspace, path, size, sha256, created_at, key_id)"
+                    " VALUES (:workspace, :path, :size, 'x', CURRENT_TIMESTAMP, 'key')"
+                ),
+                {"workspace": workspace, "path": path, "size": size},
+            )
+        await connection.execute(
+            sa.text("INSERT INTO hokusai_workspaces (name, created_at) VALUES ('acme', CURRENT_TIMESTAMP)")
+        )
+    await database.migrate()
+    store = UseStore(database)
+    assert await store.of("acme") == Use(bytes=2**40 + 1, files=2)
+    assert await store.of("beta") == Use(bytes=0, files=1)
+    assert await store.of("gamma") == Use()
+    found = await WorkspaceStore(database, changed=lambda: None).get("acme")
+    assert found is not None
+    assert (found.quota, found.deleted_at) == (Quota(), None)
+
+
 async def test_a_database_newer_than_the_code_is_left_alone(database: Database) -> None:
     await database.migrate()
     async with database.begin() as connection:
@@ -108,7 +146,7 @@ asyncio.run(main())
         _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, complaint.decode()
     with psycopg.connect(url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0002",)]
 
 
 async def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +143,18 @@ MALFORMED = {
     "a bad chunk": b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "CONNECT": b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n",
     "a space in a name": b"GET / HTTP/1.1\r\nHo st: x\r\n\r\n",
+    "CONNECT to a path": b"CONNECT / HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n" + GET,
+    "HTTP/0.9": b"GET /\r\n\r\n",
+    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+    "a fragment": b"GET /#x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a password": b"GET http://user:secret@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another scheme": b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a coding nobody undoes": b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "two lines of codings": b"PUT / HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks in HTTP/1.0": b"PUT / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 }
 
 
@@ -312,6 +325,47 @@ def test_upgrade_without_a_body_is_ignored(port: int) -> None:
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     with Line(port).send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(20))) as line:
         assert [line.answer().body for _ in range(20)] == [b"GET /%d " % number for number in range(20)]
+
+
+CHUNKS = b"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+def test_what_is_no_request_is_refused_after_those_before_it_were_answered(port: int) -> None:
+    for bad in (b"nonsense\r\n\r\n", CHUNKS + b"zz\r\n"):
+        with Line(port).send(GET + CHUNKS + b"0\r\n\r\n" + bad) as line:
+            assert line.answer().body == b"GET / "
+            assert line.answer().body == b"PUT /a a"
+            answer = line.answer()
+            assert (answer.status, answer.code) == (400, "HK1010")
+            assert line.ended()
+
+
+def test_a_client_that_leaves_several_requests_behind_leaves_no_trace(server: Server) -> None:
+    """Uvicorn lets the one being answered write to a connection that is gone."""
+    port = httpx2.URL(server.url).port or 0
+    before = len(server.errors)
+    for _ in range(30):
+        with Line(port).send(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n" + GET) as line:
+            line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    with Line(port).send(GET) as line:
+        assert line.answer().status == 200
+    assert not [text for text in server.errors[before:] if "Traceback" in text or "ERROR" in text]
+
+
+def test_a_trailer_is_no_header(server: Server) -> None:
+    """A proxy checks and adds headers, and passes trailers on."""
+    head = b"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    for name in (b"X-API-Key: ", b"Authorization: Bearer "):
+        trailer = name + server.operator_key.encode() + b"\r\n\r\n"
+        with Line(httpx2.URL(server.url).port or 0).send(head + trailer) as line:
+            answer = line.answer()
+        assert (answer.status, json.loads(answer.body)["hokusai"]["code"]) == (401, "HK1101")
+
+
+def test_a_trailer_that_closes_the_connection_does(port: int) -> None:
+    with Line(port).send(CHUNKS + b"0\r\nConnection: close\r\n\r\n") as line:
+        assert line.answer().body == b"PUT /a a"
+        assert ended_within(line, 3)  # less than an idle connection is kept
 
 
 def test_the_server_answers_so(server: Server, tmp_path: Path) -> None:

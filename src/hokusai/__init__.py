@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Usage,
         UsageHour,
     )
-    from hokusai.identity import Workspace
+    from hokusai.identity import Quota, Use, Workspace
 
 __version__ = version("hokusai")
 
@@ -40,16 +40,21 @@ __all__ = [
     "NewKey",
     "Part",
     "Progress",
+    "Quota",
     "Readiness",
     "Usage",
     "UsageHour",
+    "Use",
     "Workspace",
     "__version__",
 ]
 
 
+_IDENTITY = frozenset({"Quota", "Use", "Workspace"})
+
+
 def __getattr__(name: str) -> object:
     # A server process imports this package for its rooms and must not pay for the SDK and its HTTP library.
     if name in __all__:
-        return getattr(import_module("hokusai.identity" if name == "Workspace" else "hokusai.client"), name)
+        return getattr(import_module("hokusai.identity" if name in _IDENTITY else "hokusai.client"), name)
     raise AttributeError(f"module 'hokusai' has no attribute {name!r}")

@@ -21,19 +21,25 @@ from hokusai.gateway import (
     Authorize,
     Drain,
     Forward,
+    Guesses,
     Identify,
     LimitAddress,
     LimitKey,
+    LimitWorkspace,
+    LocalRates,
     Metrics,
+    Pace,
     Rates,
     Route,
     RouteTable,
+    SharedRates,
     address_of,
     closed,
     drift,
     per_hour,
     table,
 )
+from hokusai.quota import ModelQuota, UseStore
 from hokusai.settings import Role, Settings
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
@@ -88,9 +94,12 @@ class Application:
         authenticator = await self._auth(parts, apps, checks)
         if settings.role != "auth":
             await self._registry(parts, apps, checks)
+        rates = self._rates(parts, checks)
         apps["home"] = Home(
             readiness=Readiness(
-                checks, about={"artifacts": {"keeps": _KEEPS.get(settings.store_url.partition(":")[0], "")}}
+                checks,
+                needless={"redis"},
+                about={"artifacts": {"keeps": _KEEPS.get(settings.store_url.partition(":")[0], "")}},
             ),
             versions={"version": __version__, "mlflow": version("mlflow-skinny")},
             base=self.base,
@@ -100,7 +109,7 @@ class Application:
         trail = AuditTrail(self._database)
         await trail.start()
         parts.push_async_callback(trail.close)
-        return self._gateway(apps, authenticator, trail)
+        return self._gateway(apps, authenticator, trail, rates)
 
     async def _auth(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> Authenticator:
         settings = self.settings
@@ -122,7 +131,12 @@ class Application:
         parts.push_async_callback(local.close)
         checks["auth"] = local.check
         if settings.role != "registry":
-            apps["auth"] = api(store=store, authenticator=local, default_rate=per_hour(settings.key_rate))
+            apps["auth"] = api(
+                store=store,
+                authenticator=local,
+                default_rate=per_hour(settings.key_rate),
+                use=UseStore(self._database) if settings.role == "all" else None,
+            )
         return local
 
     async def _registry(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> None:
@@ -136,23 +150,37 @@ class Application:
             ledger=Ledger(self._database),
             max_upload_bytes=settings.max_upload_bytes,
             idle_seconds=settings.body_idle_seconds,
+            quota=settings.quota,
+            uploads=settings.workspace_uploads,
         )
         engine = _engine(settings)
-        tracking = Tracking(engine, timeout=settings.tracking_timeout)
+        models = ModelQuota(self._database, most=settings.quota.models)
+        tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
         checks["tracking"] = tracking.check
         apps["tracking"] = tracking
         report_drift(engine)
 
-    def _gateway(self, apps: Mapping[str, ASGIApp], authenticator: Authenticator, trail: AuditTrail) -> ASGIApp:
+    def _rates(self, parts: AsyncExitStack, checks: dict[str, Check]) -> Rates:
+        if self.settings.redis_url is None:
+            return LocalRates()
+        shared = SharedRates(self.settings.redis_url.get_secret_value())
+        parts.push_async_callback(shared.close)
+        checks["redis"] = shared.check
+        return shared
+
+    def _gateway(
+        self, apps: Mapping[str, ASGIApp], authenticator: Authenticator, trail: AuditTrail, rates: Rates
+    ) -> ASGIApp:
         """The layers, innermost first."""
         settings = self.settings
-        rates = Rates()
         app: ASGIApp = Forward(apps, max_json_bytes=settings.max_json_bytes, idle_seconds=settings.body_idle_seconds)
+        app = Pace(app, rate=settings.body_min_rate)
         app = Authorize(app, base=(self.base or "https://HOST") + "/api/mlflow")
+        app = LimitWorkspace(app, rates=rates, rate=settings.workspace_rate)
         app = LimitKey(app, rates=rates, rate=settings.key_rate)
-        app = Identify(app, authenticator=authenticator)
+        app = Identify(app, authenticator=authenticator, guesses=Guesses(rates=rates, rate=settings.guess_rate))
         app = LimitAddress(app, rates=rates, rate=settings.address_rate)
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(

@@ -42,14 +42,14 @@ class Database:
     ``begin()`` opens a transaction that commits at the end of the block. Everything raises
     ``errors.DatabaseDown``, ``DatabaseReadOnly``, ``DatabaseCredentials`` or ``SchemaMissing`` where
     the database is the cause: within ``WAIT_SECONDS`` for a connection, a statement or a lock, twice
-    that for the whole transaction.
+    that for the whole transaction, unless it is given other ``seconds``.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         try:
             parsed = make_url(url)
             asynchronous, blocking = _DRIVERS[parsed.get_backend_name()]
-        except (exc.ArgumentError, KeyError):
+        except (exc.ArgumentError, KeyError, ValueError):  # the last for a port that is no number
             reason = "it is neither sqlite:///FILE nor postgresql://…"
             raise errors.SettingInvalid(setting="HOKUSAI_DATABASE_URL", reason=reason) from None
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -68,10 +68,10 @@ class Database:
             event.listen(self._engine.sync_engine, "connect", _sqlite_pragmas)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
+    async def begin(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         try:
             # The server's own time-outs do not hold where the server itself stands still.
-            async with asyncio.timeout(2 * WAIT_SECONDS), self._engine.begin() as connection:
+            async with asyncio.timeout(seconds or 2 * WAIT_SECONDS), self._engine.begin() as connection:
                 yield connection
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
             log.error("database failed: %s", error)

@@ -23,15 +23,26 @@ filled with the keyword arguments the error is raised with. ``error_code`` is ML
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
 #: Carries the code of an error beside its body, for logs and audits along the way.
 CODE_HEADER = b"x-hokusai-code"
 
+_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{8,}")
+
+
+def masked(text: str) -> str:
+    """``text`` with a few words in the place of each API key: for errors and logs."""
+    return _KEY.sub("(an API key)", text)
+
 
 class HokusaiError(Exception):
-    """The root. A subclass with a ``code`` is a row; one without is a family."""
+    """The root. A subclass with a ``code`` is a row; one without is a family.
+
+    What a client sent may be among the facts; an API key in it is masked.
+    """
 
     code: ClassVar[str] = ""
     status: ClassVar[int] = 500
@@ -41,9 +52,9 @@ class HokusaiError(Exception):
     remedy: ClassVar[str] = ""
 
     def __init__(self, *, error_code: str | None = None, **facts: object) -> None:
-        self.facts = facts
+        self.facts = {name: masked(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
         self.mlflow_code = error_code or self.error_code
-        super().__init__(self.message.format(**facts))
+        super().__init__(masked(self.message.format(**self.facts)))
 
     def __init_subclass__(
         cls,
@@ -1081,7 +1092,7 @@ class ArtifactStoreUnusable(
     StartError,
     code="HK6012",
     message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
-    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory:// for a trial.",
+    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory://.",
 ): ...
 
 

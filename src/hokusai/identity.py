@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -93,9 +93,21 @@ def parse_rate(text: str) -> int:
     return rate
 
 
+def parse_size(text: str) -> int:
+    """``10GiB``, ``500MB`` or ``4096`` as bytes. Raises ``ValueError`` with the reason."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:([KMGTP])(i?)B|B)?", text)
+    if found is None:
+        raise ValueError("write a size as bytes, or with KB, MB, GB, TB or KiB, MiB, GiB, TiB, for example 10GiB")
+    size: int = int(found[1]) * (1024 if found[3] else 1000) ** ("KMGTP".index(found[2]) + 1 if found[2] else 0)
+    if size > LARGEST_SIZE:
+        raise ValueError(f"the largest size is {LARGEST_SIZE} bytes")
+    return size
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LONGEST = timedelta(days=36500)
 _HIGHEST_RATE = 2**31 - 1  # what an INTEGER column holds
+LARGEST_SIZE = 2**62  # a BIGINT column holds it, and the sum of two
 
 
 #: MLflow's own rule for workspace names (``WorkspaceNameValidator``); ``default`` belongs to nobody.
@@ -104,12 +116,45 @@ RESERVED_WORKSPACES = frozenset({"default", "workspaces"})
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What a workspace may have: bytes and files stored, models registered, requests an hour by all its keys.
+
+    None is the server's default.
+    """
+
+    bytes: int | None = None
+    files: int | None = None
+    models: int | None = None
+    requests_per_hour: int | None = None
+
+    def over(self, default: Quota) -> Quota:
+        """This one, with ``default`` where it says nothing."""
+        pairs = ((getattr(self, field.name), getattr(default, field.name)) for field in fields(self))
+        return Quota(*(theirs if ours is None else ours for ours, theirs in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a workspace has of what a ``Quota`` bounds."""
+
+    bytes: int = 0
+    files: int = 0
+    models: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
-    """A tenant: one outside team, one to one with an MLflow workspace of the same name."""
+    """A tenant: one outside team, one to one with an MLflow workspace of the same name.
+
+    ``use`` is None where it is not known: a list, or a server that keeps no files and models.
+    """
 
     name: str
     created_at: datetime
     suspended_at: datetime | None = None
+    deleted_at: datetime | None = None
+    quota: Quota = Quota()
+    use: Use | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +169,7 @@ class Principal:
     environment: str = "live"
     rate_limit_per_hour: int | None = None
     expires_at: datetime | None = None
+    quota: Quota = Quota()
 
 
 #: Where the gateway leaves what it found out, for the apps behind it.

@@ -16,8 +16,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hokusai import errors
+from hokusai.identity import Quota
 
 Role = Literal["all", "auth", "registry"]
+
+#: With a port that is a number, or none.
+_REDIS = re.compile(r"unix://|rediss?://(?:[^/@]*@)?(?:\[[^]]*\]|[^/:@?#]*)(?::[0-9]+)?(?:[/?#]|$)")
 
 
 class Settings(BaseSettings):
@@ -43,11 +47,28 @@ class Settings(BaseSettings):
     tracking_timeout: float = Field(60, gt=0, description="Seconds MLflow has for one answer.")
     tracking_threads: int = Field(8, ge=1, le=64, description="Threads that run MLflow in this process.")
     artifacts_url: str | None = Field(
-        None, description="`file:///DIR` or `memory://` (a trial: gone at exit); unset: `DATA/artifacts`."
+        None,
+        description="`file:///DIR`, `s3://BUCKET/PREFIX` (docs/how-to/grow.md) or `memory://` (a trial: gone at exit); "
+        "unset: `DATA/artifacts`.",
     )
     max_upload_bytes: int = Field(64 * 2**30, ge=1, description="Largest artifact, in bytes.")
     max_json_bytes: int = Field(4 * 2**20, ge=1024, description="Largest JSON body, in bytes.")
     body_idle_seconds: float = Field(30, gt=0, description="Seconds a client may stop sending inside a body.")
+    body_min_rate: int = Field(
+        1024, ge=1, description="Bytes a second that a body must arrive with, on average, after its first minute."
+    )
+    workspace_max_bytes: int = Field(
+        2**40, ge=0, description="Bytes of artifacts in a workspace without a quota of its own."
+    )
+    workspace_max_files: int = Field(
+        1_000_000, ge=0, description="Artifacts in a workspace without a quota of its own."
+    )
+    workspace_max_models: int = Field(
+        1_000, ge=0, description="Registered models in a workspace without a quota of its own."
+    )
+    workspace_uploads: int = Field(
+        32, ge=1, description="Uploads that a workspace may have under way in one server process."
+    )
 
     auth_url: str | None = Field(None, description="A separate auth service; unset: keys are kept by this server.")
     auth_service_key: SecretStr | None = Field(
@@ -66,6 +87,17 @@ class Settings(BaseSettings):
     )
     address_rate: str = Field("20000/minute", description="Requests one address may send, as `COUNT/PERIOD`.")
     key_rate: str = Field("100000/hour", description="Requests a key may send when it carries no rate of its own.")
+    workspace_rate: str = Field(
+        "200000/hour", description="Requests that all keys of a workspace may send, where its quota names no rate."
+    )
+    guess_rate: str = Field(
+        "60/minute", description="Keys that are not good which one address may send, before it must wait."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="`redis://HOST:6379/0` (or `rediss:`, `unix:`) counts rates for all processes and replicas "
+        "together; unset: each process counts its own.",
+    )
 
     public_url: str | None = Field(None, description="The URL clients use, as shown on the home page.")
     auth_public_url: str | None = Field(
@@ -83,12 +115,24 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("address_rate", "key_rate")
+    @field_validator("address_rate", "key_rate", "workspace_rate", "guess_rate")
     @classmethod
     def _rate(cls, value: str) -> str:
         if not re.fullmatch(r"[1-9][0-9]{0,9}/(second|minute|hour|day)", value):
             raise ValueError("it is not COUNT/PERIOD with second, minute, hour or day, such as 1000/hour")
         return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _REDIS.match(value.get_secret_value()):
+            raise ValueError("it is no redis://, rediss:// or unix:// URL")
+        return value
+
+    @property
+    def quota(self) -> Quota:
+        """What bounds a workspace that has no quota of its own. Its rate is kept by the gateway."""
+        return Quota(bytes=self.workspace_max_bytes, files=self.workspace_max_files, models=self.workspace_max_models)
 
     @property
     def pepper(self) -> bytes:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hokusai import errors
+from hokusai import errors, quota
 from hokusai.artifacts import ArtifactsApp, ArtifactStore, Ledger, store_at
 from hokusai.artifacts.ledger import artifacts
 from hokusai.database import Database, metadata
@@ -89,7 +89,7 @@ class Shim:
 
 def create_tables(url: str) -> None:
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    metadata.create_all(engine, tables=[artifacts])
+    metadata.create_all(engine, tables=[artifacts, quota.use, quota.pending])
     engine.dispose()
 
 
@@ -180,8 +180,10 @@ def _config(shim: Shim) -> uvicorn.Config:
 def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
-    directory: Path = parser.parse_args().directory
-    shim = build((directory / "store").as_uri(), f"sqlite:///{directory / 'hokusai.db'}")
+    parser.add_argument("--store")
+    given = parser.parse_args()
+    directory: Path = given.directory
+    shim = build(given.store or (directory / "store").as_uri(), f"sqlite:///{directory / 'hokusai.db'}")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         print(listener.getsockname()[1], flush=True)

@@ -18,8 +18,8 @@ MEGABYTE = 1 << 20
 
 
 @contextmanager
-def process(directory: Path) -> Iterator[tuple[subprocess.Popen[str], Service]]:
-    command = [sys.executable, "-m", "tests.artifacts.service", str(directory)]
+def process(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Service]]:
+    command = [sys.executable, "-m", "tests.artifacts.service", str(directory), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None

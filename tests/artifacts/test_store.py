@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,10 @@ from hokusai import errors
 from hokusai.artifacts import ArtifactStore, Entry, Written, store_at
 from hokusai.artifacts.store import CHUNK, PAGE
 
-STORES: Mapping[str, Callable[[Path], ArtifactStore]] = {
-    "local": lambda directory: store_at(directory.as_uri()),
-    "memory": lambda directory: store_at("memory://"),
+STORES: Mapping[str, Callable[[Path, pytest.FixtureRequest], ArtifactStore]] = {
+    "local": lambda directory, _: store_at(directory.as_uri()),
+    "memory": lambda *_: store_at("memory://"),
+    "s3": lambda _, request: store_at(request.getfixturevalue("s3_url") + "/some/prefix"),
 }
 
 KEY = "workspaces/acme/1/run/artifacts/model.pkl"
@@ -29,7 +30,7 @@ PARENT, _, NAME = KEY.rpartition("/")
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArtifactStore]:
-    found = STORES[request.param](tmp_path / "store")
+    found = STORES[request.param](tmp_path / "store", request)
     await found.start()
     yield found
     await found.close()
@@ -231,10 +232,15 @@ async def test_listings(store: ArtifactStore) -> None:
 
 
 async def test_listings_come_in_pages(store: ArtifactStore) -> None:
-    names = {f"{number:05}" for number in range(2 * PAGE + 1)}
-    for name in names:
-        async with store.upload(f"{PARENT}/{name}") as upload:
-            await upload.commit()
+    names = {f"{number:05}" for number in range(PAGE + 1)}
+
+    async def fill(some: Iterator[str]) -> None:
+        for name in some:
+            async with store.upload(f"{PARENT}/{name}") as upload:
+                await upload.commit()
+
+    rest = iter(names)
+    await asyncio.gather(*(fill(rest) for _ in range(16)))
     pages = [page async for page in store.list(PARENT)]
     assert max(len(page) for page in pages) <= PAGE
     assert {entry.name for page in pages for entry in page} == names

@@ -32,6 +32,8 @@ ROUTES = [
     ("GET", "/workspaces", "/workspaces", P.WORKSPACES_READ, None),
     ("POST", "/workspaces", "/workspaces", P.WORKSPACES_WRITE, {"name": "acme"}),
     ("GET", "/workspaces/{workspace}", "/workspaces/acme", P.WORKSPACES_READ, None),
+    ("PATCH", "/workspaces/{workspace}", "/workspaces/acme", P.WORKSPACES_WRITE, {"quota": {}}),
+    ("DELETE", "/workspaces/{workspace}", "/workspaces/beta", P.WORKSPACES_WRITE, None),
     ("POST", "/workspaces/{workspace}/suspend", "/workspaces/acme/suspend", P.WORKSPACES_WRITE, {}),
     ("POST", "/workspaces/{workspace}/resume", "/workspaces/acme/resume", P.WORKSPACES_WRITE, {}),
     ("POST", "/usage/{key_id}", f"/usage/{ID}", P.USAGE_WRITE, {"requests": 1}),

@@ -117,3 +117,30 @@ def test_a_mistyped_key(hokusai: Hokusai, server: Server) -> None:
     assert lines[0].startswith("HK1102  gateway: ")
     assert [line[:12].strip() for line in lines[1:]] == ["what to do", "your key", "server", "request id"]
     assert typo not in ran.err
+
+
+def test_what_a_workspace_may_have(hokusai: Hokusai, operate, server: Server) -> None:
+    made = operate("workspaces", "create", "cli-quota", "--max-bytes", "10GiB", "--rate", "20/s", "--json").json
+    assert made["quota"] == {"bytes": 10 * 2**30, "files": None, "models": None, "requests_per_hour": 72_000}
+    operate("workspaces", "set", "cli-quota", "--max-files", "5", "--max-models", "0", "--rate", "default")
+    found = operate("workspaces", "show", "cli-quota", "--json").json
+    assert found["quota"] == {"bytes": 10 * 2**30, "files": 5, "models": 0, "requests_per_hour": None}
+    assert found["use"] == {"bytes": 0, "files": 0, "models": 0}
+    shown = operate("workspaces", "show", "cli-quota").out
+    assert "0 of 10,737,418,240" in shown
+    assert "the server's" in shown
+    for wrong in (("--max-bytes", "10 apples"), ("--max-files", "-1"), ("--rate", "fast"), ()):
+        ran = hokusai("workspaces", "set", "cli-quota", *wrong, url=server.url, key=server.operator_key)
+        assert (ran.code, ran.out) == (2, ""), wrong
+
+
+def test_the_end_of_a_workspace(hokusai: Hokusai, operate, server: Server) -> None:
+    team = server.workspace("cli-gone")
+    ran = hokusai("workspaces", "delete", "cli-gone", url=server.url, key=server.operator_key)
+    assert ran.code == 2
+    assert "--yes" in ran.err
+    assert hokusai("models", "list", url=server.url, key=team.key).code == 0
+    assert "cli-gone" in operate("workspaces", "delete", "cli-gone", "--yes").out
+    assert "HK1105" in hokusai("models", "list", url=server.url, key=team.key).err
+    assert "HK2011" in hokusai("workspaces", "create", "cli-gone", url=server.url, key=server.operator_key).err
+    assert "deleted" in operate("workspaces", "show", "cli-gone").out

@@ -20,9 +20,11 @@ PUBLIC = {
     "NewKey",
     "Part",
     "Progress",
+    "Quota",
     "Readiness",
     "Usage",
     "UsageHour",
+    "Use",
     "Workspace",
     "__version__",
 }

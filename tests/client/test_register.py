@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import time
 import tracemalloc
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hokusai import ApiError, Client, Progress, errors
+from hokusai import ApiError, Client, Progress, Quota, Use, errors
 from tests.serving import Server, Team
 from tests.serving import environment as clean
 from tests.stock.environments import environment
@@ -148,8 +149,9 @@ def test_files_of_any_size_need_little_memory(client: Client, tmp_path: Path) ->
 def test_workspaces(operator: Client, server: Server) -> None:
     made = operator.workspaces.create("sdk-ws")
     assert (made.name, made.suspended_at) == ("sdk-ws", None)
-    assert operator.workspaces.get("sdk-ws") == made
+    assert operator.workspaces.get("sdk-ws") == dataclasses.replace(made, use=Use())
     assert made in operator.workspaces.list()
+    assert operator.workspaces.set("sdk-ws", files=3).quota == Quota(files=3)
     refused("HK2002", operator.workspaces.create, "sdk-ws")
     refused("HK2003", operator.workspaces.create, "No Name")
     refused("HK2001", operator.workspaces.get, "sdk-nobody")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from hokusai.database import Database
 from hokusai.identity import FIELDS, PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.quota import ModelQuota
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
 TIMEOUT = 30
+MOST_MODELS = 6
 V2 = "/api/2.0/mlflow"
 Call = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -32,8 +36,16 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-async def tracking(engine: Engine) -> AsyncIterator[Tracking]:
-    found = Tracking(engine, timeout=TIMEOUT)
+async def models(tmp_path: Path) -> AsyncIterator[ModelQuota]:
+    database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
+    await database.migrate()
+    yield ModelQuota(database, most=MOST_MODELS)
+    await database.close()
+
+
+@pytest.fixture
+async def tracking(engine: Engine, models: ModelQuota) -> AsyncIterator[Tracking]:
+    found = Tracking(engine, models=models, timeout=TIMEOUT)
     await found.start()
     yield found
     await found.close()

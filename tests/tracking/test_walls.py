@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from hokusai import errors
-from tests.tracking.conftest import Call, name
+from hokusai.quota import ModelQuota, use
+from tests.tracking.conftest import MOST_MODELS, Call, name
 
 
 class Team:
@@ -330,3 +334,45 @@ async def test_a_run_link_is_a_web_page(team: Team, link: str) -> None:
     with pytest.raises(errors.RunLinkForbidden):
         await team.register(team.files, run_link=link)
     assert await team.register(team.files, run_link="https://example.com/run?id=1#x")
+
+
+async def test_registered_models_have_a_quota_that_a_crowd_cannot_pass(call: Call) -> None:
+    workspace = name("team")
+
+    async def make(number: int) -> bool:
+        try:
+            await call(workspace, "POST", "/registered-models/create", name=f"m{number}")
+        except errors.ModelsQuotaExceeded:
+            return False
+        return True
+
+    made = await asyncio.gather(*(make(number) for number in range(3 * MOST_MODELS)))
+    assert sum(made) == MOST_MODELS
+    found = await call(workspace, "GET", "/registered-models/search")
+    assert len(found["registered_models"]) == MOST_MODELS
+    kept = found["registered_models"][0]["name"]
+    with pytest.raises(errors.TrackingExists):
+        await call(workspace, "POST", "/registered-models/create", name=kept)
+    await call(workspace, "POST", "/registered-models/rename", name=kept, new_name="renamed")
+    assert not await make(100)
+    await call(workspace, "DELETE", "/registered-models/delete", name="renamed")
+    assert await make(100)
+
+
+async def test_a_refused_model_is_not_counted(call: Call) -> None:
+    workspace = name("team")
+    for _ in range(2 * MOST_MODELS):
+        with pytest.raises(errors.TrackingRefused):
+            await call(workspace, "POST", "/registered-models/create", name="a/b:c")
+    await call(workspace, "POST", "/registered-models/create", name="m")
+
+
+async def test_models_from_before_the_quota_are_counted(call: Call, models: ModelQuota) -> None:
+    workspace = name("team")
+    for number in range(MOST_MODELS):
+        await call(workspace, "POST", "/registered-models/create", name=f"m{number}")
+    await models.reconcile(workspace, set(), grace=timedelta(0))  # as if nobody had counted
+    async with models._database.begin() as connection:
+        await connection.execute(sa.update(use).values(models_counted_at=None))
+    with pytest.raises(errors.ModelsQuotaExceeded):
+        await call(workspace, "POST", "/registered-models/create", name="one-more")

@@ -15,11 +15,13 @@ from hokusai.artifacts.answers import JSON, answer, stream
 from hokusai.artifacts.download import Downloads
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
+from hokusai.artifacts.room import Room
 from hokusai.artifacts.store import ArtifactStore, Entry
 from hokusai.artifacts.upload import Uploads
-from hokusai.identity import principal_of
+from hokusai.identity import Quota, principal_of
 
 ROUTE = b"/api/2.0/mlflow-artifacts/artifacts"
+_UNBOUNDED = Quota()
 
 
 class ArtifactsApp:
@@ -29,7 +31,8 @@ class ArtifactsApp:
     checked there. Raises ``errors.HokusaiError`` for the gateway to render, before the answer has
     begun; later than that, the answer is cut short, which ``Content-Length`` lets the client notice.
 
-    ``max_upload_bytes`` bounds one file; ``idle_seconds`` how long a sender may pause, and
+    ``max_upload_bytes`` bounds one file, ``quota`` a workspace whose own says nothing, and ``uploads``
+    how many of it may be under way here; ``idle_seconds`` is how long a sender may pause, and
     ``stall_seconds`` how long a reader may take for one megabyte.
     """
 
@@ -41,11 +44,20 @@ class ArtifactsApp:
         max_upload_bytes: int,
         idle_seconds: float,
         stall_seconds: float = 300,
+        quota: Quota = _UNBOUNDED,
+        uploads: int = 1_000,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._stall_seconds = stall_seconds
-        self._uploads = Uploads(store=store, ledger=ledger, max_bytes=max_upload_bytes, idle_seconds=idle_seconds)
+        self._uploads = Uploads(
+            store=store,
+            ledger=ledger,
+            room=Room(ledger, uploads=uploads),
+            quota=quota,
+            max_bytes=max_upload_bytes,
+            idle_seconds=idle_seconds,
+        )
         self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +74,7 @@ class ArtifactsApp:
         elif method == "HEAD":
             await self._downloads.head(found, scope, send)
         elif method == "PUT":
-            await self._uploads.put(found, principal.key_id, scope, receive, send)
+            await self._uploads.put(found, principal, scope, receive, send)
         elif method == "DELETE":
             await self._delete(found, send)
         else:

@@ -10,10 +10,14 @@ The order is: bytes safe, record written in a transaction, name appears, transac
 
 Recording after the name had appeared would lose the first two; committing before it would let a
 record speak for bytes that never came.
+
+The file is counted against the workspace's quota before that transaction begins, and settled at its
+end: no file waits for another one's landing, and what is counted is what is recorded, whatever crashes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,10 +26,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.store import Stat, Written
-from hokusai.database import Database, metadata
+from hokusai.database import WAIT_SECONDS, Database, metadata
+from hokusai.identity import Quota, Use
+from hokusai.quota import UseStore, excess
 
 artifacts = sa.Table(
     "hokusai_artifacts",
@@ -37,6 +44,12 @@ artifacts = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("key_id", sa.String(32), nullable=False),
 )
+
+
+_UNBOUNDED = Quota()
+
+#: Seconds a transaction has in which a file lands: object stores may take long to put its parts together.
+_LANDING_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +71,36 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._use = UseStore(database)
 
     @asynccontextmanager
-    async def recording(self, place: Place, written: Written, key_id: str) -> AsyncIterator[None]:
+    async def recording(
+        self, place: Place, written: Written, key_id: str, quota: Quota = _UNBOUNDED
+    ) -> AsyncIterator[None]:
         """Record an artifact together with the block, which lets it appear: both, or neither.
 
-        Only where the database fails in the very commit has the file appeared already; it then has
-        no record that speaks for it, and the caller is told to send it again.
+        Raises ``errors.TooLarge`` before the block where the file would pass the quota. Only where the
+        database fails in the very commit has the file appeared already; it then has no record that
+        speaks for it, and the caller is told to send it again.
         """
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        facts = {"size": written.size, "sha256": written.sha256, "created_at": written.created, "key_id": key_id}
-        statement = insert(artifacts).values(workspace=place.workspace, path=place.path, **facts)
-        statement = statement.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
-        async with self._database.begin() as connection:
-            await connection.execute(statement)
+        now, replaced = await self.room(place)
+        more, instead = Use(bytes=written.size, files=1), _one_file(replaced)
+        if refusal := excess(now, more, quota, instead=instead):  # for a crowd that is refused, nothing is written
+            raise refusal
+        async with (
+            self._use.holding(place.workspace, more, instead=instead, quota=quota) as hold,
+            self._database.begin(seconds=_LANDING_SECONDS) as connection,
+        ):
+            async with asyncio.timeout(2 * WAIT_SECONDS):
+                replaced = await self._replace(connection, place, written, key_id)
             yield
+            await self._use.settle(connection, hold, replaced=_one_file(replaced))
+
+    async def room(self, place: Place) -> tuple[Use, int | None]:
+        """What the workspace uses now, and the size of the file that an upload there would replace."""
+        async with self._database.begin() as connection:
+            replaced = (await connection.execute(_size(place))).scalar()
+            return await self._use.read(connection, place.workspace), replaced
 
     async def find(self, place: Place) -> Record | None:
         query = sa.select(artifacts).where(_in(place), artifacts.c.path == place.path)
@@ -82,14 +110,43 @@ class Ledger:
 
     async def forget(self, place: Place, *, before: datetime) -> int:
         """Drop the records of a file, or of a whole directory, made before a moment. Returns how many there were."""
-        statement = artifacts.delete().where(_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+        doomed = sa.and_(_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
         async with self._database.begin() as connection:
-            return (await connection.execute(statement)).rowcount
+            sizes = (await connection.execute(artifacts.delete().where(doomed).returning(artifacts.c.size))).scalars()
+            gone = [int(size) for size in sizes]
+            if gone:
+                await self._use.forget(connection, place.workspace, Use(bytes=sum(gone), files=len(gone)))
+        return len(gone)
+
+    async def _replace(self, connection: AsyncConnection, place: Place, written: Written, key_id: str) -> int | None:
+        """Write the record, and hold its row; returns the size of the one that was there.
+
+        Deleted between two looks, it is looked for again.
+        """
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        facts = {"size": written.size, "sha256": written.sha256, "created_at": written.created, "key_id": key_id}
+        new = insert(artifacts).values(workspace=place.workspace, path=place.path, **facts)
+        new = new.on_conflict_do_nothing(index_elements=["workspace", "path"])
+        here = (_in(place), artifacts.c.path == place.path)
+        while (await connection.execute(new.returning(artifacts.c.size))).first() is None:
+            old = (await connection.execute(_size(place).with_for_update())).scalar()
+            if old is not None:
+                await connection.execute(artifacts.update().where(*here).values(facts))
+                return int(old)
+        return None
 
     def _at_or_below(self, path: str) -> sa.ColumnElement[bool]:
         """By code points, whatever the database's collation: '0' is what follows '/'."""
         column = sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
         return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
+
+
+def _one_file(size: int | None) -> Use:
+    return Use() if size is None else Use(bytes=size, files=1)
+
+
+def _size(place: Place) -> sa.Select[Any]:
+    return sa.select(artifacts.c.size).where(_in(place), artifacts.c.path == place.path)
 
 
 def _in(place: Place) -> sa.ColumnElement[bool]:

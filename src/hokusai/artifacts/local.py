@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from hokusai import errors
 from hokusai.artifacts import disk, openfile, partfile
+from hokusai.artifacts.faults import denied
 from hokusai.artifacts.store import CHUNK, Entry, Stat, Written
 
 log = logging.getLogger("hokusai.artifacts")
@@ -154,7 +155,9 @@ class LocalReader:
 
     async def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         while length:
-            data = await self._threads.run("read", self._file.read, offset, min(length, CHUNK))
+            data = self._file.cached(offset, min(length, CHUNK))
+            if data is None:
+                data = await self._threads.run("read", self._file.read, offset, min(length, CHUNK))
             offset += len(data)
             length -= len(data)
             yield data
@@ -212,5 +215,5 @@ def _translated(error: OSError, action: str) -> errors.HokusaiError:
     if error.errno in _FULL:
         return errors.ArtifactStoreFull()
     if error.errno in _DENIED:
-        return errors.ArtifactStoreDenied(action=action)
+        return denied(action)
     return errors.ArtifactStoreDown()

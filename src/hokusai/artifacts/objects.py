@@ -1,137 +1,191 @@
-"""Artifacts in an object store that obstore can reach: memory now."""
+"""Artifacts in an object store that obstore can reach: an S3 bucket, or memory."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import obstore
+from cachetools import TTLCache
 from obstore import exceptions
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, S3Store
 
 from hokusai import errors
-from hokusai.artifacts.store import CHUNK, PAGE, Entry, Stat, Written
+from hokusai.artifacts.faults import status_of, translating
+from hokusai.artifacts.listing import Listing
+from hokusai.artifacts.objectupload import CREATED, ObjectUpload
+from hokusai.artifacts.store import CHUNK, PAGE, Entry, Stat
+
+if TYPE_CHECKING:
+    from obstore import ListStream, ObjectMeta
 
 log = logging.getLogger("hokusai.artifacts")
 
-#: The attribute that ties an object to its record: an object store's own clock is not ours to set.
-_CREATED = "hokusai-created"
+#: Ours, at the top of the store: no key reaches it, no listing shows it.
+RESERVED = ".hokusai"
+_PROBE = f"{RESERVED}/probe"
+
+#: Seconds for which a store that took a probe counts as ready: ``/ready`` is public, and requests cost money.
+_GOOD_SECONDS = 10
+
+#: Seconds for which a directory counts as one, after a file has landed in it from this process.
+_DIRECTORY_SECONDS = 60
 
 
 class ObjectStore:
     """Objects in a flat namespace that behaves as a tree: a directory is there while something is in it.
 
-    An upload is held in memory until ``commit``: a store that is memory anyway loses nothing by it.
-    Each call has ``seconds``.
+    A bucket has no transactions: a file and a directory may get one name where two uploads of the
+    same moment ask for it. Both can be read and deleted then.
+
+    Each call has ``seconds``; a ``commit`` has ``commit_seconds``, and a transaction waits for it.
+    Several processes may share a bucket. It cannot be asked for uploads that were never completed
+    (obstore 0.12 has no call for that): those of killed processes are for the bucket's own rule.
     """
 
-    def __init__(self, store: MemoryStore, *, seconds: float = 60) -> None:
-        self._store = store
-        self._seconds = seconds
-        self._landing = asyncio.Lock()
+    def __init__(self, store: MemoryStore | S3Store, *, seconds: float = 60, commit_seconds: float = 45) -> None:
+        self.vendor = store
+        self.seconds = seconds
+        self.commit_seconds = commit_seconds
+        self._directories: TTLCache[str, None] = TTLCache(4096, ttl=_DIRECTORY_SECONDS)
+        self._ending: set[asyncio.Task[None]] = set()
+        self._good_until = 0.0
 
     @asynccontextmanager
     async def upload(self, key: str) -> AsyncIterator[ObjectUpload]:
-        async with self._calling("write"):
-            await self._refuse_taken(key)
-        yield ObjectUpload(self, key)
+        upload = ObjectUpload(self, key)
+        try:
+            yield upload
+        finally:
+            ending = asyncio.create_task(upload.end())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.wait({ending}, timeout=self.seconds)
 
     async def open(self, key: str) -> ObjectReader | None:
-        async with self._calling("read"):
-            if (found := await self._head(key)) is None:
-                return None
+        found = await self._head(key)
+        if found is None:
+            await self._confirm()
+            return None
         return ObjectReader(self, key, *found)
 
     async def stat(self, key: str) -> Stat | None:
-        async with self._calling("read"):
-            found = await self._head(key)
-        return found[0] if found else None
+        found = await self._head(key)
+        if found is None:
+            await self._confirm()
+            return None
+        return found[0]
 
     async def list(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
-        async with self._calling("list"):
-            found = await obstore.list_with_delimiter_async(self._store, directory or None)
-        names = [Entry(_name(path), None) for path in found["common_prefixes"]]
-        names += [Entry(_name(one["path"]), one["size"]) for one in found["objects"]]
-        for start in range(0, len(names), PAGE):
-            yield names[start : start + PAGE]
+        listing = Listing(self.vendor, directory, hidden=RESERVED, following=self._following)
+        async with contextlib.aclosing(listing.pages()) as pages:
+            async for page in pages:
+                yield page
 
     async def delete(self, key: str) -> bool:
-        async with self._calling("delete"), self._landing:
-            doomed = [one["path"] async for page in obstore.list(self._store, key) for one in page]
-            if await self._head(key):
-                doomed.append(key)
-            await obstore.delete_async(self._store, doomed)
-        return bool(doomed)
+        self._directories.clear()
+        found = False
+        keys = obstore.list(self.vendor, key, chunk_size=PAGE)
+        while page := await self._following(keys):
+            await self._remove([one["path"] for one in page])
+            found = True
+        if await self._head(key):
+            await self._remove([key])
+            found = True
+        return found
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        try:
+            await self.check()
+        except errors.ArtifactStoreFull:
+            log.warning("the artifact store is full: what is there can be read, and nothing added")
+        except errors.HokusaiError as error:
+            reason = str(error).removeprefix("artifacts: ").removesuffix(".")
+            raise errors.ArtifactStoreUnusable(reason=f"{reason} ({error.code}, the cause is in the log)") from None
+        try:
+            await self._remove([_PROBE])
+        except errors.HokusaiError:
+            log.warning("nothing can be deleted from the artifact store: deletions will fail, all else works")
 
     async def check(self) -> None:
-        async with self._calling("read"):
-            await self._head("workspaces")
+        if time.monotonic() < self._good_until:
+            return
+        await self._confirm()
+        async with self.calling("write"):
+            await obstore.put_async(self.vendor, _PROBE, b"", use_multipart=False)
+        await self._head(_PROBE)
+        self._good_until = time.monotonic() + _GOOD_SECONDS
 
     async def sweep(self) -> int:
         return 0
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=self.seconds)
 
-    async def put(self, key: str, data: bytes, created: datetime) -> None:
-        async with self._calling("write"), self._landing:
-            await self._refuse_taken(key)
-            await obstore.put_async(self._store, key, data, attributes={_CREATED: created.isoformat()})
+    async def refuse_taken(self, key: str) -> None:
+        """Raises ``errors.ArtifactPathTaken`` where a file of this name would share it with a directory.
 
-    async def get(self, key: str, etag: str | None, offset: int, length: int) -> bytes:
-        async with self._calling("read"):
-            part = (offset, offset + length)
-            result = await obstore.get_async(self._store, key, options={"range": part, "if_match": etag})
-            return bytes(await result.bytes_async())
+        A directory that took a file a moment ago is not asked after again, nor are those above it.
+        """
+        parents = [parent for parent in _parents(key) if parent not in self._directories]
+        inside, *found = await asyncio.gather(self._first(key), *(self._head(parent) for parent in parents))
+        if inside:
+            raise errors.ArtifactPathTaken(reason="a directory has this name")
+        if any(found):
+            raise errors.ArtifactPathTaken(reason="a file has the name of a parent")
+
+    def landed(self, key: str) -> None:
+        """Remember that ``key`` is a file, and what is above it directories."""
+        self._directories.pop(key, None)
+        self._directories.update(dict.fromkeys(_parents(key)))
+
+    @asynccontextmanager
+    async def calling(self, action: str, seconds: float | None = None) -> AsyncIterator[None]:
+        with translating(action):
+            async with asyncio.timeout(seconds or self.seconds):
+                yield
 
     async def _head(self, key: str) -> tuple[Stat, str | None] | None:
-        try:
-            found = await obstore.get_async(self._store, key, options={"head": True})
-        except FileNotFoundError:
-            return None
-        told = found.attributes.get(_CREATED)
+        """The answer to HEAD has no body that tells why: where it is a refusal, a listing says more."""
+        async with self.calling("read"):
+            try:
+                found = await obstore.get_async(self.vendor, key, options={"head": True})
+            except FileNotFoundError:
+                return None
+            except exceptions.BaseError as error:
+                if (status := status_of(error)) in {400, 403}:
+                    await self._confirm()
+                if status == 400:  # the store is well, so it is the name that no object can have
+                    return None
+                raise
+        told = found.attributes.get(CREATED)
         created = datetime.fromisoformat(told) if told else found.meta["last_modified"]
         return Stat(found.meta["size"], created), found.meta["e_tag"]
 
-    async def _refuse_taken(self, key: str) -> None:
-        async for page in obstore.list(self._store, key, chunk_size=1):
-            if page:
-                raise errors.ArtifactPathTaken(reason="a directory has this name")
-        for parent in _parents(key):
-            if await self._head(parent):
-                raise errors.ArtifactPathTaken(reason="a file has the name of a parent")
+    async def _confirm(self) -> None:
+        """Raises where the whole store is away: then nothing in it may be called unknown."""
+        await self._first(RESERVED)
 
-    @asynccontextmanager
-    async def _calling(self, action: str) -> AsyncIterator[None]:
-        with _translating(action):
-            async with asyncio.timeout(self._seconds):
-                yield
+    async def _first(self, directory: str) -> Sequence[ObjectMeta]:
+        return await self._following(obstore.list(self.vendor, directory, chunk_size=1))
 
+    async def _following(self, keys: ListStream[Sequence[ObjectMeta]]) -> Sequence[ObjectMeta]:
+        async with self.calling("list"):
+            try:  # not anext(keys, ()): it does not take obstore's own awaitables (CPython 3.11)
+                return await anext(keys)
+            except StopAsyncIteration:
+                return ()
 
-class ObjectUpload:
-    """One upload, in memory until it is put."""
-
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._store = store
-        self._key = key
-        self._data = bytearray()
-        self._created = datetime.now(UTC)
-
-    async def write(self, data: Sequence[bytes]) -> None:
-        self._data += b"".join(data)
-
-    async def finish(self) -> Written:
-        digest = await asyncio.to_thread(hashlib.sha256, self._data)
-        self._created = datetime.now(UTC)
-        return Written(len(self._data), digest.hexdigest(), self._created)
-
-    async def commit(self) -> None:
-        await self._store.put(self._key, bytes(self._data), self._created)
+    async def _remove(self, keys: Sequence[str]) -> None:
+        async with self.calling("delete"):
+            await obstore.delete_async(self.vendor, keys)
 
 
 class ObjectReader:
@@ -144,34 +198,27 @@ class ObjectReader:
         self._etag = etag
 
     async def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-        end = offset + length
-        for start in range(offset, end, CHUNK):
-            yield await self._store.get(self._key, self._etag, start, min(CHUNK, end - start))
+        if not length:
+            return
+        async with self._store.calling("read"):
+            found = await obstore.get_async(
+                self._store.vendor, self._key, options={"range": (offset, offset + length), "if_match": self._etag}
+            )
+        stream = found.stream(min_chunk_size=CHUNK // 2)
+        while length:
+            async with self._store.calling("read"):
+                try:
+                    data = bytes(await anext(stream))
+                except StopAsyncIteration:
+                    raise OSError("the object is shorter than it was") from None
+            length -= len(data)
+            for start in range(0, len(data), CHUNK):
+                yield data[start : start + CHUNK]
 
     async def aclose(self) -> None: ...
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _parents(key: str) -> Iterator[str]:
     while "/" in key:
         key = key.rpartition("/")[0]
         yield key
-
-
-@contextmanager
-def _translating(action: str) -> Iterator[None]:
-    try:
-        yield
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        _note(action, error)
-        raise errors.ArtifactStoreDenied(action=action) from error
-    except (exceptions.BaseError, OSError) as error:
-        _note(action, error)
-        raise errors.ArtifactStoreDown() from error
-
-
-def _note(action: str, error: Exception) -> None:
-    log.error("the artifact store failed (%s): %r", action, error)

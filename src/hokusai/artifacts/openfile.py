@@ -14,6 +14,7 @@ from itertools import islice
 from hokusai.artifacts.disk import NOTHING, RESERVED, Layout
 from hokusai.artifacts.store import PAGE, Entry, Stat
 
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
@@ -54,6 +55,24 @@ class OpenFile:
         if not data:
             raise OSError(errno.EIO, "the file is shorter than it was")
         return data
+
+    def cached(self, offset: int, length: int) -> bytes | None:
+        """What the page cache holds of it, without waiting for the disk (``preadv2(2)``, RWF_NOWAIT); else None."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._now(offset, length)
+        except OSError:  # not there yet, or a file system that cannot tell
+            return None
+        finally:
+            self._lock.release()
+
+    def _now(self, offset: int, length: int) -> bytes | None:
+        if self._descriptor is None or _NOWAIT is None:
+            return None
+        buffer = bytearray(length)
+        count = os.preadv(self._descriptor, [buffer], offset, _NOWAIT)
+        return bytes(memoryview(buffer)[:count]) if count else None
 
     def close(self) -> None:
         with self._lock:

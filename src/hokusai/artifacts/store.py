@@ -1,9 +1,9 @@
 """The contract between the artifact service and what keeps its files.
 
 A driver knows keys (``workspaces/W/…``, relative, ``/`` between the names, canonical) and bytes,
-nothing of HTTP or tenants. It turns its vendor's errors into ours at its own edge:
-``errors.ArtifactStoreFull``, ``ArtifactStoreDenied`` and ``ArtifactStoreDown`` (every wait has an
-end). What is not there is a value, ``None`` or ``False``. No message names a host, bucket or file.
+nothing of HTTP or tenants. It turns its vendor's errors into ours at its own edge (HK4004 to HK4018
+in ``errors.py``; every wait has an end). What is not there is a value, ``None`` or ``False``. No
+message names a host, bucket or file.
 
 ``tests/artifacts/test_store.py`` is the conformance suite; a new driver adds one constructor there.
 """
@@ -33,7 +33,11 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An upload's bytes, safe in the store and not yet visible. ``sha256`` is in hexadecimal."""
+    """An upload's bytes, taken and not yet visible. ``sha256`` is in hexadecimal.
+
+    ``created`` tells this upload from any other of its key: together with the size it is what a record
+    and its file know each other by. It may be the moment the upload began.
+    """
 
     size: int
     sha256: str
@@ -55,12 +59,16 @@ class Upload(Protocol):
         """Append. May return while the bytes are still on their way; the next call waits for them."""
 
     async def finish(self) -> Written:
-        """Wait until every byte is safe. Still invisible, and still to be dropped without a trace."""
+        """Wait until every byte is safe, but for what ``commit`` can send in a moment (8 MiB).
+
+        Still invisible, and still to be dropped without a trace.
+        """
 
     async def commit(self) -> None:
         """Let the file appear, at once and whole, in place of what was there.
 
-        Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent.
+        Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent; an
+        object store, which has no transactions, as of ``finish``. Over within 50 seconds.
         """
 
 
@@ -101,6 +109,9 @@ class ArtifactStore(Protocol):
         """Raises the error an upload would meet now; for ``/ready``."""
 
     async def sweep(self) -> int:
-        """Remove what killed processes left, and nothing that a living one is using. Returns how many."""
+        """Remove what killed processes left, and nothing that a living one is using. Returns how many.
+
+        A store that cannot tell what they left says how else it is removed.
+        """
 
     async def close(self) -> None: ...

@@ -13,7 +13,9 @@ from hokusai.artifacts import digest
 from hokusai.artifacts.answers import JSON, answer, header
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
+from hokusai.artifacts.room import Room
 from hokusai.artifacts.store import CHUNK, ArtifactStore
+from hokusai.identity import Principal, Quota
 
 #: Messages gathered into one write, at most: a sender of tiny ones must not fill memory with their overhead.
 _MESSAGES = 512
@@ -27,24 +29,24 @@ class Body:
     """
 
     def __init__(self, receive: Receive, *, declared: int | None, limit: int, idle_seconds: float) -> None:
+        self.declared = declared
+        self.size = 0
         self._receive = receive
-        self._declared = declared
         self._limit = limit
         self._idle_seconds = idle_seconds
-        self._size = 0
         self._more = True
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyTooSlow``."""
         while self._more:
             yield await self._batch()
-        if self._declared is not None and self._size != self._declared:
+        if self.declared is not None and self.size != self.declared:
             raise self._incomplete()
 
     async def _batch(self) -> list[bytes]:
         batch: list[bytes] = []
-        start = self._size
-        while self._more and self._size - start < CHUNK and len(batch) < _MESSAGES:
+        start = self.size
+        while self._more and self.size - start < CHUNK and len(batch) < _MESSAGES:
             batch.append(await self._next())
         return batch
 
@@ -58,38 +60,55 @@ class Body:
             raise self._incomplete()
         self._more = message.get("more_body", False)
         piece: bytes = message.get("body", b"")
-        self._size += len(piece)
-        if self._size > self._limit:
+        self.size += len(piece)
+        if self.size > self._limit:
             raise errors.ArtifactTooLarge(limit=self._limit)
         return piece
 
     def _incomplete(self) -> errors.UploadIncomplete:
-        expected = "an unknown number of" if self._declared is None else self._declared
-        return errors.UploadIncomplete(received=self._size, expected=expected)
+        expected = "an unknown number of" if self.declared is None else self.declared
+        return errors.UploadIncomplete(received=self.size, expected=expected)
 
 
 class Uploads:
     """``PUT …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``UploadArtifact``)."""
 
-    def __init__(self, *, store: ArtifactStore, ledger: Ledger, max_bytes: int, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        store: ArtifactStore,
+        ledger: Ledger,
+        room: Room,
+        quota: Quota,
+        max_bytes: int,
+        idle_seconds: float,
+    ) -> None:
         self._store = store
         self._ledger = ledger
+        self._room = room
+        self._quota = quota
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
 
-    async def put(self, place: Place, key_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def put(self, place: Place, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything that the headers alone can tell is refused before the body is asked for."""
+        quota = principal.quota.over(self._quota)
         body = self._body(scope, receive)
         claimed = _claimed(scope)
-        async with self._store.upload(place.key) as upload:
+        async with (
+            self._room.upload(place, quota, declared=body.declared) as share,
+            self._store.upload(place.key) as upload,
+        ):
             async with aclosing(body.batches()) as batches:
                 async for batch in batches:
+                    share.reach(body.size)
                     await upload.write(batch)
             written = await upload.finish()
             if any(sha256 != written.sha256 for sha256 in claimed):
                 raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            async with self._ledger.recording(place, written, key_id):
+            async with self._ledger.recording(place, written, principal.key_id, quota):
                 await upload.commit()
+            share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
 
     def _body(self, scope: Scope, receive: Receive) -> Body:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import re
 from posixpath import normpath
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from obstore.store import MemoryStore
 
 from hokusai import errors
+from hokusai.artifacts import s3
 from hokusai.artifacts.local import LocalStore
 from hokusai.artifacts.objects import ObjectStore
+from hokusai.artifacts.path import ArtifactPath
 from hokusai.artifacts.store import ArtifactStore
 
 SETTING = "HOKUSAI_ARTIFACTS_URL"
-SUPPORTED = "file:///DIR or memory://"
+SUPPORTED = "file:///DIR, s3://BUCKET/PREFIX or memory://"
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
 def store_at(url: str) -> ArtifactStore:
-    """The store at ``file:///DIR`` or ``memory://``. Nothing is touched before its ``start``.
+    """The store at ``file:///DIR``, ``s3://BUCKET/PREFIX`` or ``memory://``. Nothing is touched before its ``start``.
 
     Raises ``errors.SettingInvalid``.
     """
@@ -31,6 +37,8 @@ def store_at(url: str) -> ArtifactStore:
         return ObjectStore(MemoryStore())
     if parts.scheme == "file":
         return _local(parts.netloc, parts.path)
+    if parts.scheme == "s3":
+        return _bucket(parts.netloc, parts.path)
     raise _invalid(f"supported are {SUPPORTED}")
 
 
@@ -39,6 +47,16 @@ def _local(host: str, path: str) -> LocalStore:
     if host not in {"", "localhost"} or not directory.strip(b"/.") or not path.startswith("/") or b"\0" in directory:
         raise _invalid("file: takes an absolute directory and no host: file:///DIR")
     return LocalStore(directory)
+
+
+def _bucket(name: str, path: str) -> ObjectStore:
+    text = unquote(path, errors="surrogateescape").strip("/")
+    prefix = ArtifactPath.read(text) if text else ArtifactPath("")
+    if not _BUCKET.fullmatch(name):
+        raise _invalid("s3: takes a bucket's name, without host, port or user: s3://BUCKET/PREFIX")
+    if isinstance(prefix, errors.ArtifactPathInvalid):
+        raise _invalid("the prefix in s3://BUCKET/PREFIX is made of names with '/' between them")
+    return ObjectStore(s3.bucket(name, prefix.text, os.environ))
 
 
 def _invalid(reason: str) -> errors.SettingInvalid:

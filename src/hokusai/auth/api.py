@@ -20,6 +20,7 @@ from hokusai.auth.store import KeyStore
 from hokusai.auth.usage_api import UsageApi
 from hokusai.auth.validate_api import ValidateApi
 from hokusai.auth.workspaces_api import WorkspacesApi
+from hokusai.quota import UseStore
 
 _PREFIX = "/api/v1"
 _ABOUT = """Keys, workspaces and usage of a Hokusai deployment.
@@ -50,11 +51,13 @@ class AuthService(FastAPI):
         return self.openapi_schema
 
 
-def api(*, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int = 100_000) -> AuthService:
+def api(
+    *, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int = 100_000, use: UseStore | None = None
+) -> AuthService:
     """The auth service over ``store``, to be called behind the gateway's identification.
 
     The caller is ``identity.principal_of(scope)``. ``default_rate`` is what the gateway allows keys
-    without a rate of their own, in requests an hour.
+    without a rate of their own, in requests an hour. ``use`` is what workspaces have, where that is known here.
     """
     app = AuthService(
         title="Hokusai auth service",
@@ -69,7 +72,7 @@ def api(*, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int
     routers = (
         ValidateApi(authenticator=authenticator).router(),
         KeysApi(store=store, default_rate=default_rate).router(),
-        WorkspacesApi(store=store.workspaces).router(),
+        WorkspacesApi(store=store.workspaces, use=use).router(),
         UsageApi(store=store).router(),
     )
     _include(app, routers)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hokusai import errors
-from hokusai.identity import Permission, Principal
+from hokusai.identity import Permission, Principal, Quota
 
 CANDIDATE = "candidate"
 VALIDATE = "/api/v1/keys/validate"
@@ -22,6 +22,17 @@ SELF = "/api/v1/keys/self"
 USAGE = "/api/v1/usage/{key_id}"
 
 _REFUSALS = {row.code: row for row in errors.rows() if issubclass(row, errors.Unauthorized | errors.Forbidden)}
+
+
+class QuotaFacts(BaseModel):
+    """What a workspace may have; null: the default of the server that keeps it."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    bytes: int | None = Field(None, description="Bytes of artifacts.")
+    files: int | None = Field(None, description="Artifacts.")
+    models: int | None = Field(None, description="Registered models.")
+    requests_per_hour: int | None = Field(None, description="Requests an hour by all its keys together.")
 
 
 class Validated(BaseModel):
@@ -38,6 +49,7 @@ class Validated(BaseModel):
     permissions: list[str] = Field(description="What it may do, as `resource:action`.")
     rate_limit_per_hour: int | None = Field(description="Requests an hour; null: the asking server's default.")
     expires_at: AwareDatetime | None = Field(description="When it ends; null: never.")
+    quota: QuotaFacts | None = Field(None, description="Its workspace's; null, or absent: the asking server's default.")
 
     @classmethod
     def of(cls, principal: Principal) -> Validated:
@@ -51,6 +63,7 @@ class Validated(BaseModel):
             permissions=sorted(principal.permissions),
             rate_limit_per_hour=principal.rate_limit_per_hour,
             expires_at=principal.expires_at,
+            quota=QuotaFacts.model_validate(principal.quota),
         )
 
     def principal(self) -> Principal:
@@ -64,6 +77,7 @@ class Validated(BaseModel):
             environment=self.environment,
             rate_limit_per_hour=self.rate_limit_per_hour,
             expires_at=self.expires_at,
+            quota=Quota(**self.quota.model_dump()) if self.quota else Quota(),
         )
 
 

@@ -30,13 +30,16 @@ def judge(
     """The principal, or the refusal. ``address`` None passes only keys without an address list."""
     if found is None:
         return errors.KeyUnknown()
-    return (
+    refusal = (
         _over(found.record)
         or _suspended(found)
         or _elsewhere(found.record, service_id, environments)
         or _from_outside(found.record, address)
-        or found.principal
     )
+    if refusal is None:
+        return found.principal
+    refusal.facts["key_id"] = found.record.id  # whose guesses these are
+    return refusal
 
 
 def expired(at: datetime) -> errors.KeyExpired:

@@ -92,10 +92,10 @@ class RemoteAuthenticator:
 
     def _judge(self, principal: Principal) -> Principal | errors.HokusaiError:
         if principal.expires_at is not None and principal.expires_at <= now():
-            return expired(principal.expires_at)
+            return _of(principal, expired(principal.expires_at))
         if principal.environment not in self._environments:
             accepted = ", ".join(sorted(self._environments))
-            return errors.EnvironmentMismatch(environment=principal.environment, accepted=accepted)
+            return _of(principal, errors.EnvironmentMismatch(environment=principal.environment, accepted=accepted))
         return principal
 
     async def _validate(self, key: Key, address: str) -> Principal | Refusal:
@@ -172,6 +172,11 @@ class RemoteAuthenticator:
         if not isinstance(document, dict):
             raise errors.AuthServiceContract
         return response.status_code, document
+
+
+def _of(principal: Principal, refusal: errors.HokusaiError) -> errors.HokusaiError:
+    refusal.facts["key_id"] = principal.key_id
+    return refusal
 
 
 def _is_known(answer: Principal | Refusal) -> bool:

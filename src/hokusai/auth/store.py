@@ -21,9 +21,10 @@ from hokusai.auth.keys import Environment, Grant, Key, KeyRecord, digest, is_id,
 from hokusai.auth.usage import UsageStore
 from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import Database
-from hokusai.identity import PERMISSION_SETS, Permission, Principal
+from hokusai.identity import PERMISSION_SETS, Permission, Principal, Quota
 
 _T = tables.keys
+_W = tables.workspaces
 
 #: Keys in use that one workspace may have: its own members can make them.
 MOST_KEYS = 1_000
@@ -92,8 +93,8 @@ class KeyStore:
     async def find(self, digested: bytes) -> Found | None:
         """One query: the key with that digest, and the state of its workspace."""
         query = (
-            sa.select(_T, tables.workspaces.c.suspended_at)
-            .join_from(_T, tables.workspaces, isouter=True)
+            sa.select(_T, _W.c.suspended_at, _W.c.deleted_at, *tables.QUOTA.values())
+            .join_from(_T, _W, isouter=True)
             .where(_T.c.digest == digested)
         )
         async with self._database.begin() as connection:
@@ -101,7 +102,9 @@ class KeyStore:
         if row is None:
             return None
         record = _record(row)
-        return Found(record, _principal(record), suspended=row.suspended_at is not None)
+        if row.deleted_at is not None:  # a key made in the very moment of the deletion
+            record = replace(record, revoked_at=record.revoked_at or row.deleted_at)
+        return Found(record, _principal(record, tables.quota(row)), suspended=row.suspended_at is not None)
 
     async def get(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
         """``workspace`` None looks everywhere."""
@@ -180,9 +183,13 @@ class KeyStore:
     async def _admit(self, connection: AsyncConnection, workspace: str | None) -> None:
         if workspace is None:
             return
-        there = sa.select(tables.workspaces.c.name).where(tables.workspaces.c.name == workspace)
-        if (await connection.execute(there)).first() is None:
+        # Read under a lock, where there are any: a deletion waits, and then sees the key.
+        there = sa.select(_W.c.deleted_at).where(_W.c.name == workspace).with_for_update(read=True)
+        found = (await connection.execute(there)).one_or_none()
+        if found is None:
             raise errors.WorkspaceUnknown(workspace=workspace)
+        if found.deleted_at is not None:
+            raise errors.WorkspaceDeleted(workspace=workspace)
         live = sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > sa.literal(now(), tables.Instant))
         in_use = sa.select(sa.func.count()).where(_T.c.workspace == workspace, _T.c.revoked_at.is_(None), live)
         if (await connection.execute(in_use)).scalar_one() >= self._most_keys:
@@ -236,7 +243,7 @@ def _record(row: sa.Row[Any]) -> KeyRecord:
     return KeyRecord(**facts)
 
 
-def _principal(record: KeyRecord) -> Principal:
+def _principal(record: KeyRecord, quota: Quota) -> Principal:
     return Principal(
         key_id=record.id,
         user_id=record.user_id,
@@ -246,4 +253,5 @@ def _principal(record: KeyRecord) -> Principal:
         environment=record.environment,
         rate_limit_per_hour=record.rate_limit_per_hour,
         expires_at=record.expires_at,
+        quota=quota,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 
 from hokusai.database import Database, metadata
+from hokusai.identity import Quota
 
 
 class Instant(TypeDecorator[datetime]):
@@ -33,7 +35,15 @@ workspaces = sa.Table(
     sa.Column("name", sa.String(63), primary_key=True),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("suspended_at", Instant),
+    sa.Column("quota_bytes", sa.BigInteger),
+    sa.Column("quota_files", sa.BigInteger),
+    sa.Column("quota_models", sa.BigInteger),
+    sa.Column("quota_requests_per_hour", sa.BigInteger),
+    sa.Column("deleted_at", Instant),
 )
+
+#: The fields of ``identity.Quota`` in the columns of ``workspaces``.
+QUOTA = {field.name: workspaces.c[f"quota_{field.name}"] for field in fields(Quota)}
 
 keys = sa.Table(
     "hokusai_keys",
@@ -75,6 +85,11 @@ installation = sa.Table(
     sa.Column("pepper_fingerprint", sa.String(64), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
 )
+
+
+def quota(row: sa.Row[Any]) -> Quota:
+    """From a row that has the columns of ``QUOTA``."""
+    return Quota(**{name: getattr(row, column.name) for name, column in QUOTA.items()})
 
 
 def insert(table: sa.Table, database: Database) -> sqlite.Insert | postgresql.Insert:

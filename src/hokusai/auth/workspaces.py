@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,29 +15,35 @@ from hokusai.database import Database
 from hokusai.identity import RESERVED_WORKSPACES, WORKSPACE_NAME, Workspace
 
 _T = tables.workspaces
+_K = tables.keys
+
+#: Fields of ``identity.Quota`` with what they become; None is the server's default.
+Quotas = Mapping[str, int | None]
 
 
 class WorkspaceStore:
-    """Creates, lists, suspends and resumes. ``changed`` is called after a suspension or its end.
+    """Creates, lists, bounds, suspends, resumes and deletes. ``changed`` is called after what concerns keys.
 
-    Raises ``errors.Unavailable`` where the database is the cause.
+    A deleted workspace keeps its name for ever: what changes it raises ``errors.WorkspaceDeleted``.
+    Everything raises ``errors.Unavailable`` where the database is the cause.
     """
 
     def __init__(self, database: Database, *, changed: Callable[[], None]) -> None:
         self._database = database
         self._changed = changed
 
-    async def create(self, name: str) -> Workspace:
-        """Raises ``errors.WorkspaceNameInvalid`` or ``errors.WorkspaceExists``."""
+    async def create(self, name: str, quota: Quotas | None = None) -> Workspace:
+        """Raises ``errors.WorkspaceNameInvalid``, ``WorkspaceExists`` or ``WorkspaceDeleted``."""
         if fault := _name_fault(name):
             raise errors.WorkspaceNameInvalid(workspace=name[:100], reason=fault)
-        workspace = Workspace(name, created_at=now())
+        row = {"name": name, "created_at": now(), **_columns(quota or {})}
         try:
             async with self._database.begin() as connection:
-                await connection.execute(sa.insert(_T).values(name=name, created_at=workspace.created_at))
+                made = (await connection.execute(sa.insert(_T).values(row).returning(*_T.c))).one()
         except exc.IntegrityError:
+            _alive(await self.get(name))
             raise errors.WorkspaceExists(workspace=name) from None
-        return workspace
+        return _workspace(made)
 
     async def get(self, name: str) -> Workspace | None:
         if _name_fault(name):
@@ -47,28 +53,60 @@ class WorkspaceStore:
         return _workspace(row) if row else None
 
     async def page(self, *, limit: int, after: str = "") -> list[Workspace]:
-        """In the order of their names, from the first one behind ``after``."""
+        """In the order of their names, from the first one behind ``after``; the deleted ones as well."""
         query = sa.select(_T).where(_T.c.name > after).order_by(_T.c.name).limit(limit)
         async with self._database.begin() as connection:
             return [_workspace(row) for row in await connection.execute(query)]
 
     async def suspend(self, name: str) -> Workspace | None:
         """Refuse all its keys from now on. None where there is no such workspace."""
-        return await self._set(name, sa.func.coalesce(_T.c.suspended_at, sa.literal(now(), tables.Instant)))
+        return await self._set(name, suspended_at=sa.func.coalesce(_T.c.suspended_at, _now()))
 
     async def resume(self, name: str) -> Workspace | None:
-        return await self._set(name, sa.null())
+        return await self._set(name, suspended_at=sa.null())
 
-    async def _set(self, name: str, suspended_at: sa.ColumnElement[Any]) -> Workspace | None:
+    async def bound(self, name: str, quota: Quotas) -> Workspace | None:
+        """Set what ``quota`` names, and leave the rest."""
+        return await self._set(name, **_columns(quota))
+
+    async def delete(self, name: str) -> Workspace | None:
+        """End it, and revoke its keys, at once. Doing it again changes nothing. What it stored stays where it is."""
         if _name_fault(name):
             return None
-        change = sa.update(_T).where(_T.c.name == name).values(suspended_at=suspended_at).returning(*_T.c)
+        end = sa.update(_T).where(_T.c.name == name).values(deleted_at=sa.func.coalesce(_T.c.deleted_at, _now()))
+        revoke = sa.update(_K).where(_K.c.workspace == name, _K.c.revoked_at.is_(None)).values(revoked_at=_now())
         try:
             async with self._database.begin() as connection:
-                row = (await connection.execute(change)).one_or_none()
+                row = (await connection.execute(end.returning(*_T.c))).one_or_none()
+                await connection.execute(revoke)
         finally:
             self._changed()
         return _workspace(row) if row else None
+
+    async def _set(self, name: str, **values: Any) -> Workspace | None:
+        if _name_fault(name):
+            return None
+        change = sa.update(_T).where(_T.c.name == name, _T.c.deleted_at.is_(None)).values(name=name, **values)
+        try:
+            async with self._database.begin() as connection:
+                row = (await connection.execute(change.returning(*_T.c))).one_or_none()
+        finally:
+            self._changed()
+        return _workspace(row) if row else _alive(await self.get(name))
+
+
+def _alive(found: Workspace | None) -> Workspace | None:
+    if found is not None and found.deleted_at is not None:
+        raise errors.WorkspaceDeleted(workspace=found.name)
+    return found
+
+
+def _columns(quota: Quotas) -> dict[str, int | None]:
+    return {tables.QUOTA[field].name: value for field, value in quota.items()}
+
+
+def _now() -> sa.ColumnElement[Any]:
+    return sa.literal(now(), tables.Instant)
 
 
 def _name_fault(name: str) -> str | None:
@@ -78,4 +116,4 @@ def _name_fault(name: str) -> str | None:
 
 
 def _workspace(row: sa.Row[Any]) -> Workspace:
-    return Workspace(row.name, row.created_at, row.suspended_at)
+    return Workspace(row.name, row.created_at, row.suspended_at, row.deleted_at, tables.quota(row))

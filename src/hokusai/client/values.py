@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from hokusai.identity import Workspace
+from hokusai.identity import Quota, Use, Workspace
 
 Document = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,9 @@ def workspace(document: Document) -> Workspace:
         name=document["name"],
         created_at=_time(document["created_at"]),
         suspended_at=_maybe_time(document.get("suspended_at")),
+        deleted_at=_maybe_time(document.get("deleted_at")),
+        quota=_known(Quota, document.get("quota") or {}),
+        use=_known(Use, document["use"]) if document.get("use") else None,
     )
 
 
@@ -224,7 +228,13 @@ def texts(document: Document) -> dict[str, str]:
 
 
 def _part(facts: Document) -> Part:
-    return Part(**{name: facts[name] for name in ("state", "code", "message", "remedy") if name in facts})
+    return _known(Part, facts)
+
+
+def _known(cls: type[T], facts: Document) -> T:
+    """With the fields that this version knows: a newer server may say more."""
+    names = cls.__dataclass_fields__  # type: ignore[attr-defined]
+    return cls(**{name: facts[name] for name in names if name in facts})
 
 
 def _tags(document: Document) -> dict[str, str]:

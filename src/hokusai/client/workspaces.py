@@ -17,15 +17,24 @@ class Workspaces:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def create(self, name: str) -> Workspace:
-        """Raises ``ApiError`` (409) where the name is taken."""
-        return self._connection.ask("POST", _WORKSPACES, values.workspace, body={"name": name})
+    def create(self, name: str, **quota: int | None) -> Workspace:
+        """``quota`` as in ``set``. Raises ``ApiError`` (409) where the name is taken, or was once."""
+        body = {"name": name} | ({"quota": quota} if quota else {})
+        return self._connection.ask("POST", _WORKSPACES, values.workspace, body=body)
 
     def list(self) -> tuple[Workspace, ...]:
         return tuple(self._connection.pages(_WORKSPACES, "workspaces", values.workspace))
 
     def get(self, name: str) -> Workspace:
         return self._connection.ask("GET", _path(name), values.workspace)
+
+    def set(self, name: str, **quota: int | None) -> Workspace:
+        """What it may have: ``bytes``, ``files``, ``models``, ``requests_per_hour``. None: the server's default."""
+        return self._connection.ask("PATCH", _path(name), values.workspace, body={"quota": quota}, twice=True)
+
+    def delete(self, name: str) -> Workspace:
+        """End it for good and revoke all its keys. What it stored stays, unreachable; its name is never free again."""
+        return self._connection.ask("DELETE", _path(name), values.workspace, twice=True)
 
     def suspend(self, name: str) -> Workspace:
         """Every key of the workspace is refused until it is resumed."""

@@ -66,7 +66,7 @@ class Home:
 
     async def _ready(self) -> Answer:
         states = await self.readiness.states()
-        ready = not self.draining() and not any(state.error for state in states)
+        ready = not self.draining() and not any(state.error and state.needed for state in states)
         facts = {
             "ready": ready,
             "draining": self.draining(),

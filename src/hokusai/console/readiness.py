@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,12 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One part's state: ``ok``, or ``down`` with the error's code and what to do."""
+    """One part's state: ``ok``, or ``down`` with the error's code and what to do. Not all are ``needed`` to serve."""
 
     name: str
     error: errors.HokusaiError | None
     seconds: float
+    needed: bool = True
     about: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
@@ -33,7 +34,9 @@ class State:
 
 
 class Readiness:
-    """Asks each part, all at once, ``timeout`` seconds each. ``about`` are facts to tell of a part.
+    """Asks each part, all at once, ``timeout`` seconds each. Without those in ``needless`` the server serves as well.
+
+    ``about`` are facts to tell of a part.
 
     The answer is kept for ``keep`` seconds and asked for once at a time: the route is public, and
     must not be a way to load the database.
@@ -43,12 +46,14 @@ class Readiness:
         self,
         checks: Mapping[str, Check],
         *,
+        needless: Set[str] = frozenset(),
         about: Mapping[str, Mapping[str, str]] | None = None,
         timeout: float = 3,
         keep: float = 1,
     ) -> None:
         self._about = dict(about or {})
         self._checks = dict(checks)
+        self._needless = needless
         self._timeout = timeout
         self._keep = keep
         self._asking = asyncio.Lock()
@@ -71,7 +76,8 @@ class Readiness:
             error = found
         except TimeoutError:
             error = _SLOW[name]()
-        return State(name, error, time.perf_counter() - started, self._about.get(name, {}))
+        seconds = time.perf_counter() - started
+        return State(name, error, seconds, needed=name not in self._needless, about=self._about.get(name, {}))
 
 
 #: What ``hokusai doctor`` calls the fault behind an error, where the error leaves no doubt.
@@ -97,4 +103,5 @@ _SLOW: Mapping[str, type[errors.HokusaiError]] = {
     "auth": errors.AuthServiceDown,
     "tracking": errors.TrackingDown,
     "artifacts": errors.ArtifactStoreDown,
+    "redis": errors.RedisDown,
 }

@@ -1,4 +1,4 @@
-"""The layers in front of everything: audit → limit(address) → identify → limit(key) → authorize → forward.
+"""The layers: audit → limit(address) → identify → limit(key) → limit(workspace) → authorize → pace → forward.
 
 Each is a plain ASGI class that takes the next one as ``app``. What they learn about a request they
 note on its ``Exchange``. The route table (``table.py``) is data; what it does not list is denied.
@@ -10,9 +10,12 @@ from hokusai.gateway.authorize import Authorize
 from hokusai.gateway.drain import Drain
 from hokusai.gateway.exchange import Exchange
 from hokusai.gateway.forward import Forward
+from hokusai.gateway.guesses import Guesses
 from hokusai.gateway.identify import Identify
-from hokusai.gateway.limit import LimitAddress, LimitKey, Rates, per_hour
+from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, per_hour
 from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.pace import Pace
+from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
 
@@ -25,13 +28,18 @@ __all__ = [
     "Drain",
     "Exchange",
     "Forward",
+    "Guesses",
     "Identify",
     "LimitAddress",
     "LimitKey",
+    "LimitWorkspace",
+    "LocalRates",
     "Metrics",
+    "Pace",
     "Rates",
     "Route",
     "RouteTable",
+    "SharedRates",
     "address_of",
     "closed",
     "drift",

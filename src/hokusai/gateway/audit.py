@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import sqlalchemy as sa
+from cachetools import TTLCache
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ from hokusai import errors
 from hokusai.database import Database, metadata
 from hokusai.gateway.address import AddressOf
 from hokusai.gateway.exchange import EXCHANGE, Exchange, raw_path
+from hokusai.gateway.limit import network
 from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.redaction import shown
 from hokusai.gateway.route import RouteTable
@@ -122,6 +124,10 @@ class AuditTrail:
             self._stream.flush()
 
 
+#: Refusals that come in any number from one address, before a key is looked at.
+FLOODS = frozenset({errors.AddressRateExceeded.code, errors.GuessRateExceeded.code})
+
+
 class Audit:
     """Gives each request an id and an ``Exchange``, renders errors, counts, and feeds the trail."""
 
@@ -133,6 +139,7 @@ class Audit:
         self.trail = trail
         self.metrics = metrics
         self.address_of = address_of
+        self._floods: TTLCache[tuple[str | None, str], None] = TTLCache(10_000, 60)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -188,8 +195,18 @@ class Audit:
         route = exchange.match.route if exchange.match else None
         self.metrics.count(route, exchange.status, exchange.seconds)
         refused = exchange.status >= 400 or exchange.status == 0
-        if refused or (route and route.changes):
+        if (refused or (route and route.changes)) and not self._is_flood(exchange):
             self.trail.note(entry(scope, exchange))
+
+    def _is_flood(self, exchange: Exchange) -> bool:
+        """Whether this is one more of what an address was told a moment ago: counted, and noted once a minute."""
+        if exchange.code not in FLOODS:
+            return False
+        place = (exchange.code, network(exchange.address))
+        known = place in self._floods
+        if not known:
+            self._floods[place] = None
+        return known
 
 
 #: Noted where the client hung up before there was an answer; never sent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.gateway.exchange import exchange_of, headers, raw_path
+from hokusai.gateway.exchange import Exchange, exchange_of, headers, raw_path
+from hokusai.gateway.guesses import Guesses
 from hokusai.gateway.redaction import holds_key
 from hokusai.identity import PRINCIPAL, Permission, Principal
 
@@ -23,16 +25,24 @@ class Authenticator(Protocol):
     def count(self, principal: Principal, *, refused: bool) -> None: ...
 
 
+#: Seconds. A refused key is answered at a multiple of this after its request came in.
+QUANTUM = 0.025
+
+
 class Identify:
     """Finds the key, has it judged, and leaves the principal on the exchange and in the scope.
 
     The key may stand in ``Authorization: Bearer``, as the password of ``Authorization: Basic``
     (RFC 6750, RFC 7617), or in ``X-API-Key``. In a URL it is refused, and never looked up.
+
+    How long a refusal takes does not tell how far the judgement came: unknown, revoked, expired and
+    malformed keys are answered after the same time.
     """
 
-    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, guesses: Guesses) -> None:
         self.app = app
         self.authenticator = authenticator
+        self.guesses = guesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -41,7 +51,7 @@ class Identify:
         if exchange.match and exchange.match.route.public:
             await self.app(scope, receive, send)
             return
-        judged = await self.authenticator.authenticate(key_of(scope), exchange.address)
+        judged = await self._judged(key_of(scope), exchange)
         if isinstance(judged, errors.HokusaiError):
             raise judged
         exchange.principal = scope[PRINCIPAL] = judged
@@ -51,6 +61,17 @@ class Identify:
             self.authenticator.count(judged, refused=error.status < 500)
             raise
         self.authenticator.count(judged, refused=400 <= exchange.status < 500)
+
+    async def _judged(self, key: str, exchange: Exchange) -> Principal | errors.HokusaiError:
+        if refusal := await self.guesses.admit(key, exchange.address):
+            return refusal
+        judged = await self.authenticator.authenticate(key, exchange.address)
+        if isinstance(judged, Principal):
+            self.guesses.succeeded(key, exchange.address)
+            return judged
+        refusal = await self.guesses.failed(key, exchange.address, judged)
+        await asyncio.sleep(QUANTUM - exchange.seconds % QUANTUM)
+        return refusal
 
 
 def key_in_url(scope: Scope) -> bool:

@@ -1,36 +1,16 @@
-"""Rates: one per address before any key is looked at, one per key after."""
+"""Rates: one per address before any key is looked at, one per key and one per workspace after."""
 
 from __future__ import annotations
 
-import math
-import time
 from ipaddress import ip_network
 
 from limits import RateLimitItem, RateLimitItemPerHour, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.gateway.exchange import exchange_of
+from hokusai.gateway.rates import Rates
 from hokusai.identity import Principal
-
-
-class Rates:
-    """Counts hits against rates, in this process's memory.
-
-    A sliding window over two counters: constant memory per name, and no burst at the window's edge.
-    """
-
-    def __init__(self) -> None:
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-
-    async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
-        """Count one hit; None when it fits, else the seconds to wait."""
-        if await self._limiter.hit(rate, kind, name):
-            return None
-        reset, _ = await self._limiter.get_window_stats(rate, kind, name)
-        return max(1, math.ceil(reset - time.time()))
 
 
 class LimitAddress:
@@ -44,7 +24,7 @@ class LimitAddress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wait = await self.rates.hit(self.rate, "address", network(exchange_of(scope).address))
         if wait is not None:
-            raise errors.AddressRateExceeded(limit=written(self.rate), retry_after=wait)
+            raise exceeded(errors.AddressRateExceeded, self.rate, wait)
         await self.app(scope, receive, send)
 
 
@@ -64,13 +44,37 @@ class LimitKey:
         if principal is not None and (rate := self._rate(principal)) is not None:
             wait = await self.rates.hit(rate, "key", principal.key_id)
             if wait is not None:
-                raise errors.KeyRateExceeded(limit=written(rate), retry_after=wait)
+                raise exceeded(errors.KeyRateExceeded, rate, wait)
         await self.app(scope, receive, send)
 
     def _rate(self, principal: Principal) -> RateLimitItem | None:
         if principal.rate_limit_per_hour is not None:
             return RateLimitItemPerHour(principal.rate_limit_per_hour)
         return self.rate if principal.workspace is not None else None
+
+
+class LimitWorkspace:
+    """Refuses all keys of a workspace together past its quota's rate, or past ``rate`` where that names none."""
+
+    def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
+        self.app = app
+        self.rates = rates
+        self.rate = parse(rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = exchange_of(scope).principal
+        if principal is not None and principal.workspace is not None:
+            own = principal.quota.requests_per_hour
+            rate = self.rate if own is None else RateLimitItemPerHour(own)
+            wait = await self.rates.hit(rate, "workspace", principal.workspace)
+            if wait is not None:
+                raise exceeded(errors.WorkspaceRateExceeded, rate, wait)
+        await self.app(scope, receive, send)
+
+
+def exceeded(error: type[errors.TooMany], rate: RateLimitItem, wait: int) -> errors.TooMany:
+    """The refusal of whoever used up a rate and has to wait, in seconds."""
+    return error(limit=written(rate), quota=rate.amount, window=rate.get_expiry(), retry_after=wait)
 
 
 def network(address: str) -> str:

@@ -159,6 +159,8 @@ AUTH = (
     _auth("GET", "/workspaces", P.WORKSPACES_READ),
     _auth("POST", "/workspaces", P.WORKSPACES_WRITE),
     _auth("GET", "/workspaces/{workspace}", P.WORKSPACES_READ),
+    _auth("PATCH", "/workspaces/{workspace}", P.WORKSPACES_WRITE),
+    _auth("DELETE", "/workspaces/{workspace}", P.WORKSPACES_WRITE),
     _auth("POST", "/workspaces/{workspace}/suspend", P.WORKSPACES_WRITE),
     _auth("POST", "/workspaces/{workspace}/resume", P.WORKSPACES_WRITE),
     _auth("POST", "/usage/{key_id}", P.USAGE_WRITE),

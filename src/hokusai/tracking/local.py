@@ -72,6 +72,7 @@ class LocalEngine:
             from mlflow.version import VERSION
         except ModuleNotFoundError as error:
             raise errors.ExtraMissing(module=error.name) from error
+        _take_over_logging()
         if not VERSION.startswith(MLFLOW_MINOR + "."):
             reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
             raise errors.TrackingUnreachable(url="this process", reason=reason)
@@ -83,6 +84,13 @@ class LocalEngine:
             raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return Bridge(app, threads=self._threads, timeout=self._timeout)
+
+
+def _take_over_logging() -> None:
+    """MLflow's lines go where ours go: its own handler writes parameters of SQL as a client sent them."""
+    theirs = logging.getLogger("mlflow")
+    theirs.handlers.clear()
+    theirs.propagate = True
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -76,10 +77,11 @@ class RemoteEngine:
 
 def _without_password(url: str) -> str:
     """The URL for people: user and password are sent to MLflow, and shown to nobody."""
-    try:
-        return str(httpx2.URL(url).copy_with(username=None, password=None))
-    except httpx2.InvalidURL as error:
-        raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason=error) from None
+    with contextlib.suppress(httpx2.InvalidURL):
+        parsed = httpx2.URL(url)
+        if parsed.scheme in {"http", "https"} and parsed.host:
+            return str(parsed.copy_with(username=None, password=None))
+    raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason="it is no http:// or https:// URL")
 
 
 async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:

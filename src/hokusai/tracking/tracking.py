@@ -14,7 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.identity import REQUEST_ID
+from hokusai.quota import ModelQuota
 from hokusai.tracking.asked import Asked
+from hokusai.tracking.counting import Counting
 from hokusai.tracking.default_experiment import NAME as DEFAULT_EXPERIMENT
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import WORKSPACE_HEADER, Engine
@@ -36,8 +38,9 @@ _EXISTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONF
 class Tracking:
     """An ASGI app: MLflow's API for the principal's workspace."""
 
-    def __init__(self, engine: Engine, *, timeout: float) -> None:
+    def __init__(self, engine: Engine, *, models: ModelQuota, timeout: float) -> None:
         self.engine = engine
+        self._counting = Counting(models, self._names)
         self._made: set[str] = set()
         self._making = asyncio.Lock()
         self._default = DefaultExperiment(self._find_default)
@@ -53,7 +56,11 @@ class Tracking:
         await self._default.resolve(asked)
         await self._references.resolve(asked)
         scope, receive = await asked.written(scope, receive)
-        await self.engine(scope, receive, _Translated(scope, send))
+
+        async def call(send: Send) -> None:
+            await self.engine(scope, receive, _Translated(scope, send))
+
+        await self._counting.around(asked, call, send)
 
     async def start(self) -> None:
         await self.engine.start()
@@ -104,6 +111,17 @@ class Tracking:
             log.error("MLflow failed on GET %s: %s %s", route, answer.status_code, answer.text[:500])
             raise errors.TrackingFault()
         return None
+
+    async def _names(self, workspace: str) -> set[str]:
+        """All registered models of a workspace."""
+        names: set[str] = set()
+        query = {"max_results": "1000"}
+        while page := await self._ask(workspace, "/registered-models/search", query):
+            names |= {model["name"] for model in page.get("registered_models", ())}
+            if not (token := page.get("next_page_token")):
+                break
+            query["page_token"] = token
+        return names
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The engine for our own calls, which act for no tenant."""

@@ -1,0 +1,88 @@
+"""Who may begin an upload: judged before the body is asked for, by the quota and by what is under way.
+
+The ledger decides what is kept, exactly and for all processes. This is so that nobody sends for
+nothing, and that parts of files which will never be kept do not fill the disk in the meantime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from hokusai import errors
+from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.path import Place
+from hokusai.identity import Quota, Use
+from hokusai.quota import excess
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """A workspace's uploads under way in this process, and their bytes."""
+
+    uploads: int = 0
+    bytes: int = 0
+
+
+class Share:
+    """One upload's part of what is under way. ``left`` is what fits into ``limit`` beside what is kept, or None."""
+
+    def __init__(self, crowd: _Crowd, *, limit: int | None, left: int | None) -> None:
+        self._crowd = crowd
+        self._limit = limit
+        self._left = left
+        self._bytes = 0
+
+    def reach(self, size: int) -> None:
+        """The upload has ``size`` bytes, or says that it will. Raises ``errors.BytesQuotaExceeded``.
+
+        Together, uploads may take twice what is left: some of them may replace files, or fail.
+        """
+        if size > self._bytes:
+            self._crowd.bytes += size - self._bytes
+            self._bytes = size
+        if self._left is not None and (size > self._left or self._crowd.bytes > 2 * self._left):
+            raise errors.BytesQuotaExceeded(limit=self._limit, left=max(0, self._left), asked=size)
+
+    def release(self) -> None:
+        """It is counted as kept now, or gone. Doing it again changes nothing."""
+        self._crowd.bytes -= self._bytes
+        self._bytes = 0
+
+
+class Room:
+    """Admits uploads: ``uploads`` at a time for each workspace in this process, and no bytes beyond its quota."""
+
+    def __init__(self, ledger: Ledger, *, uploads: int) -> None:
+        self._ledger = ledger
+        self._most = uploads
+        self._crowds: dict[str, _Crowd] = {}
+
+    @asynccontextmanager
+    async def upload(self, place: Place, quota: Quota, *, declared: int | None) -> AsyncIterator[Share]:
+        """Raises ``errors.UploadsExceeded``, ``FilesQuotaExceeded`` or ``BytesQuotaExceeded``."""
+        crowd = self._crowds.setdefault(place.workspace, _Crowd())
+        if crowd.uploads >= self._most:
+            raise errors.UploadsExceeded(limit=self._most, quota=self._most)
+        crowd.uploads += 1
+        share = None
+        try:
+            share = await self._share(crowd, place, quota)
+            share.reach(declared or 0)
+            yield share
+        finally:
+            crowd.uploads -= 1
+            if share is not None:
+                share.release()
+            if not crowd.uploads:
+                del self._crowds[place.workspace]
+
+    async def _share(self, crowd: _Crowd, place: Place, quota: Quota) -> Share:
+        now, replaced = await self._ledger.room(place)
+        if replaced is None and (refusal := excess(now, Use(files=1), quota)):
+            raise refusal
+        if quota.bytes is None:
+            return Share(crowd, limit=None, left=None)
+        # A file may always give way to one that is no larger, also where the quota was lowered since.
+        return Share(crowd, limit=quota.bytes, left=max(quota.bytes - now.bytes, 0) + (replaced or 0))

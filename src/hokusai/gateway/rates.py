@@ -1,0 +1,133 @@
+"""Counting hits against rates: in this process, or in Redis for all processes and replicas together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import redis.asyncio
+from limits import RateLimitItem
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisError
+
+from hokusai import errors
+
+log = logging.getLogger("hokusai.gateway")
+
+_CONNECTIONS = 32
+
+
+class Rates(Protocol):
+    """Counts hits. Implementations: ``LocalRates`` and ``SharedRates``. Never raises for a part that is away."""
+
+    async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        """Count one hit; None when it fits, else the seconds to wait."""
+
+    async def full(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        """What ``hit`` would answer, counting nothing."""
+
+    async def close(self) -> None: ...
+
+
+class LocalRates:
+    """``Rates`` of this process.
+
+    A sliding window over two counters: constant memory per name, and no burst at the window's edge.
+    """
+
+    def __init__(self, storage: MemoryStorage | RedisStorage | None = None) -> None:
+        self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+
+    async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        if await self._limiter.hit(rate, kind, name):
+            return None
+        return await self._wait(rate, kind, name)
+
+    async def full(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        if await self._limiter.test(rate, kind, name):
+            return None
+        return await self._wait(rate, kind, name)
+
+    async def close(self) -> None: ...
+
+    async def _wait(self, rate: RateLimitItem, kind: str, name: str) -> int:
+        reset, _ = await self._limiter.get_window_stats(rate, kind, name)
+        return max(1, math.ceil(reset - time.time()))
+
+
+class SharedRates:
+    """``Rates`` in the Redis at ``url``, shared with whoever uses it.
+
+    Where Redis does not answer within ``wait`` seconds, this process counts on its own, and asks
+    again after ``pause`` seconds, with one request: nobody is refused, and few wait, for its outage.
+    """
+
+    def __init__(self, url: str, *, wait: float = 0.25, pause: float = 1) -> None:
+        self._wait = wait
+        self._pause = pause
+        self._pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url, max_connections=_CONNECTIONS, timeout=wait, socket_timeout=wait, socket_connect_timeout=wait
+        )
+        self._client = redis.asyncio.Redis(connection_pool=self._pool)
+        storage = RedisStorage(
+            "redis://",
+            implementation="redispy",
+            key_prefix="hokusai",
+            connection_pool=self._pool,  # type: ignore[arg-type]
+        )
+        self._shared = LocalRates(storage)
+        self._alone = LocalRates()
+        self._is_down = False
+        self._again = 0.0
+
+    async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        return await self._ask(lambda rates: rates.hit(rate, kind, name))
+
+    async def full(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
+        return await self._ask(lambda rates: rates.full(rate, kind, name))
+
+    async def check(self) -> None:
+        """Raises ``errors.RedisDown`` unless Redis answers."""
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._client.ping()
+        except (RedisError, OSError, TimeoutError):
+            raise errors.RedisDown() from None
+
+    async def close(self) -> None:
+        await self._pool.disconnect()
+
+    async def _ask(self, ask: Callable[[Rates], Awaitable[int | None]]) -> int | None:
+        if not self._is_down or self._is_due():
+            try:
+                async with asyncio.timeout(self._wait):
+                    answer = await ask(self._shared)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._lost(error)
+            else:
+                self._found()
+                return answer
+        return await ask(self._alone)
+
+    def _is_due(self) -> bool:
+        """Whether it is time to try again; true for one caller each time."""
+        due = time.monotonic() >= self._again
+        if due:
+            self._again = time.monotonic() + self._pause
+        return due
+
+    def _lost(self, error: Exception) -> None:
+        if not self._is_down:
+            log.error("redis does not answer (%s): this process counts rates on its own", type(error).__name__)
+            self._is_down = True
+        self._again = time.monotonic() + self._pause
+
+    def _found(self) -> None:
+        if self._is_down:
+            log.warning("redis answers again: rates are counted together")
+            self._is_down = False

