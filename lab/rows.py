@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from tests.postgres import Postgres
 from tests.serving import Server, Team, serving
 from tests.serving import environment as clean
 from tests.stock import environments
+from tests.stock.environments import Environment
+
+HERE = "here"
 
 
 @dataclass
@@ -75,16 +79,16 @@ class Bench:
     def mlflow(self, version: str, *options: str, **variables: str) -> Iterator[str]:
         """A stock MLflow server of that version, as its users start it; yields its URL.
 
-        Before 3 it keeps its tables in files: SQLAlchemy of today is too new for it.
+        ``HERE`` is the one beside this product, which has boto3. Before 3 it keeps its tables in files:
         """
         place, port = self.place(), free_port()
-        environment = environments.environment(version)
-        tables = "sqlite:///mlflow.db" if version.startswith("3.") else "./mlruns"
-        command = [environment.program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
+        found = environments.environment(version) if version != HERE else Environment(Path(sys.prefix))
+        tables = "./mlruns" if version.startswith("2.") else "sqlite:///mlflow.db"
+        command = [found.program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--workers", "1", "--backend-store-uri", tables, *options]
         variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **variables}
         settings = clean(**variables)
-        settings["PATH"] = f"{environment.path / 'bin'}:{settings['PATH']}"  # it looks for gunicorn there
+        settings["PATH"] = f"{found.path / 'bin'}:{settings['PATH']}"  # it looks for gunicorn there
         with (place / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=place, env=settings, stdout=log, stderr=log, start_new_session=True)
         try:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import behind, front, healthy
+from lab import behind, bucket, front, healthy
 from lab.parts import NotHere
 from lab.rows import ROWS, Bench, Row, Seen
 from tests.serving import environment as clean
 from tests.serving import hokusai
 
-__all__ = ["ROWS", "Found", "behind", "examine", "front", "healthy"]
+__all__ = ["ROWS", "Found", "behind", "bucket", "examine", "front", "healthy"]
 
 _SECONDS = 170
 

@@ -11,9 +11,6 @@ from lab.rows import Bench, Row
 from lab.run import ROWS, examine
 from tests.doctor.test_rules import CATALOGUE
 
-#: What no row plants yet, and why.
-NOT_BUILT = {"artifact-store-unreachable", "multipart-unreachable", "redis-unavailable"}
-
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
@@ -33,9 +30,9 @@ def test_the_planted_fault_is_named_first(row: Row, bench: Bench) -> None:
     assert found.right, (found.named, [one for one in (found.document or {})["checks"] if one["status"] == "fail"])
 
 
-def test_the_lab_has_a_row_for_every_fault_it_can_build() -> None:
+def test_the_lab_has_a_row_for_every_fault_of_the_catalogue() -> None:
     planted = {row.fault for row in ROWS} - {""}
-    assert set(CATALOGUE) - planted == NOT_BUILT
+    assert set(CATALOGUE) <= planted
     assert planted <= set(FAULTS)
 
 

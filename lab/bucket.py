@@ -1,0 +1,188 @@
+"""Faults of buckets and of Redis: moto speaks S3, with its access rules switched on where a row needs them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import boto3
+import httpx2
+
+from lab.parts import PROXY_ADDRESS, free_port, location, nginx, server
+from lab.rows import HERE, Bench, Seen, keys, planted
+from tests.redis import Redis
+from tests.s3 import S3Server
+from tests.serving import serving
+
+
+@contextmanager
+def _bucket() -> Iterator[tuple[S3Server, str]]:
+    s3 = S3Server()
+    try:
+        yield s3, s3.bucket()
+    finally:
+        s3.close()
+
+
+@planted("artifact-store-unreachable", "the bucket was deleted")
+def _(bench: Bench) -> Iterator[Seen]:
+    with _bucket() as (s3, name):
+        settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **s3.environ()}
+        with serving(bench.place() / "data", settings=settings) as running:
+            team = running.workspace("team", permissions=["admin"])
+            for key in s3.keys(name):
+                s3.client.delete_object(Bucket=name, Key=key)
+            s3.client.delete_bucket(Bucket=name)
+            yield Seen(running.url, variables=keys(running, team))
+
+
+@planted("artifact-store-unreachable", "the bucket's endpoint is away")
+def _(bench: Bench) -> Iterator[Seen]:
+    with _bucket() as (s3, name):
+        settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **s3.environ()}
+        with serving(bench.place() / "data", settings=settings) as running:
+            team = running.workspace("team", permissions=["admin"])
+            s3.close()
+            yield Seen(running.url, variables=keys(running, team))
+
+
+def _reader(s3: S3Server, bucket: str) -> dict[str, str]:
+    """A user of IAM who may read and list that bucket, and the variables of its key. From then on IAM is asked."""
+    iam = boto3.client(
+        "iam",
+        endpoint_url=s3.url,
+        region_name="us-east-1",
+        aws_access_key_id="tests",
+        aws_secret_access_key="secret",
+    )
+    iam.create_user(UserName="reader")
+    allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
+    made = iam.create_access_key(UserName="reader")["AccessKey"]
+    answer = httpx2.post(f"{s3.url}/moto-api/reset-auth", content=b"0", trust_env=False)
+    assert answer.is_success, answer.text
+    return {
+        **s3.environ(),
+        "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
+    }
+
+
+@planted("artifact-store-read-only", "the bucket's policy allows reading alone")
+def _(bench: Bench) -> Iterator[Seen]:
+    with _bucket() as (s3, name):
+        settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **_reader(s3, name)}
+        with serving(bench.place() / "data", settings=settings) as running:
+            yield Seen(running.url, variables=keys(running, running.workspace("team", permissions=["admin"])))
+
+
+class _Inside(BaseHTTPRequestHandler):
+    """What a server inside a private network has, and nobody outside: a way to ``s3.internal``."""
+
+    protocol_version = "HTTP/1.1"
+    target = ""
+
+    def _pass(self) -> None:
+        parts = urlsplit(self.path)
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in {"connection", "host"}}
+        url = self.target + parts.path + (f"?{parts.query}" if parts.query else "")
+        found = httpx2.request(self.command, url, headers=kept, content=sent or None, trust_env=False)
+        self.send_response_only(found.status_code)
+        for name, value in found.headers.items():
+            if name.lower() not in {"connection", "transfer-encoding", "content-length", "content-encoding"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(found.content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(found.content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def _private_network(target: str) -> Iterator[str]:
+    """A forward proxy that leads to ``target`` whatever it is asked for; yields its URL."""
+    running = ThreadingHTTPServer(("127.0.0.1", 0), type("Inside", (_Inside,), {"target": target}))
+    running.daemon_threads = True
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+    finally:
+        running.shutdown()
+        running.server_close()
+        thread.join()
+
+
+@planted("multipart-unreachable", "MLflow hands out addresses of a bucket that only it can reach")
+def _(bench: Bench) -> Iterator[Seen]:
+    with _bucket() as (s3, name), _private_network(s3.url) as inside:
+        variables = {
+            **s3.environ("http://s3.internal.invalid"),
+            "MLFLOW_S3_ENDPOINT_URL": "http://s3.internal.invalid",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "HTTP_PROXY": inside,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        options = ("--artifacts-destination", f"s3://{name}/kept")
+        with bench.mlflow(HERE, *options, **variables) as url:
+            yield Seen(url, ("--kind", "mlflow"))
+
+
+@planted("redis-unavailable", "Redis was stopped", fast=True)
+def _(bench: Bench) -> Iterator[Seen]:
+    redis = Redis()
+    try:
+        with serving(bench.place() / "data", settings={"HOKUSAI_REDIS_URL": redis.url}) as running:
+            found = keys(running, running.workspace("team", permissions=["admin"]))
+            redis.stop()
+            yield Seen(running.url, ("--only", "ready,rate"), found)
+    finally:
+        redis.close()
+
+
+@planted("redis-unavailable", "the URL says rediss: and nobody there speaks TLS")
+def _(bench: Bench) -> Iterator[Seen]:
+    redis = Redis()
+    try:
+        settings = {"HOKUSAI_REDIS_URL": redis.url.replace("redis:", "rediss:")}
+        with serving(bench.place() / "data", settings=settings) as running:
+            found = keys(running, running.workspace("team", permissions=["admin"]))
+            yield Seen(running.url, ("--only", "ready,rate"), found)
+    finally:
+        redis.close()
+
+
+@planted("", "two replicas on PostgreSQL, a bucket and Redis")
+def _(bench: Bench) -> Iterator[Seen]:
+    redis = Redis()
+    try:
+        with _bucket() as (s3, name):
+            settings = {
+                "HOKUSAI_DATABASE_URL": bench.postgres.create_database(),
+                "HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept",
+                "HOKUSAI_REDIS_URL": redis.url,
+                "HOKUSAI_TRUSTED_PROXIES": f"{PROXY_ADDRESS}/32",
+                **s3.environ(),
+            }
+            with (
+                serving(bench.place() / "data", settings=settings) as one,
+                serving(bench.place() / "data", settings=settings) as two,
+            ):
+                port = free_port()
+                targets = " ".join(f"server {each.url.removeprefix('http://')};" for each in (one, two))
+                with nginx(
+                    server(port, location("/", "http://both")), port=port, http=f"upstream both {{ {targets} }}"
+                ):
+                    team = one.workspace("team", permissions=["admin"])
+                    yield Seen(f"http://127.0.0.1:{port}", variables=keys(one, team))
+    finally:
+        redis.close()
