@@ -226,7 +226,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables={"HOKUSAI_API_KEY": found["HOKUSAI_API_KEY"]})
 
 
-def _refused(bench: Bench, *arguments: str, **settings: str) -> Seen:
+def refused(bench: Bench, *arguments: str, **settings: str) -> Seen:
     """A server that ends at start, behind nothing: its port is closed, and its log says why."""
     running, team = bench.base
     place = bench.place() / "data"
@@ -250,18 +250,18 @@ def _(bench: Bench) -> Iterator[Seen]:
     with _on_postgres(bench) as (postgres, name, _running):
         with psycopg.connect(postgres.url(name), autocommit=True) as connection:
             connection.execute("UPDATE hokusai_alembic_version SET version_num = '9999'")
-    yield _refused(bench, HOKUSAI_DATABASE_URL=postgres.url(name))
+    yield refused(bench, HOKUSAI_DATABASE_URL=postgres.url(name))
 
 
 @planted("missing-setting", "the auth service's URL without the key for it", fast=True)
 def _(bench: Bench) -> Iterator[Seen]:
-    yield _refused(bench, HOKUSAI_AUTH_URL="http://127.0.0.1:9")
+    yield refused(bench, HOKUSAI_AUTH_URL="http://127.0.0.1:9")
 
 
 @planted("workspaces-off", "a separate MLflow without --enable-workspaces")
 def _(bench: Bench) -> Iterator[Seen]:
     with bench.mlflow("3.17.2") as url:
-        yield _refused(bench, HOKUSAI_TRACKING_URL=url)
+        yield refused(bench, HOKUSAI_TRACKING_URL=url)
 
 
 @planted("wrong-architecture", "the program is for another processor", fast=True)

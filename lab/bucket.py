@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 import httpx2
 
+from lab.behind import refused
 from lab.parts import PROXY_ADDRESS, free_port, location, nginx, server
 from lab.rows import HERE, Bench, Seen, keys, planted
 from tests.redis import Redis
@@ -50,35 +51,59 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, variables=keys(running, team))
 
 
-def _reader(s3: S3Server, bucket: str) -> dict[str, str]:
-    """A user of IAM who may read and list that bucket, and the variables of its key. From then on IAM is asked."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=s3.url,
-        region_name="us-east-1",
-        aws_access_key_id="tests",
-        aws_secret_access_key="secret",
-    )
-    iam.create_user(UserName="reader")
-    allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
-    made = iam.create_access_key(UserName="reader")["AccessKey"]
-    answer = httpx2.post(f"{s3.url}/moto-api/reset-auth", content=b"0", trust_env=False)
-    assert answer.is_success, answer.text
-    return {
-        **s3.environ(),
-        "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
-    }
+class _Tenant:
+    """A user of IAM with a key of its own, and what it may do."""
+
+    def __init__(self, s3: S3Server) -> None:
+        self._s3 = s3
+        self._iam = boto3.client(
+            "iam",
+            endpoint_url=s3.url,
+            region_name="us-east-1",
+            aws_access_key_id="tests",
+            aws_secret_access_key="secret",
+        )
+        self._iam.create_user(UserName="tenant")
+        made = self._iam.create_access_key(UserName="tenant")["AccessKey"]
+        self.environ = {
+            **s3.environ(),
+            "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
+        }
+
+    def may(self, *actions: str) -> None:
+        """These alone, from now on. moto asks nobody for rights until it has counted down to none."""
+        self._count(b"1000000")
+        allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self._iam.put_user_policy(UserName="tenant", PolicyName="rights", PolicyDocument=policy)
+        self._count(b"0")
+
+    def _count(self, actions: bytes) -> None:
+        answer = httpx2.post(f"{self._s3.url}/moto-api/reset-auth", content=actions, trust_env=False)
+        assert answer.is_success, answer.text
 
 
-@planted("artifact-store-read-only", "the bucket's policy allows reading alone")
+@planted("artifact-store-read-only", "the bucket's policy comes to allow reading alone")
 def _(bench: Bench) -> Iterator[Seen]:
     with _bucket() as (s3, name):
-        settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **_reader(s3, name)}
+        tenant = _Tenant(s3)
+        tenant.may("s3:*")
+        settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **tenant.environ}
         with serving(bench.place() / "data", settings=settings) as running:
-            yield Seen(running.url, variables=keys(running, running.workspace("team", permissions=["admin"])))
+            found = keys(running, running.workspace("team", permissions=["admin"]))
+            tenant.may("s3:GetObject", "s3:ListBucket")
+            yield Seen(running.url, variables=found)
+
+
+@planted(
+    "artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start", fast=True
+)
+def _(bench: Bench) -> Iterator[Seen]:
+    with _bucket() as (s3, name):
+        tenant = _Tenant(s3)
+        tenant.may("s3:GetObject", "s3:ListBucket")
+        yield refused(bench, HOKUSAI_ARTIFACTS_URL=f"s3://{name}/kept", **tenant.environ)
 
 
 class _Inside(BaseHTTPRequestHandler):
