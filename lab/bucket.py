@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
@@ -14,7 +15,7 @@ import httpx2
 
 from lab.behind import refused
 from lab.parts import PROXY_ADDRESS, free_port, location, nginx, server
-from lab.rows import HERE, Bench, Seen, keys, planted
+from lab.rows import Bench, Seen, keys, planted
 from tests.redis import Redis
 from tests.s3 import S3Server
 from tests.serving import serving
@@ -117,15 +118,19 @@ class _Inside(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kept = {name: value for name, value in self.headers.items() if name.lower() not in {"connection", "host"}}
         url = self.target + parts.path + (f"?{parts.query}" if parts.query else "")
-        found = httpx2.request(self.command, url, headers=kept, content=sent or None, trust_env=False)
+        with (
+            httpx2.Client(trust_env=False) as client,
+            client.stream(self.command, url, headers=kept, content=sent or None) as found,
+        ):
+            body = b"".join(found.iter_raw())
         self.send_response_only(found.status_code)
         for name, value in found.headers.items():
-            if name.lower() not in {"connection", "transfer-encoding", "content-length", "content-encoding"}:
+            if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(found.content)))
+        stated = found.headers.get("content-length", "0") if self.command == "HEAD" else str(len(body))
+        self.send_header("Content-Length", stated)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(found.content)
+        self.wfile.write(body)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass
 
@@ -147,6 +152,14 @@ def _private_network(target: str) -> Iterator[str]:
         thread.join()
 
 
+def _boto3(place: Path) -> Path:
+    """The stock server has no boto3: ours, and what it needs of its own, for its PYTHONPATH."""
+    packages = Path(boto3.__file__).parents[1]
+    for name in ("boto3", "botocore", "jmespath", "s3transfer"):
+        (place / name).symlink_to(packages / name)
+    return place
+
+
 @planted("multipart-unreachable", "MLflow hands out addresses of a bucket that only it can reach")
 def _(bench: Bench) -> Iterator[Seen]:
     with _bucket() as (s3, name), _private_network(s3.url) as inside:
@@ -154,11 +167,12 @@ def _(bench: Bench) -> Iterator[Seen]:
             **s3.environ("http://s3.internal.invalid"),
             "MLFLOW_S3_ENDPOINT_URL": "http://s3.internal.invalid",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "PYTHONPATH": str(_boto3(bench.place())),
             "HTTP_PROXY": inside,
             "NO_PROXY": "127.0.0.1,localhost",
         }
         options = ("--artifacts-destination", f"s3://{name}/kept")
-        with bench.mlflow(HERE, *options, **variables) as url:
+        with bench.mlflow("3.17.2", *options, **variables) as url:
             yield Seen(url, ("--kind", "mlflow"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,6 @@ from tests.postgres import Postgres
 from tests.serving import Server, Team, serving
 from tests.serving import environment as clean
 from tests.stock import environments
-from tests.stock.environments import Environment
-
-HERE = "here"
 
 
 @dataclass
@@ -79,10 +75,10 @@ class Bench:
     def mlflow(self, version: str, *options: str, **variables: str) -> Iterator[str]:
         """A stock MLflow server of that version, as its users start it; yields its URL.
 
-        ``HERE`` is the one beside this product, which has boto3. Before 3 it keeps its tables in files:
+        Before 3 it keeps its tables in files: SQLAlchemy of today is too new for it.
         """
         place, port = self.place(), free_port()
-        found = environments.environment(version) if version != HERE else Environment(Path(sys.prefix))
+        found = environments.environment(version)
         tables = "./mlruns" if version.startswith("2.") else "sqlite:///mlflow.db"
         command = [found.program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--workers", "1", "--backend-store-uri", tables, *options]

@@ -67,8 +67,13 @@ async def download(exam: Examination) -> Outcome:
     if found.trouble or found.sha256 != hashlib.sha256(content).hexdigest():
         stated = found.headers.get("content-length", "no length")
         note = f"{found.size} bytes came, {len(content)} were sent, {stated} stated"
-        return failed(found, note=note, signs=["download-differs"])
+        return failed(found, note=note, signs=_differs(found))
     return passed(sent, found)
+
+
+def _differs(found: Answer) -> list[str]:
+    """Another answer than a file is no changed file."""
+    return ["download-differs"] if found.status == 200 else []
 
 
 async def large(exam: Examination) -> Outcome:
@@ -80,7 +85,7 @@ async def large(exam: Examination) -> Outcome:
         return failed(sent)
     found = await exam.file("GET", path)
     if found.trouble or found.sha256 != hashlib.sha256(content).hexdigest():
-        return failed(found, note=f"{found.size} of {LARGE_BYTES} bytes came back", signs=["download-differs"])
+        return failed(found, note=f"{found.size} of {LARGE_BYTES} bytes came back", signs=_differs(found))
     return passed(sent, found)
 
 

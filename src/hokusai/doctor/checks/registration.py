@@ -76,7 +76,8 @@ async def _the_same(exam: Examination) -> Outcome:
     for path, digest in exam.learnt.sent.items():
         seen.append(await exam.file("GET", path))
         if not seen[-1].ok or seen[-1].sha256 != digest:
-            return failed(seen[-1], note="not the bytes that were registered", signs=["download-differs"])
+            signs = ["download-differs"] if seen[-1].status == 200 else []
+            return failed(seen[-1], note="not the bytes that were registered", signs=signs)
     return passed(*seen, note=f"{len(seen)} files, each with its SHA-256")
 
 
