@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         for row in rows:
             found.append(examine(row, bench))
             console.print(_line(found[-1]), markup=False, highlight=False)
-            if not found[-1].right and not found[-1].missing:
+            if not found[-1].right and found[-1].document:
                 for check in (found[-1].document or {}).get("checks", ()):
                     if check["status"] == "fail":
                         console.print(
@@ -42,13 +42,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _line(one: Found) -> str:
-    mark = "–" if one.missing else "✓" if one.right else "2" if one.place == 2 else "✗"
-    named = one.missing or ", ".join(one.named[:4]) or "nothing"
+    mark = "!" if one.broke else "–" if one.missing else "✓" if one.right else "2" if one.place == 2 else "✗"
+    named = one.broke or one.missing or ", ".join(one.named[:4]) or "nothing"
     return f"{mark} {one.seconds:5.1f} s  {one.row.fault or 'healthy':32} {one.row.title[:62]:62} → {named}"
 
 
 def _judge(console: Console, found: list[Found]) -> int:
-    built = [one for one in found if not one.missing]
+    built = [one for one in found if one.document]
     broken = [one for one in built if one.row.fault]
     sound = [one for one in built if not one.row.fault]
     confused = Table("planted", "named first", "rows", title="Planted × named, where they differ")
@@ -68,7 +68,14 @@ def _judge(console: Console, found: list[Found]) -> int:
         if one.missing:
             console.print(f"not built: {one.row.fault}: {one.missing}")
     unknown = faults - FAULTS.keys()
-    good = first >= FIRST * len(broken) and second == len(broken) and all(one.right for one in sound) and not unknown
+    unbroken = not any(one.broke for one in found)
+    good = (
+        unbroken
+        and first >= FIRST * len(broken)
+        and second == len(broken)
+        and all(one.right for one in sound)
+        and not unknown
+    )
     return 0 if good else 1
 
 

@@ -23,7 +23,10 @@ _SECONDS = 170
 
 @dataclass(frozen=True)
 class Found:
-    """What the doctor said of one row; ``missing`` is why it could not be built."""
+    """What the doctor said of one row; ``missing`` is why this machine cannot build it.
+
+    ``broke`` is what went wrong with the lab itself: then nothing is known, and the lab has not succeeded.
+    """
 
     row: Row
     named: tuple[str, ...] = ()
@@ -31,6 +34,7 @@ class Found:
     code: int = 0
     seconds: float = 0.0
     missing: str = ""
+    broke: str = ""
 
     @property
     def place(self) -> int:
@@ -49,6 +53,8 @@ def examine(row: Row, bench: Bench) -> Found:
             return _found(row, seen, bench.place())
     except NotHere as error:
         return Found(row, missing=str(error))
+    except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        return Found(row, broke=f"{type(error).__name__}: {str(error).strip()[-300:]}")
 
 
 def _found(row: Row, seen: Seen, place: Path) -> Found:
