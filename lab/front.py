@@ -235,12 +235,12 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("transfer-timeout", "HAProxy waits one second for the client")
+@planted("transfer-timeout", "HAProxy lets no side be silent for a second")
 def _(bench: Bench) -> Iterator[Seen]:
     running, team = bench.base
     port = free_port()
     back = f"server one {running.url.removeprefix('http://')} source {PROXY_ADDRESS}"
-    with haproxy("timeout client 1s", back, port=port):
+    with haproxy("timeout client 1s", f"timeout server 1s\n  {back}", port=port):
         yield Seen(f"http://127.0.0.1:{port}", variables=keys(running, team))
 
 
