@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
+FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench lab fuzz lock clean
+.PHONY: help setup demo test check format docs bench lab attacks attacks-peer holes fuzz lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## .venv with the product and its development tools, from pinned requirements
 
@@ -46,6 +47,19 @@ bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' en
 
 lab: $(READY) ## the failure lab: every broken deployment, and what the doctor says of it
 	@$(BIN)/python -m lab $(ARGS)
+
+fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first find
+	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)
+
+attacks: $(READY) ## what strangers will try, against this server in four layouts; writes docs/attacks.md
+	@set -e; for target in $(or $(TARGETS),embedded remote embedded-s3 remote-s3); do \
+		$(BIN)/python -m tests.attacks $$target --write $(ARGS); done
+
+attacks-peer: $(READY) ## the same attacks, unchanged, against stock MLflow with basic-auth
+	@$(BIN)/python -m tests.attacks mlflow --write $(ARGS)
+
+holes: $(READY) ## plant holes in a copy of the product; each has to be noticed by the attacks
+	@$(BIN)/python -m tests.attacks.holes $(ARGS)
 
 lock: $(READY) ## resolve requirements/*.txt again
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \

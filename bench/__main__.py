@@ -7,14 +7,16 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import layers, page, read, register, rest, results
+from bench import keys, layers, page, read, register, rest, results, transfer
 from bench.results import Result
 
 BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "read": read.run,
     "register": register.run,
     "rest": rest.run,
+    "transfer": transfer.run,
     "layers": layers.run,
+    "keys": keys.run,
 }
 
 

@@ -49,9 +49,13 @@ class Connection:
             self._streams[1].close()
             self._streams = None
 
-    async def request(self, method: str, target: str, body: bytes = b"", content_type: str = "") -> Answer:
+    async def request(
+        self, method: str, target: str, body: bytes = b"", content_type: str = "", authorization: str = ""
+    ) -> Answer:
         """Raises ``OSError``, ``EOFError`` or ``TimeoutError`` where no whole answer came."""
         head = f"{method} {target} HTTP/1.1\r\n".encode("latin-1") + self._head
+        if authorization:
+            head += f"Authorization: {authorization}\r\n".encode("latin-1")
         if method not in {"GET", "HEAD"}:
             kind = f"Content-Type: {content_type}\r\n" if content_type else ""
             head += f"{kind}Content-Length: {len(body)}\r\n".encode("latin-1")

@@ -20,7 +20,7 @@ from hokusai.app import Application
 from hokusai.auth import KeyStore, LocalAuthenticator
 from hokusai.auth.keys import Grant
 from hokusai.database import Database
-from hokusai.gateway import AuditTrail, Forward
+from hokusai.gateway import AuditTrail, Forward, LocalRates
 from hokusai.identity import PERMISSION_SETS
 from hokusai.settings import load
 
@@ -42,7 +42,7 @@ def run(rounds: int) -> Result:
 
 
 async def _run(directory: Path, rounds: int) -> Result:
-    settings = load(data=directory, address_rate="100000000/hour")
+    settings = load(data=directory, address_rate="100000000/hour", workspace_rate="100000000/hour")
     database = Database(settings.own_database_url)
     await database.migrate()
     store = KeyStore(database, pepper=b"")
@@ -62,7 +62,7 @@ async def _run(directory: Path, rounds: int) -> Result:
     def gateway(cache_seconds: float) -> ASGIApp:
         """As ``hokusai.app`` puts it together, and it alone."""
         authenticator = LocalAuthenticator(store, cache_seconds=cache_seconds)
-        return Application(settings)._gateway({"tracking": nothing}, authenticator, trail)
+        return Application(settings)._gateway({"tracking": nothing}, authenticator, trail, LocalRates())
 
     try:
         layers = _layers(gateway(settings.key_cache_seconds))

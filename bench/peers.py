@@ -115,12 +115,14 @@ class Hokusai:
         return [_program(self._environment, "hokusai"), "serve", "--data", "data", "--port", str(port)]
 
     def variables(self) -> Mapping[str, str]:
-        return {"HOKUSAI_ADDRESS_RATE": "100000000/hour"}  # all load comes from one address; it is still counted
+        # All load comes from one address and one workspace; it is still counted.
+        return {"HOKUSAI_ADDRESS_RATE": "100000000/hour", "HOKUSAI_WORKSPACE_RATE": "100000000/hour"}
 
     def headers(self, server: Server, directory: Path) -> Mapping[str, str]:
         operator = (directory / "data" / "operator.key").read_text().strip()
         workspace = "bench"
         key: dict[str, Any] = {"name": "bench", "workspace": workspace, "permissions": ["write"], "rate": "100000000/h"}
+        key["user_id"] = "trainer"  # whom the recorded registration names
         bearer = {"Authorization": f"Bearer {operator}"}
         with httpx2.Client(base_url=server.base, headers=bearer, timeout=60, trust_env=False) as http:
             http.post("/api/v1/workspaces", json={"name": workspace}).raise_for_status()

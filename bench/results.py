@@ -31,7 +31,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Hokusai against a peer, or against a bound; a value per round. ``aim`` is what is wanted: ``≥ 10``, ``≤ 0.5``."""
+    """Hokusai against a peer, or against a bound; a value per round.
+
+    ``aim`` is what is wanted: ``≥ 10``, ``≤ 0.5``, ``0.45–0.55``.
+    """
 
     what: str
     against: str
@@ -47,6 +50,9 @@ class Ratio:
     def met(self) -> bool | None:
         if not self.aim:
             return None
+        if "–" in self.aim:
+            low, high = map(float, self.aim.split("–"))
+            return low <= self.median <= high
         sign, bound = self.aim.split(" ", 1)
         return self.median >= float(bound) if sign == "≥" else self.median <= float(bound)
 

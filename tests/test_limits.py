@@ -125,7 +125,7 @@ def test_what_cannot_fit_is_refused_before_its_body(server: Server) -> None:
     team = bounded(server, "early", bytes=1000)
     head = f"PUT {FILES}/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {team.key}\r\n"
     with connected(server) as connection:
-        connection.sendall(f"{head}Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n".encode())
+        connection.sendall(f"{head}Content-Length: 2000000\r\nExpect: 100-continue\r\n\r\n".encode())
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"HK1308" in answer

@@ -149,6 +149,9 @@ def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, num
         uploading = threading.Thread(target=upload)
         uploading.start()
         assert begun.wait(20)
+        end = time.monotonic() + 20
+        while not any((tmp_path / "data/artifacts/.hokusai/uploads").iterdir()) and time.monotonic() < end:
+            time.sleep(0.01)  # what was sent has not yet been read: the server must have taken the upload on
         server.process.send_signal(number)
         with server.http(team.key) as client:
             end = time.monotonic() + 10

@@ -807,6 +807,15 @@ class RunLinkForbidden(
     """People click on it."""
 
 
+class KeyInName(
+    BadRequest,
+    code="HK3018",
+    message="tracking: an API key stands in {name!r}, where everybody in the workspace reads it.",
+    remedy="Revoke that key now, make a new one, and choose another name.",
+):
+    """Names are shown, logged and searched; a key in one has leaked."""
+
+
 # HK40: artifacts
 
 

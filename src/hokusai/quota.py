@@ -126,6 +126,10 @@ class UseStore:
         statement = statement.on_conflict_do_update(index_elements=["workspace"], set_={"bytes": use.c.bytes})
         return _use((await connection.execute(statement.returning(*use.c))).one())
 
+    async def change(self, connection: AsyncConnection, workspace: str, now: Use, *, more: Use, less: Use) -> None:
+        """Count ``more`` and not ``less``, under ``lock``, which told ``now``."""
+        await self.set(connection, workspace, _sum(_sum(now, 1, more), -1, less))
+
     async def set(self, connection: AsyncConnection, workspace: str, now: Use) -> None:
         """Under ``lock``."""
         counts = {"bytes": now.bytes, "files": now.files, "models": now.models}

@@ -10,7 +10,7 @@ from tests.serving import Server
 
 
 async def test_a_server_answers_as_recorded(server: Server) -> None:
-    team = server.workspace("bench-recording")
+    team = server.workspace("bench-recording", user_id="trainer")
     headers = {**recording.HEADERS, "Authorization": f"Bearer {team.key}"}
     async with Connection(server.url, headers) as connection:
         made = b'{"name": "recorded"}'

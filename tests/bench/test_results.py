@@ -25,7 +25,10 @@ def test_a_ratio_is_taken_round_by_round(result: Result) -> None:
     assert result.ratios[0].median == 3
 
 
-@pytest.mark.parametrize(("aim", "met"), [("≥ 3", True), ("≥ 3.1", False), ("≤ 3", True), ("≤ 2.9", False), ("", None)])
+@pytest.mark.parametrize(
+    ("aim", "met"),
+    [("≥ 3", True), ("≥ 3.1", False), ("≤ 3", True), ("≤ 2.9", False), ("", None), ("3–4", True), ("1–2.9", False)],
+)
 def test_an_aim_is_met_or_missed(aim: str, met: bool | None) -> None:
     assert Ratio("reads", "mlflow server", (2, 3, 5), aim).met is met
 

@@ -13,7 +13,6 @@ from hokusai.gateway import Body, Exchange, Pace, Route
 from hokusai.gateway.exchange import EXCHANGE
 from hokusai.gateway.route import Match
 
-
 UPLOAD = Exchange("id", "127.0.0.1", Match(Route("PUT", "/x", "artifacts", body=Body.STREAM), "/x", {}))
 
 

@@ -279,6 +279,17 @@ async def test_names_are_printable(team: Team, text: str) -> None:
             await team("POST", path, **asked)
 
 
+async def test_a_key_in_a_name_is_refused(team: Team) -> None:
+    key = "hk_live_" + "a" * 38
+    for path, asked in [
+        ("/registered-models/create", {"name": f"my {key}"}),
+        ("/runs/set-tag", {"run_id": team.run_id, "key": key, "value": "x"}),
+    ]:
+        with pytest.raises(errors.KeyInName) as refused:
+            await team("POST", path, **asked)
+        assert key not in refused.value.body("id").decode()
+
+
 async def test_text_over_what_tables_hold_is_refused(team: Team) -> None:
     with pytest.raises(errors.TextTooLong, match="5000"):
         await team("PATCH", "/registered-models/update", name="m", description="x" * 5001)
@@ -327,6 +338,12 @@ async def test_an_answer_holds_a_bounded_number_and_the_next_page_goes_on(team: 
 async def test_numbers_beyond_the_database_are_refused(team: Team, text: str) -> None:
     with pytest.raises(errors.FilterUnreadable):
         await team("GET", "/model-versions/search", filter=text)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", "x", "[" * 3000, "{", 7])
+async def test_a_models_description_is_an_object(team: Team, text: object) -> None:
+    with pytest.raises(errors.BodyUnreadable):
+        await team("POST", "/runs/log-model", run_id=team.run_id, model_json=text)
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//host/x", "http://a b", "ftp://x"])

@@ -11,15 +11,16 @@ The order is: bytes safe, record written in a transaction, name appears, transac
 Recording after the name had appeared would lose the first two; committing before it would let a
 record speak for bytes that never came.
 
-The file is counted against the workspace's quota before that transaction begins, and settled at its
-end: no file waits for another one's landing, and what is counted is what is recorded, whatever crashes.
+Where landing is a rename, the file is counted against the workspace's quota in that very transaction.
+Where it takes its time (an object store), the file is counted before the transaction begins and settled
+at its end: no file waits for another one's landing. What is counted is what is recorded, whatever crashes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -73,16 +74,31 @@ class Ledger:
         self._database = database
         self._use = UseStore(database)
 
-    @asynccontextmanager
-    async def recording(
-        self, place: Place, written: Written, key_id: str, quota: Quota = _UNBOUNDED
-    ) -> AsyncIterator[None]:
+    def recording(
+        self, place: Place, written: Written, key_id: str, quota: Quota = _UNBOUNDED, *, at_once: bool = True
+    ) -> AbstractAsyncContextManager[None]:
         """Record an artifact together with the block, which lets it appear: both, or neither.
 
-        Raises ``errors.TooLarge`` before the block where the file would pass the quota. Only where the
-        database fails in the very commit has the file appeared already; it then has no record that
-        speaks for it, and the caller is told to send it again.
+        ``at_once`` says that the block takes no longer than a rename. Raises ``errors.TooLarge`` before
+        the block where the file would pass the quota. Only where the database fails in the very commit
+        has the file appeared already; it then has no record that speaks for it, and the caller is told
+        to send it again.
         """
+        return (self._at_once if at_once else self._in_time)(place, written, key_id, quota)
+
+    @asynccontextmanager
+    async def _at_once(self, place: Place, written: Written, key_id: str, quota: Quota) -> AsyncIterator[None]:
+        more = Use(bytes=written.size, files=1)
+        async with self._database.begin() as connection:
+            now = await self._use.lock(connection, place.workspace)
+            instead = _one_file(await self._replace(connection, place, written, key_id))
+            if refusal := excess(now, more, quota, instead=instead):
+                raise refusal
+            await self._use.change(connection, place.workspace, now, more=more, less=instead)
+            yield
+
+    @asynccontextmanager
+    async def _in_time(self, place: Place, written: Written, key_id: str, quota: Quota) -> AsyncIterator[None]:
         now, replaced = await self.room(place)
         more, instead = Use(bytes=written.size, files=1), _one_file(replaced)
         if refusal := excess(now, more, quota, instead=instead):  # for a crowd that is refused, nothing is written

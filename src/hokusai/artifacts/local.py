@@ -39,6 +39,8 @@ class LocalStore:
     each has ``seconds``. Several processes may share a directory.
     """
 
+    lands_at_once = True
+
     def __init__(self, directory: bytes, *, threads: int = 8, seconds: float = 60) -> None:
         self._layout = disk.Layout(directory)
         self._threads = _Threads(threads, seconds)

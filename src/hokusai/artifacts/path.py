@@ -127,7 +127,11 @@ def _hazard(text: str) -> str | None:
 def _hidden(text: str) -> str | None:
     """MLflow's clients decode the names of a listing again, until nothing changes: none may turn hostile."""
     while (again := unquote(text)) != text:
-        if _hazard(again) or again.count("/") != text.count("/"):
+        if _hazard(again) or again.count("/") != text.count("/") or WORKSPACES in {_first(again)} - {_first(text)}:
             return "it becomes another path when it is decoded twice"
         text = again
     return None
+
+
+def _first(text: str) -> str:
+    return text.partition("/")[0]

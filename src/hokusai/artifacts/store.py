@@ -86,6 +86,9 @@ class Reader(Protocol):
 class ArtifactStore(Protocol):
     """Where artifacts are kept. Implementations: ``LocalStore`` (POSIX) and ``ObjectStore`` (obstore)."""
 
+    #: Whether ``commit`` takes no longer than a rename: then a database's lock may be held over it.
+    lands_at_once: bool
+
     def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
         """Take in one file. Leaving the block without ``commit`` aborts, and nothing remains.
 

@@ -106,7 +106,10 @@ class Uploads:
             written = await upload.finish()
             if any(sha256 != written.sha256 for sha256 in claimed):
                 raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            async with self._ledger.recording(place, written, principal.key_id, quota):
+            recording = self._ledger.recording(
+                place, written, principal.key_id, quota, at_once=self._store.lands_at_once
+            )
+            async with recording:
                 await upload.commit()
             share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")

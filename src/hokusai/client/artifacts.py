@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from hokusai import errors
@@ -97,21 +98,57 @@ class Artifacts:
                 yield RemoteFile(path=path, name=full, size=entry.size)
 
     def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> None:
-        """Write the file to ``target``, which must not exist.
+        """Write the file to ``target``, which must not exist. After a cut it goes on where it was.
 
         Raises ``errors.DigestDiffers`` where what arrived is not what was stored.
         """
-
-        def attempt() -> None:
-            digest = hashlib.sha256()
-            with self._connection.stream(f"{ROUTE}/{quote(path)}") as response, target.open("wb") as file:
-                for block in _passed(response.iter_raw(BLOCK), digest.update, on_bytes):
-                    file.write(block)
-            _compare(path, digest.digest(), response.headers.get("repr-digest"))
-
         if target.exists():
             raise errors.AnswerHostile(path=target.name)
-        retried(attempt)
+        with target.open("wb") as file:
+            arriving = _Arriving(file)
+
+            def attempt() -> None:
+                with self._connection.stream(f"{ROUTE}/{quote(path)}", arriving.rest()) as response:
+                    arriving.begin(response.status_code, response.headers)
+                    for block in response.iter_raw(BLOCK):
+                        arriving.add(block)
+                        on_bytes(arriving.size)
+                _compare(path, arriving.digest.digest(), response.headers.get("repr-digest"))
+
+            retried(attempt, progress=lambda: arriving.size)
+
+
+class _Arriving:
+    """A file on its way in: what is there of it, and which version of it that is (its entity tag)."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self._file = file
+        self._version: str | None = None
+
+    def rest(self) -> dict[str, str]:
+        """The headers that ask for what is missing, of this very version (RFC 9110, 13.1.5 and 14.2)."""
+        if not self.size or self._version is None:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._version}
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Go on where the answer does; from the start where it is the whole, or another part than was asked for."""
+        if status == 206 and headers.get("content-range", "").startswith(f"bytes {self.size}-"):
+            return
+        if status == 206:
+            raise errors.AnswerUnreadable(url="the part of a file", status=status, reason="it is another part")
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self._version = headers.get("etag")
+        self._file.seek(0)
+        self._file.truncate()
+
+    def add(self, block: bytes) -> None:
+        self._file.write(block)
+        self.digest.update(block)
+        self.size += len(block)
 
 
 def _passed(blocks: Iterator[bytes], hashed: Callable[[bytes], None], on_bytes: OnBytes) -> Iterator[bytes]:

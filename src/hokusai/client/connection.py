@@ -115,13 +115,14 @@ class Connection:
                 response.close()
 
     @contextmanager
-    def stream(self, path: str) -> Iterator[httpx2.Response]:
-        """The answer to GET with its body still to be read, once it is known to be a success."""
-        request = self._http.build_request("GET", self.url + path, headers=self._authorization())
+    def stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx2.Response]:
+        """The answer to GET with its body still to be read, once it is known to be a success; 206 for a part."""
+        head = dict(headers or {}) | self._authorization()
+        request = self._http.build_request("GET", self.url + path, headers=head)
         with self._faults_named():
             response = self._http.send(request, stream=True)
             try:
-                if response.status_code != 200:
+                if response.status_code not in {200, 206}:
                     raise _whole(self.url + path, response).refusal()
                 yield response
             finally:

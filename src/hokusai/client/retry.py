@@ -21,20 +21,24 @@ LONGEST_PAUSE = 15.0
 PASSING = frozenset({429, 502, 503, 504})
 
 
-def retried(attempt: Callable[[], T]) -> T:
+def retried(attempt: Callable[[], T], *, progress: Callable[[], int] = lambda: 0) -> T:
     """What ``attempt`` returns; tried again after no answer, 429, 502, 503 and 504.
 
-    ``Retry-After`` is honoured up to ``LONGEST_PAUSE``. Raises what the last attempt raised.
+    ``Retry-After`` is honoured up to ``LONGEST_PAUSE``. Attempts are counted anew from one that came
+    further, by ``progress``, than all before. Raises what the last attempt raised.
     """
-    for count in range(1, ATTEMPTS):
+    count, furthest = 1, progress()
+    while True:
         try:
             return attempt()
         except errors.HokusaiError as error:
-            pause = _pause(error, count)
+            if progress() > furthest:
+                count, furthest = 1, progress()
+            pause = _pause(error, count) if count < ATTEMPTS else None
             if pause is None:
                 raise
         time.sleep(pause)
-    return attempt()
+        count += 1
 
 
 def _pause(error: errors.HokusaiError, count: int) -> float | None:

@@ -44,6 +44,7 @@ _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 #: Control characters, line and paragraph separators, and what reorders text (Unicode UAX 9).
 _UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_API_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{38}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
@@ -78,6 +79,8 @@ def _printable(asked: Asked, name: str) -> None:
 def _show(text: Any, name: str) -> None:
     if isinstance(text, str) and any(unicodedata.category(one) in _UNPRINTABLE or one in _REORDERING for one in text):
         raise errors.TextUnprintable(name=name)
+    if isinstance(text, str) and _API_KEY.search(text):
+        raise errors.KeyInName(name=name)
 
 
 def _key(asked: Asked, name: str) -> None:
@@ -136,6 +139,16 @@ def _page_token(asked: Asked, name: str) -> None:
         raise errors.PageTokenInvalid()
 
 
+def _model_json(asked: Asked, name: str) -> None:
+    """MLflow takes it for an object, whatever it is."""
+    try:
+        found = json.loads(asked.fields[name])
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise errors.BodyUnreadable(reason=f"{name!r} holds no JSON object")
+
+
 def _artifact_location(asked: Asked, name: str) -> None:
     if asked.fields.pop(name):
         raise errors.ArtifactLocationFixed()
@@ -161,6 +174,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "model_id": _model_id,
         "filter": _filter,
         "page_token": _page_token,
+        "model_json": _model_json,
         "artifact_location": _artifact_location,
         "run_link": _run_link,
     }

@@ -1,0 +1,335 @@
+"""``python -m tests.attacks.holes``: holes planted in a copy of the product; the catalogue must notice each."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.attacks.case import Case
+from tests.attacks.catalogue import CASES
+from tests.attacks.run import Outcome, Runner
+from tests.attacks.target import started
+
+SOURCE = Path(__file__).parent.parent.parent / "src"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Text of a file under ``src/hokusai``, which stands there once, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Something left out. ``threats`` and ``only`` (in the name of a case) say who should notice."""
+
+    why: str
+    edits: tuple[Edit, ...]
+    threats: tuple[int, ...]
+    only: str = ""
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        return [case for case in CASES if case.threat in self.threats and self.only in case.name]
+
+
+def hole(why: str, file: str, old: str, new: str, *threats: int, only: str = "") -> Hole:
+    return Hole(why, (Edit(file, old, new),), threats, only)
+
+
+HOLES = (
+    hole(
+        "permissions are not looked at",
+        "gateway/authorize.py",
+        "if route.permission is not None and route.permission not in principal.permissions:",
+        "if False:",
+        22,
+        only="a read key",
+    ),
+    hole(
+        "one route asks for the wrong permission",
+        "gateway/table.py",
+        '_send("POST", "/runs/set-tag", P.RUNS_WRITE',
+        '_send("POST", "/runs/set-tag", P.RUNS_READ',
+        22,
+        only="a read key: run-tag",
+    ),
+    hole(
+        "HEAD asks for no permission",
+        "gateway/table.py",
+        'Route("HEAD", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ)',
+        'Route("HEAD", _FILES + "/{path:path}", "artifacts", None)',
+        22,
+        only="alone",
+    ),
+    hole(
+        "the client's workspace header is let through",
+        "gateway/forward.py",
+        'found.append((WORKSPACE_HEADER, (workspace or "").encode()))',
+        'found.append((WORKSPACE_HEADER, header(scope, WORKSPACE_HEADER) or (workspace or "").encode()))',
+        1,
+        only="plain",
+    ),
+    hole(
+        "dots are allowed in artifact paths",
+        "artifacts/path.py",
+        'if "." in names or ".." in names:',
+        "if False:",
+        2,
+        only="..",
+    ),
+    hole(
+        "paths are decoded twice by their readers",
+        "artifacts/path.py",
+        "while (again := unquote(text)) != text:",
+        "while (again := unquote(text)) != again:",
+        2,
+        only="PUT",
+    ),
+    Hole(
+        "another workspace's prefix leads there",
+        (
+            Edit("artifacts/path.py", "if owner != workspace:", "if not owner:"),
+            Edit(
+                "artifacts/path.py",
+                "found = Place(path.text, workspace, inside)",
+                "found = Place(path.text, owner, inside)",
+            ),
+        ),
+        (11, 12),
+        "artifact",
+    ),
+    hole(
+        "a body may say a name twice",
+        "gateway/reading.py",
+        "if len(found) != len(pairs):",
+        "if False:",
+        13,
+        only="body duplicate",
+    ),
+    hole(
+        "a query may say a name twice",
+        "gateway/reading.py",
+        "        elif name in found:\n",
+        "        elif False:\n",
+        13,
+        only="query",
+    ),
+    hole(
+        "a key in a URL is accepted", "gateway/identify.py", "if key_in_url(scope):", "if False:", 23, only="as a.write"
+    ),
+    Hole(
+        "revoked keys are remembered for a minute",
+        (
+            Edit("auth/local.py", "store.watch(self._forget)", "store.watch(lambda digest: None)"),
+            Edit("auth/local.py", "seconds=cache_seconds,", "seconds=60,"),
+        ),
+        (21,),
+        "revoked",
+    ),
+    hole("expired keys go on", "auth/judge.py", "_over(found.record)\n        or ", "", 21, only="expired"),
+    hole("suspension is not looked at", "auth/judge.py", "or _suspended(found)\n", "", 21, only="suspended"),
+    hole("address lists are not looked at", "auth/judge.py", "or _from_outside(found.record, address)\n", "", 21, 15),
+    hole(
+        "X-Forwarded-For is believed",
+        "gateway/address.py",
+        "if not trusted or not _is_in(peer, trusted):",
+        "if False:",
+        15,
+        only="address by",
+    ),
+    hole(
+        "the /ajax-api twins are open",
+        "gateway/route.py",
+        "path = raw_path\n",
+        'path = raw_path.replace("/ajax-api/", "/api/", 1)\n',
+        3,
+        only="ajax",
+    ),
+    hole(
+        "paths are compared without case",
+        "gateway/route.py",
+        'return re.compile("".join(parts), re.ASCII)',
+        'return re.compile("".join(parts), re.ASCII | re.IGNORECASE)',
+        3,
+        only="upper case",
+    ),
+    hole(
+        "a key may make any key",
+        "auth/keys_api.py",
+        "if refusal := excess(grant, creator, default_rate=self.default_rate):",
+        "if False and (refusal := excess(grant, creator, default_rate=self.default_rate)):",
+        22,
+        only="a key with",
+    ),
+    hole(
+        "keys of other workspaces are shown",
+        "auth/keys_api.py",
+        "found = await self.store.get(key_id, workspace=caller.workspace)",
+        "found = await self.store.get(key_id)",
+        22,
+        only="another's key",
+    ),
+    Hole(
+        "anybody may ask whether a key is good",
+        (
+            Edit(
+                "gateway/table.py",
+                '_auth("POST", "/keys/validate", P.KEYS_VALIDATE)',
+                '_auth("POST", "/keys/validate", None)',
+            ),
+            Edit(
+                "auth/validate_api.py",
+                "_ASKER = [Depends(permitted(Permission.KEYS_VALIDATE)), no_store]",
+                "_ASKER = [no_store]",
+            ),
+        ),
+        (20,),
+        "oracle",
+    ),
+    hole(
+        "MLflow's own words about its database come through",
+        "tracking/tracking.py",
+        '_INTERNALS.sub("", str(found.get("message", "")))',
+        'str(found.get("message", ""))',
+        19,
+    ),
+    hole(
+        "what a route does not list goes on",
+        "gateway/reading.py",
+        "return found if fields is None else _listed(found, fields)",
+        "return found",
+        12,
+        only="modelId",
+    ),
+    hole(
+        "a source may be anything",
+        "tracking/source.py",
+        'return errors.SourceForbidden(reason="it has none of the four forms")',
+        "return Source(text)",
+        5,
+        only="bucket",
+    ),
+    hole(
+        "a logged model may be of another's run",
+        "tracking/references.py",
+        'await self._owned.require(asked.workspace, "source_run_id", run=str(run_id))',
+        "pass",
+        12,
+        only="source_run_id",
+    ),
+    hole("a source is not looked at", "tracking/references.py", "await self._source(asked)", "pass", 5, only="bucket"),
+    hole(
+        "another's logged model may be linked",
+        "tracking/references.py",
+        "await self._owned.require(asked.workspace, name, logged_model=model_id)",
+        "pass",
+        12,
+        only="link",
+    ),
+    hole(
+        "a version's link may be a script",
+        "tracking/rules.py",
+        're.fullmatch(r"https?://[!-~]+", str(text))',
+        "str(text)",
+        6,
+        only="run_link",
+    ),
+    hole(
+        "a run is of whom its client says",
+        "tracking/rules.py",
+        'asked.fields["user_id"] = asked.principal.user_id',
+        "pass",
+        6,
+        only="signed",
+    ),
+    hole(
+        "names may hold anything",
+        "tracking/rules.py",
+        "if isinstance(text, str) and any(",
+        "if False and any(",
+        13,
+        only="named with",
+    ),
+    hole(
+        "two names of one run may differ",
+        "tracking/rules.py",
+        "if run_id and asked.fields[name] and run_id != asked.fields[name]:",
+        "if False:",
+        13,
+        only="two names",
+    ),
+    Hole(
+        "guesses cost nothing",
+        (
+            Edit("gateway/guesses.py", "return None if wait is None else", "return None if True else"),
+            Edit("gateway/guesses.py", "return refusal if wait is None else", "return refusal if True else"),
+        ),
+        (20,),
+        "three hundred guesses",
+    ),
+    hole(
+        "quotas are not enforced",
+        "quota.py",
+        "    if quota.bytes is not None and more.bytes > 0",
+        "    if False",
+        17,
+        only="quota",
+    ),
+)
+
+
+def planted(one: Hole, place: Path) -> Path:
+    """A copy of ``src`` with the hole in it. Raises ``LookupError`` where the text is not there exactly once."""
+    copy = place / "src"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in one.edits:
+        file = copy / "hokusai" / edit.file
+        text = file.read_text()
+        if text.count(edit.old) != 1:
+            raise LookupError(f"{edit.file} has {edit.old!r} {text.count(edit.old)} times, not once")
+        file.write_text(text.replace(edit.old, edit.new))
+    return copy
+
+
+def noticed(one: Hole) -> list[Outcome]:
+    """The cases that fail because of the hole."""
+    with tempfile.TemporaryDirectory(prefix="hokusai-hole-") as directory:
+        place = Path(directory)
+        with started("embedded", source=planted(one, place)) as target:
+            runner = Runner(target, place, strict=False)
+            return [outcome for outcome in runner.play(one.cases) if outcome.verdict == "failed"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make holes", description="Holes that the attacks must notice.")
+    parser.add_argument("only", nargs="?", default="", help="holes with this text in their name")
+    given = parser.parse_args()
+    missed = 0
+    for one in HOLES:
+        if given.only not in one.why:
+            continue
+        try:
+            found = noticed(one)
+        except (LookupError, AssertionError) as error:
+            found, note = [], str(error).strip().splitlines()[-1]
+        else:
+            note = f"{len(found)} of {len(one.cases)} cases, first: {found[0].case.id}" if found else "nobody noticed"
+        missed += not found
+        print(f"{'✓' if found else '✗'} {one.why}: {note}", flush=True)
+        if found:
+            print(f"    {found[0].reasons[0][:160]}", flush=True)
+    print(f"{missed} missed" if missed else "every hole was noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The catalogue against running servers: one test per threat and constellation.
+
+The embedded default is asked everything; the others a part of it, and everything with
+``HOKUSAI_ATTACKS=all`` (``make attacks`` does that outside of pytest).
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.case import Case
+from tests.attacks.catalogue import CASES, THREATS
+from tests.attacks.holes import HOLES, planted
+from tests.attacks.run import Runner
+from tests.attacks.target import Target, started
+
+EVERYTHING = os.environ.get("HOKUSAI_ATTACKS") == "all"
+PLACES = ("embedded", "remote", "embedded-s3", "remote-s3")
+#: Of what does not depend on where files and runs are kept, the other constellations see nothing.
+_DEPENDS = {1, 2, 5, 7, 11, 12, 18, 19}
+
+
+def chosen(place: str, threat: int) -> list[Case]:
+    cases = [case for case in CASES if case.threat == threat]
+    if place == "embedded" or EVERYTHING:
+        return cases
+    if threat not in _DEPENDS:
+        return []
+    return [case for case in cases if case.play or zlib.crc32(case.id.encode()) % 8 == 0]
+
+
+@pytest.fixture(scope="session")
+def targets() -> Iterator[dict[str, Target]]:
+    with ExitStack() as stack:
+        running: dict[str, Target] = {}
+        running["stack"] = stack  # type: ignore[assignment]
+        yield running
+
+
+def _target(targets: dict[str, Target], place: str) -> Target:
+    if place not in targets:
+        targets[place] = targets["stack"].enter_context(started(place))  # type: ignore[attr-defined]
+    return targets[place]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("place", "threat"),
+    [
+        pytest.param(place, threat, id=f"{place}-{threat:02d}", marks=pytest.mark.xdist_group(f"attacks-{place}"))
+        for place in PLACES
+        for threat in THREATS
+        if chosen(place, threat)
+    ],
+)
+def test_the_walls_hold(targets: dict[str, Target], place: str, threat: int, tmp_path: Path) -> None:
+    runner = Runner(_target(targets, place), tmp_path, strict=True)
+    failed = [one for one in runner.play(chosen(place, threat)) if one.verdict == "failed"]
+    assert not failed, "\n".join(f"{one.case.id}: {'; '.join(one.reasons)}" for one in failed)
+
+
+def test_there_are_attacks_for_every_threat() -> None:
+    assert len(CASES) >= 300
+    assert {case.threat for case in CASES} == set(THREATS)
+
+
+@pytest.mark.parametrize("hole", HOLES, ids=lambda hole: hole.why)
+def test_a_hole_can_still_be_planted(hole: object, tmp_path: Path) -> None:
+    """``make holes`` plants them; here only that their text is still there, and that somebody looks."""
+    assert hole.cases  # type: ignore[attr-defined]
+    planted(hole, tmp_path)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""A pull goes on after a cut: real sockets, through a proxy that ends connections in the middle."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from hokusai import Client
+from tests.serving import Server
+
+SIZE = 12 << 20
+
+
+class Cutting:
+    """A TCP proxy. It ends the n-th large answer when ``cuts[n]`` bytes of it are through."""
+
+    def __init__(self, upstream: str, cuts: list[int]) -> None:
+        parts = urlsplit(upstream)
+        self._upstream = (str(parts.hostname), int(parts.port or 80))
+        self.cuts = cuts
+        self.passed: list[int] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._upstream)
+            threading.Thread(target=_pump, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._down, args=(server, client), daemon=True).start()
+
+    def _down(self, server: socket.socket, client: socket.socket) -> None:
+        """From the server to the client; a connection with more than 1 MiB has a large answer on it."""
+        total = 0
+        with server, client:
+            while data := _received(server):
+                total += len(data)
+                if total > 1 << 20 and self.cuts and total >= self.cuts[0]:
+                    self.cuts.pop(0)
+                    break
+                try:
+                    client.sendall(data)
+                except OSError:
+                    break
+            if total > 1 << 20:
+                self.passed.append(total)
+            for end in (server, client):  # closing alone says nothing while another thread reads from it
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := _received(source):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def _received(source: socket.socket) -> bytes:
+    try:
+        return source.recv(65536)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def cutting(server: Server, *cuts: int) -> Iterator[Cutting]:
+    proxy = Cutting(server.url, list(cuts))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return os.urandom(SIZE)
+
+
+@pytest.fixture(scope="module")
+def key(server: Server, tmp_path_factory: pytest.TempPathFactory, content: bytes) -> str:
+    team = server.workspace("resume")
+    model = tmp_path_factory.mktemp("resume") / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text("flavors: {}\n")
+    (model / "weights.bin").write_bytes(content)
+    with Client(server.url, team.key) as client:
+        client.register(model, "large")
+    return team.key
+
+
+def test_a_pull_that_is_cut_at_30_and_90_percent_moves_every_byte_once(
+    server: Server, key: str, content: bytes, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+    with cutting(server, SIZE * 3 // 10, SIZE * 6 // 10) as proxy, Client(proxy.url, key) as client:
+        client.pull("models:/large/1", tmp_path / "out", progress=lambda progress: seen.append(progress.done))
+        assert not proxy.cuts
+        assert sum(proxy.passed) < SIZE + (1 << 20), "nothing comes twice but what was on its way"
+    assert (tmp_path / "out" / "weights.bin").read_bytes() == content
+    assert seen == sorted(seen)
+
+
+def test_a_pull_that_is_cut_again_and_again_goes_on_as_long_as_it_comes_further(
+    server: Server, key: str, content: bytes, tmp_path: Path
+) -> None:
+    with cutting(server, *[1_500_000] * 6) as proxy, Client(proxy.url, key) as client:
+        client.pull("models:/large/1", tmp_path / "out")
+        assert not proxy.cuts
+    assert (tmp_path / "out" / "weights.bin").read_bytes() == content
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+    """The rest of another version is not put behind the first half."""
+    team = server.workspace("resume-changed")
+    one, two = os.urandom(SIZE), os.urandom(SIZE)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights.bin").write_bytes(one)
+    with Client(server.url, team.key) as client:
+        client.register(model, "changing")
+    with cutting(server, SIZE // 2) as proxy, Client(proxy.url, team.key) as client, server.http(team.key) as http:
+        place = http.get("/api/2.0/mlflow/model-versions/get-download-uri?name=changing&version=1").json()
+        target = place["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/weights.bin"
+        swapped = False
+
+        def swap(_: object) -> None:
+            nonlocal swapped
+            if not proxy.cuts and not swapped:
+                swapped = True
+                assert http.put(f"/api/2.0/mlflow-artifacts/artifacts/{target}", content=two).is_success
+
+        client.pull("models:/changing/1", tmp_path / "out", progress=swap)
+    found = (tmp_path / "out" / "weights.bin").read_bytes()
+    assert found in (one, two)
