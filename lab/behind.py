@@ -157,7 +157,11 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables={"HOKUSAI_API_KEY": found})
 
 
-@planted("clock-skew", "the server's clock is ten minutes ahead", fast=True)
+@planted(
+    "clock-skew",
+    "the server's clock is ten minutes ahead",
+    instead="the machine has one clock; the server's Python adds ten minutes to what it reads",
+)
 def _(bench: Bench) -> Iterator[Seen]:
     shifted = bench.place()
     (shifted / "sitecustomize.py").write_text("import time\n_now = time.time\ntime.time = lambda: _now() + 600\n")
@@ -350,9 +354,18 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, ("--tracking-url", url), keys(running, team))
 
 
-@planted("client-unsupported", "an MLflow client from before 2.9")
+@planted("client-unsupported", "MLflow 3.17's client, and a server of 2.9")
 def _(bench: Bench) -> Iterator[Seen]:
-    """Of the old client only its number counts here: its metadata stands alone in an environment."""
+    with bench.mlflow(OLD, "--artifacts-destination", "./kept") as url:
+        yield Seen(url, ("--kind", "mlflow"))
+
+
+@planted(
+    "client-unsupported",
+    "an MLflow client from before 2.9",
+    instead="of the old client only its number counts, so that its metadata stands alone in an environment",
+)
+def _(bench: Bench) -> Iterator[Seen]:
     place = bench.place()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     packages = next((place / "lib").glob("python*")) / "site-packages" / "mlflow-1.30.1.dist-info"
@@ -362,9 +375,12 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield Seen(running.url, ("--python", str(place / "bin" / "python")), keys(running, team))
 
 
-@planted("admission-stalled", "versions stay PENDING_REGISTRATION", fast=True)
+@planted(
+    "admission-stalled",
+    "versions stay PENDING_REGISTRATION",
+    instead="there is no admission worker yet that could stand still; a proxy writes PENDING_REGISTRATION for READY",
+)
 def _(bench: Bench) -> Iterator[Seen]:
-    """Stands in for an admission worker that does not run."""
     running, team = bench.base
 
     def pend(_method: str, path: str, answer: Passed) -> Passed:

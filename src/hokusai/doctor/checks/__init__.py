@@ -150,7 +150,7 @@ CHECKS: tuple[Check, ...] = (
         registration.reload,
         ("version-ready",),
     ),
-    Check("client-version", "The MLflow client here is supported", "client", "registration", tracking.client_version),
+    Check("client-version", "The MLflow client here fits", "client", "registration", tracking.client_version),
     Check(
         "stock-client",
         "Train, log, register, reload, predict",
