@@ -97,9 +97,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, variables=found)
 
 
-@planted(
-    "artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start", fast=True
-)
+@planted("artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start")
 def _(bench: Bench) -> Iterator[Seen]:
     with _bucket() as (s3, name):
         tenant = _Tenant(s3)
@@ -176,7 +174,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(url, ("--kind", "mlflow"))
 
 
-@planted("redis-unavailable", "Redis was stopped", fast=True)
+@planted("redis-unavailable", "Redis was stopped")
 def _(bench: Bench) -> Iterator[Seen]:
     redis = Redis()
     try:

@@ -15,7 +15,7 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield Seen(running.url, variables=keys(running, team))
 
 
-@planted("", "behind nginx with TLS", fast=True)
+@planted("", "behind nginx with TLS")
 def _(bench: Bench) -> Iterator[Seen]:
     with with_tls(bench, certificate()) as seen:
         yield seen

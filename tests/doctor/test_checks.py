@@ -352,7 +352,14 @@ async def looked_at(target: Target, check: str) -> Report:
     return await examine(target, chosen(CHECKS, [check]))
 
 
-@pytest.mark.parametrize("check", [check.id for check in CHECKS])
+#: Whose fault is planted with nginx.
+_PROXIED = {"clear-text"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(one.id, marks=[pytest.mark.proxies] if one.id in _PROXIED else []) for one in CHECKS],
+)
 async def test_the_check_fails_where_its_fault_is(check: str, server: Server, team: Team, tmp_path: Path) -> None:
     build, fault = PLANTS[check]
     with build(Place(server, team, tmp_path)) as target:

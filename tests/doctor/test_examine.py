@@ -10,6 +10,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from hokusai.doctor import CHECKS, Report, Target, chosen, examine
+from lab.parts import silence
 from tests.serving import Server, serving
 
 #: What is not looked at unless more is given.
@@ -109,6 +110,14 @@ async def test_a_dead_target_is_answered_within_ten_seconds() -> None:
     assert time.monotonic() - started < 10
     assert not report.reached
     assert report.diagnosis[0].fault.id == "target-refused"
+
+
+async def test_a_silent_target_is_answered_within_ten_seconds() -> None:
+    with silence() as port:
+        started = time.monotonic()
+        report = await examine(Target(url=f"http://127.0.0.1:{port}", key="hk_live_x", operator_key="hk_live_y"))
+    assert time.monotonic() - started < 10
+    assert report.diagnosis[0].fault.id == "upstream-timeout"
 
 
 async def test_logs_name_their_codes_without_keys(tmp_path: Path) -> None:

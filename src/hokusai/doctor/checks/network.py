@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +27,35 @@ async def resolves(exam: Examination) -> Outcome:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            addresses = await _addresses(target.host, target.port)
     except (OSError, UnicodeError) as error:
         return failed(_silence("RESOLVE", target.host, error, started))
-    addresses = sorted({str(entry[4][0]) for entry in found})
     return passed(note=f"{target.host} → {', '.join(addresses)}")
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """Looked up in a daemon thread: asyncio's own would be waited for at the end, however long a resolver is silent."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def look_up() -> None:
+        settle: Callable[[Any], None]
+        value: object
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            settle, value = found.set_result, sorted({str(entry[4][0]) for entry in entries})
+        except (OSError, UnicodeError) as error:
+            settle, value = found.set_exception, error
+        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            loop.call_soon_threadsafe(_settle, found, settle, value)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    return await found
+
+
+def _settle(found: asyncio.Future[list[str]], settle: Callable[[Any], None], value: object) -> None:
+    if not found.done():
+        settle(value)
 
 
 async def connects(exam: Examination) -> Outcome:

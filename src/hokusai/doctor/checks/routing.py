@@ -36,7 +36,7 @@ async def _goes_round(exam: Examination, found: Answer) -> bool:
         grown = await exam.ask("GET", "/health", headers={"X-Forwarded-For": nearly_full}, fresh=True)
         if grown.status in {400, 414, 431}:
             return True
-        if grown.seconds > 1 or grown.status >= 504:
+        if grown.trouble or grown.seconds > 1 or grown.status >= 504:
             return False
         await asyncio.sleep(0.3)
     return False
