@@ -104,11 +104,12 @@ def doctor(
 
 
 def _url(given: str | None, kind: str) -> str:
-    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``."""
+    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``. A plain server's URL keeps its path, even ``/api/mlflow``."""
     text = given or _variable("HOKUSAI_URL", "MLFLOW_TRACKING_URI" if kind == "mlflow" else None)
     if not text:
         raise errors.UrlMissing
-    return text.strip().rstrip("/") if kind == "mlflow" and checked_url(text) else checked_url(text)
+    checked = checked_url(text)
+    return text.strip().rstrip("/") if kind == "mlflow" else checked
 
 
 def _variable(*names: str | None) -> str | None:

@@ -157,7 +157,7 @@ CHECKS: tuple[Check, ...] = (
         "client",
         "registration",
         registration.stock_client,
-        ("artifact-small", "client-version?"),
+        ("artifact-small", "multipart", "client-version?"),
         seconds=70,
     ),
     Check("steady", "Every replica answers alike", "load-balancer", "limits", several.steady, ("tls?", "connect")),

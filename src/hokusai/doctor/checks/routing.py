@@ -7,6 +7,7 @@ import asyncio
 from hokusai.doctor.answer import Answer, Who
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import FILES, V2, Examination
+from hokusai.doctor.trouble import Trouble
 
 _SEARCH = V2 + "/experiments/search"
 _NO_KEY, _ELSEWHERE = "HK1101", "HK2008"
@@ -36,7 +37,7 @@ async def _goes_round(exam: Examination, found: Answer) -> bool:
         grown = await exam.ask("GET", "/health", headers={"X-Forwarded-For": nearly_full}, fresh=True)
         if grown.status in {400, 414, 431}:
             return True
-        if grown.trouble or grown.seconds > 1 or grown.status >= 504:
+        if grown.trouble is Trouble.SILENT or grown.seconds > 1 or grown.status >= 504:
             return False
         await asyncio.sleep(0.3)
     return False
