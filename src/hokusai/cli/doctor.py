@@ -104,7 +104,7 @@ def doctor(
 
 
 def _url(given: str | None, kind: str) -> str:
-    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``. A plain server's URL keeps its path, even ``/api/mlflow``."""
+    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``. A plain server keeps its path, even ``/api/mlflow``."""
     text = given or _variable("HOKUSAI_URL", "MLFLOW_TRACKING_URI" if kind == "mlflow" else None)
     if not text:
         raise errors.UrlMissing

@@ -239,7 +239,7 @@ _IN_FRONT = (
         "Downloads do not arrive as they were stored",
         "Something in between unpacks or re-packs bodies and keeps the old Content-Length.",
         "Switch decompression and rewriting of bodies off for the API.",
-        "curl -s -o /tmp/x -D - URL; wc -c /tmp/x",
+        "curl -s -o file -D - URL; wc -c file",
     ),
     _f(
         "health-lies",
