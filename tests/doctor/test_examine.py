@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from hokusai.doctor import CHECKS, Report, Target, chosen, examine
+from hokusai.doctor import CHECKS, Report, Target, chosen, examine, markdown
 from lab.parts import silence
 from tests.serving import Server, serving
 
@@ -71,7 +71,7 @@ def test_the_junit_file_can_be_read(report: Report) -> None:
 
 
 def test_the_ticket_has_the_shape_people_know(report: Report) -> None:
-    text = report.markdown()
+    text = markdown(report)
     for heading in ("## Summary", "## What works ✅", "## All checks"):
         assert heading in text
     assert "BLOCKED" not in text
@@ -79,7 +79,7 @@ def test_the_ticket_has_the_shape_people_know(report: Report) -> None:
 
 async def test_the_ticket_of_a_broken_one_names_cause_and_next_command(own: Server) -> None:
     target = Target(url=own.url, key=own.key("healthy", permissions=["read"]).key)
-    text = (await examine(target, chosen(CHECKS, ["rights"]))).markdown()
+    text = markdown(await examine(target, chosen(CHECKS, ["rights"])))
     for part in (
         "❌ BLOCKED",
         "## What blocks ❌",
@@ -87,6 +87,7 @@ async def test_the_ticket_of_a_broken_one_names_cause_and_next_command(own: Serv
         "key-lacks-permission",
         "## What to run next",
         "```bash",
+        "| auth | ❌ 1 of 2 passed | key-lacks-permission |",
     ):
         assert part in text
 
