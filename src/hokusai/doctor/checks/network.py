@@ -7,8 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,27 +34,18 @@ async def resolves(exam: Examination) -> Outcome:
 
 async def _addresses(host: str, port: int) -> list[str]:
     """Looked up in a daemon thread: asyncio's own would be waited for at the end, however long a resolver is silent."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[str]] = loop.create_future()
+    found: Future[list[str]] = Future()
+    found.set_running_or_notify_cancel()  # from here on nobody can cancel it, and the thread may always settle it
 
     def look_up() -> None:
-        settle: Callable[[Any], None]
-        value: object
         try:
             entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            settle, value = found.set_result, sorted({str(entry[4][0]) for entry in entries})
+            found.set_result(sorted({str(entry[4][0]) for entry in entries}))
         except (OSError, UnicodeError) as error:
-            settle, value = found.set_exception, error
-        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(_settle, found, settle, value)
+            found.set_exception(error)
 
     threading.Thread(target=look_up, daemon=True).start()
-    return await found
-
-
-def _settle(found: asyncio.Future[list[str]], settle: Callable[[Any], None], value: object) -> None:
-    if not found.done():
-        settle(value)
+    return await asyncio.wrap_future(found)
 
 
 async def connects(exam: Examination) -> Outcome:
