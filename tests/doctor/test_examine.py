@@ -72,7 +72,7 @@ def test_the_junit_file_can_be_read(report: Report) -> None:
 
 def test_the_ticket_has_the_shape_people_know(report: Report) -> None:
     text = markdown(report)
-    for heading in ("## Summary", "## What works ✅", "## All checks"):
+    for heading in ("## Summary", "## What works ✅", "## Results"):
         assert heading in text
     assert "BLOCKED" not in text
 
