@@ -60,6 +60,10 @@ class ArtifactsApp:
         )
         self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
 
+    async def close(self) -> None:
+        """Waits for files that are landing."""
+        await self._uploads.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = principal_of(scope)
         if principal.workspace is None:

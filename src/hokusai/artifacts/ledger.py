@@ -19,7 +19,7 @@ at its end: no file waits for another one's landing. What is counted is what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,11 +29,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hokusai import errors
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.store import Stat, Written
 from hokusai.database import WAIT_SECONDS, Database, metadata
 from hokusai.identity import Quota, Use
-from hokusai.quota import UseStore, excess
+from hokusai.quota import UseStore, excess, replaced
 
 artifacts = sa.Table(
     "hokusai_artifacts",
@@ -51,6 +52,10 @@ _UNBOUNDED = Quota()
 
 #: Seconds a transaction has in which a file lands: object stores may take long to put its parts together.
 _LANDING_SECONDS = 60
+
+
+#: A file that is to appear: where, what, who brought it, the quota it counts against, and what lets it appear.
+Arrival = tuple[Place, Written, str, Quota, Callable[[], Awaitable[None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,9 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._use = UseStore(database)
+        upsert = (sqlite.insert if database.is_sqlite else postgresql.insert)(artifacts)
+        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
+        self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
     def recording(
         self, place: Place, written: Written, key_id: str, quota: Quota = _UNBOUNDED, *, at_once: bool = True
@@ -112,6 +120,33 @@ class Ledger:
             yield
             await self._use.settle(connection, hold, replaced=_one_file(replaced))
 
+    async def record_all(self, files: Sequence[Arrival]) -> list[errors.TooLarge | None]:
+        """Record files together, each at a place of its own, and let them appear: all of them, or none.
+
+        Returns for each its refusal, where the file would pass the quota; it is left out then. Raises what
+        any ``commit`` raises; files may have appeared then, and have no record that speaks for them.
+        """
+        refusals: list[errors.TooLarge | None] = []
+        accepted: list[Arrival] = []
+        async with self._database.begin() as connection:
+            workspaces = sorted({place.workspace for place, *_ in files})
+            uses = {name: await self._use.lock(connection, name) for name in workspaces}
+            sizes = await self._sizes(connection, [place for place, *_ in files])
+            for arrival in files:
+                place, written, _, quota, _ = arrival
+                more, instead = Use(bytes=written.size, files=1), _one_file(sizes.get(place))
+                refusal = excess(uses[place.workspace], more, quota, instead=instead)
+                refusals.append(refusal)
+                if refusal is None:
+                    uses[place.workspace] = replaced(uses[place.workspace], more, instead)
+                    accepted.append(arrival)
+            if accepted:
+                await connection.execute(self._upsert, [_row(*arrival[:3]) for arrival in accepted])
+                for name, now in uses.items():
+                    await self._use.set(connection, name, now)
+                await _all(commit() for *_, commit in accepted)
+        return refusals
+
     async def room(self, place: Place) -> tuple[Use, int | None]:
         """What the workspace uses now, and the size of the file that an upload there would replace."""
         async with self._database.begin() as connection:
@@ -134,6 +169,13 @@ class Ledger:
                 await self._use.forget(connection, place.workspace, Use(bytes=sum(gone), files=len(gone)))
         return len(gone)
 
+    async def _sizes(self, connection: AsyncConnection, places: Sequence[Place]) -> dict[Place, int]:
+        """The sizes of the files that are recorded there. Their rows are held, where a database can."""
+        keys = {(place.workspace, place.path): place for place in places}
+        query = sa.select(artifacts.c.workspace, artifacts.c.path, artifacts.c.size).with_for_update()
+        query = query.where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(list(keys)))
+        return {keys[row.workspace, row.path]: int(row.size) for row in await connection.execute(query)}
+
     async def _replace(self, connection: AsyncConnection, place: Place, written: Written, key_id: str) -> int | None:
         """Write the record, and hold its row; returns the size of the one that was there.
 
@@ -155,6 +197,24 @@ class Ledger:
         """By code points, whatever the database's collation: '0' is what follows '/'."""
         column = sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
         return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
+
+
+def _row(place: Place, written: Written, key_id: str) -> dict[str, Any]:
+    return {
+        "workspace": place.workspace,
+        "path": place.path,
+        "size": written.size,
+        "sha256": written.sha256,
+        "created_at": written.created,
+        "key_id": key_id,
+    }
+
+
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Every call comes to its end; then the first failure is raised."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def _one_file(size: int | None) -> Use:

@@ -11,10 +11,11 @@ from starlette.types import Receive, Scope, Send
 from hokusai import errors
 from hokusai.artifacts import digest
 from hokusai.artifacts.answers import JSON, answer, header
+from hokusai.artifacts.landing import Landing, Landings
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.room import Room
-from hokusai.artifacts.store import CHUNK, ArtifactStore
+from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.identity import Principal, Quota
 
 #: Messages gathered into one write, at most: a sender of tiny ones must not fill memory with their overhead.
@@ -36,21 +37,21 @@ class Body:
         self._idle_seconds = idle_seconds
         self._more = True
 
-    async def batches(self) -> AsyncGenerator[list[bytes], None]:
+    async def batches(self) -> AsyncGenerator[list[Piece], None]:
         """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyTooSlow``."""
         while self._more:
             yield await self._batch()
         if self.declared is not None and self.size != self.declared:
             raise self._incomplete()
 
-    async def _batch(self) -> list[bytes]:
-        batch: list[bytes] = []
+    async def _batch(self) -> list[Piece]:
+        batch: list[Piece] = []
         start = self.size
         while self._more and self.size - start < CHUNK and len(batch) < _MESSAGES:
             batch.append(await self._next())
         return batch
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Piece:
         try:
             async with asyncio.timeout(self._idle_seconds):
                 message = await self._receive()
@@ -59,7 +60,7 @@ class Body:
         if message["type"] == "http.disconnect":
             raise self._incomplete()
         self._more = message.get("more_body", False)
-        piece: bytes = message.get("body", b"")
+        piece: Piece = message.get("body", b"")
         self.size += len(piece)
         if self.size > self._limit:
             raise errors.ArtifactTooLarge(limit=self._limit)
@@ -85,6 +86,7 @@ class Uploads:
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._landings = Landings(ledger)
         self._room = room
         self._quota = quota
         self._max_bytes = max_bytes
@@ -106,13 +108,16 @@ class Uploads:
             written = await upload.finish()
             if any(sha256 != written.sha256 for sha256 in claimed):
                 raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            recording = self._ledger.recording(
-                place, written, principal.key_id, quota, at_once=self._store.lands_at_once
-            )
-            async with recording:
-                await upload.commit()
+            if self._store.lands_at_once:
+                await self._landings.land(Landing(place, written, principal.key_id, quota, upload.commit))
+            else:
+                async with self._ledger.recording(place, written, principal.key_id, quota, at_once=False):
+                    await upload.commit()
             share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
+
+    async def close(self) -> None:
+        await self._landings.close()
 
     def _body(self, scope: Scope, receive: Receive) -> Body:
         length = header(scope, b"content-length")
