@@ -11,7 +11,9 @@ import pytest
 
 from hokusai import errors
 from hokusai.artifacts import Ledger, Place, Record, Stat, Written
+from hokusai.artifacts.ledger import Arrival, Seen
 from hokusai.database import Database
+from hokusai.identity import Quota
 from tests.artifacts.service import create_tables
 from tests.postgres import Postgres
 
@@ -36,6 +38,14 @@ def ledger(database: Database) -> Ledger:
     return Ledger(database)
 
 
+async def appears() -> None:
+    """What lets a file appear: here, the block of ``recording``."""
+
+
+def arrival(place: Place, written: Written, key_id: str, seen: Seen | None = None) -> Arrival:
+    return Arrival(place, written, key_id, Quota(), appears, seen)
+
+
 def at(path: str, workspace: str = "acme") -> Place:
     return Place(path, workspace, path)
 
@@ -43,7 +53,7 @@ def at(path: str, workspace: str = "acme") -> Place:
 async def record(
     ledger: Ledger, place: Place, *, size: int = 1, sha256: str = "a" * 64, created: datetime = NOW
 ) -> None:
-    async with ledger.recording(place, Written(size, sha256, created), "key-1"):
+    async with ledger.recording(arrival(place, Written(size, sha256, created), "key-1")):
         pass
 
 
@@ -74,7 +84,7 @@ async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger) -> None:
     await record(ledger, at("old"))
     for place in (at("new"), at("old")):
         with pytest.raises(errors.ArtifactStoreFull):
-            async with ledger.recording(place, Written(9, "b" * 64, LATER), "key-2"):
+            async with ledger.recording(arrival(place, Written(9, "b" * 64, LATER), "key-2")):
                 raise errors.ArtifactStoreFull()
     assert await ledger.find(at("new")) is None
     assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
@@ -84,10 +94,10 @@ async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: 
     order: list[str] = []
 
     async def second() -> None:
-        async with ledger.recording(at("a"), Written(2, "b" * 64, LATER), "key-2"):
+        async with ledger.recording(arrival(at("a"), Written(2, "b" * 64, LATER), "key-2")):
             order.append("second lands")
 
-    async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+    async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
         task = asyncio.create_task(second())
         await asyncio.sleep(0.1)
         order.append("first lands")
@@ -123,16 +133,43 @@ async def test_what_landed_after_the_deletion_began_is_kept(ledger: Ledger) -> N
     assert await ledger.find(at("m/new"))
 
 
+async def test_no_file_lands_while_records_are_forgotten(ledger: Ledger) -> None:
+    """Or it would stay, and not count."""
+    await record(ledger, at("m/old"))
+    order: list[str] = []
+
+    async def lands() -> None:
+        async with ledger.recording(arrival(at("m/new"), Written(2, "b" * 64, NOW), "key-2")):
+            order.append("lands")
+
+    async with ledger.forgetting(at("m")) as gone:
+        task = asyncio.create_task(lands())
+        await asyncio.sleep(0.1)
+        order.append("removed")
+    await task
+    assert (gone, order) == (1, ["removed", "lands"])
+    assert await ledger.find(at("m/old")) is None
+    assert await ledger.find(at("m/new"))
+
+
+async def test_what_could_not_be_removed_keeps_its_record(ledger: Ledger) -> None:
+    await record(ledger, at("m/old"))
+    with pytest.raises(errors.ArtifactStoreDown):
+        async with ledger.forgetting(at("m")):
+            raise errors.ArtifactStoreDown()
+    assert await ledger.find(at("m/old"))
+
+
 async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres) -> None:
     url = own_postgres.create_database()
     create_tables(url)
     database = Database(url)
     ledger = Ledger(database)
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
             own_postgres.stop()
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
             raise AssertionError("the file landed")
     with pytest.raises(errors.DatabaseDown):
         await ledger.find(at("a"))

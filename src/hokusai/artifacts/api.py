@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.artifacts.answers import JSON, answer, stream
+from hokusai.artifacts import suspended
+from hokusai.artifacts.answers import JSON, answer, header, stream
 from hokusai.artifacts.download import Downloads
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
@@ -75,6 +76,8 @@ class ArtifactsApp:
         found = _named(remainder, method, principal.workspace)
         if method == "GET":
             await self._downloads.get(found, scope, receive, send)
+        elif method == "HEAD" and (name := header(scope, suspended.NAME)):
+            await self._uploads.offset(found, principal, name, send)
         elif method == "HEAD":
             await self._downloads.head(found, scope, send)
         elif method == "PUT":
@@ -104,10 +107,14 @@ class ArtifactsApp:
         yield b"]}" if before == b", " else b'{"files": []}'
 
     async def _delete(self, found: Place, send: Send) -> None:
-        """Files first: records without a file are never read, and a repeated request finishes the work."""
-        now = datetime.now(UTC)
-        removed = await self._store.delete(found.key)
-        forgotten = await self._ledger.forget(found, before=now)
+        """Both or neither, where the store removes at once; else files first: records without a file are never read."""
+        if self._store.lands_at_once:
+            async with self._ledger.forgetting(found) as forgotten:
+                removed = await self._store.delete(found.key)
+        else:
+            now = datetime.now(UTC)
+            removed = await self._store.delete(found.key)
+            forgotten = await self._ledger.forget(found, before=now)
         if not removed and not forgotten:
             raise found.unknown
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")

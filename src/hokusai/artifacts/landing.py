@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hokusai import errors
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.ledger import Arrival, Ledger
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.store import Written
-from hokusai.identity import Quota
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -20,23 +17,19 @@ _MOST = 64
 
 
 @dataclass(slots=True, eq=False)
-class Landing:
-    """One file that is to appear, by ``commit``, together with its record. ``outcome`` is whether both happened."""
+class _Landing:
+    """An arrival that waits for its ``outcome``."""
 
-    place: Place
-    written: Written
-    key_id: str
-    quota: Quota
-    commit: Callable[[], Awaitable[None]]
-    outcome: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    arrival: Arrival
+    outcome: asyncio.Future[None]
 
-    def fail(self, error: BaseException) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-
-    def succeed(self) -> None:
-        if not self.outcome.done():
+    def end(self, error: Exception | None) -> None:
+        if self.outcome.done():
+            return
+        if error is None:
             self.outcome.set_result(None)
+        else:
+            self.outcome.set_exception(error)
 
 
 class Landings:
@@ -48,11 +41,12 @@ class Landings:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._waiting: list[Landing] = []
+        self._waiting: list[_Landing] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def land(self, landing: Landing) -> None:
-        """Raises what ``Ledger.recording`` and the landing's ``commit`` raise."""
+    async def land(self, arrival: Arrival) -> None:
+        """Raises what ``Ledger.recording`` and the arrival's ``commit`` raise."""
+        landing = _Landing(arrival, asyncio.get_running_loop().create_future())
         self._waiting.append(landing)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="landings")
@@ -70,35 +64,33 @@ class Landings:
         finally:
             self._task = None
 
-    def _batch(self) -> list[Landing]:
+    def _batch(self) -> list[_Landing]:
         """Those who have waited longest and still do, of several at one place the first."""
-        batch: dict[Place, Landing] = {}
-        rest: list[Landing] = []
+        batch: dict[Place, _Landing] = {}
+        rest: list[_Landing] = []
         for landing in self._waiting:
             if landing.outcome.done():  # its request has ended
                 continue
-            if len(batch) < _MOST and landing.place not in batch:
-                batch[landing.place] = landing
+            if len(batch) < _MOST and landing.arrival.place not in batch:
+                batch[landing.arrival.place] = landing
             else:
                 rest.append(landing)
         self._waiting = rest
         return list(batch.values())
 
-    async def _together(self, batch: list[Landing]) -> None:
+    async def _together(self, batch: list[_Landing]) -> None:
         try:
-            refusals = await self._ledger.record_all(
-                [(one.place, one.written, one.key_id, one.quota, one.commit) for one in batch]
-            )
+            refusals = await self._ledger.record_all([landing.arrival for landing in batch])
         except (errors.DatabaseDown, errors.DatabaseReadOnly) as error:
             for landing in batch:
-                landing.fail(error)
+                landing.end(error)
         except Exception as error:  # one could not appear; nothing of the others is recorded
-            if len(batch) > 1:
-                log.info("a file could not appear (%s); those beside it are taken one by one", error)
-                for landing in batch:
-                    await self._together([landing])
-            else:
-                batch[0].fail(error)
+            if len(batch) == 1:
+                batch[0].end(error)
+                return
+            log.info("a file could not appear (%s); those beside it are taken one by one", error)
+            for landing in batch:
+                await self._together([landing])
         else:
             for landing, refusal in zip(batch, refusals, strict=True):
-                landing.fail(refusal) if refusal else landing.succeed()
+                landing.end(refusal)
