@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,6 +159,21 @@ async def test_what_could_not_be_removed_keeps_its_record(ledger: Ledger) -> Non
         async with ledger.forgetting(at("m")):
             raise errors.ArtifactStoreDown()
     assert await ledger.find(at("m/old"))
+
+
+async def test_a_slow_bucket_takes_nobody_elses_connection(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    create_tables(url)
+    everybody, landings = Database(url, pool_size=1), Database(url, pool_size=3)
+    ledger = Ledger(everybody, landings)
+    async with contextlib.AsyncExitStack() as slow:
+        slow.push_async_callback(everybody.close)
+        slow.push_async_callback(landings.close)
+        for name in "abc":
+            written = Written(1, "a" * 64, NOW)
+            await slow.enter_async_context(ledger.recording(arrival(at(name), written, "key-1"), at_once=False))
+        async with asyncio.timeout(2):
+            assert await ledger.find(at("a")) is None
 
 
 async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres) -> None:

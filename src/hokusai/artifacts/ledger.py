@@ -112,10 +112,15 @@ class Record:
 
 
 class Ledger:
-    """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``."""
+    """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``.
 
-    def __init__(self, database: Database) -> None:
+    ``landings`` has connections of its own for files that take their time to land: a slow bucket must not
+    take those that everybody else waits for.
+    """
+
+    def __init__(self, database: Database, landings: Database | None = None) -> None:
         self._database = database
+        self._landings = landings or database
         self._use = UseStore(database)
         upsert = (sqlite.insert if database.is_sqlite else postgresql.insert)(artifacts)
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
@@ -151,7 +156,7 @@ class Ledger:
             raise refusal  # for a crowd that is refused, nothing is written
         async with (
             self._use.holding(place.workspace, arrival.use, instead=instead, quota=arrival.quota) as hold,
-            self._database.begin(seconds=_LANDING_SECONDS) as connection,
+            self._landings.begin(seconds=_LANDING_SECONDS) as connection,
         ):
             async with asyncio.timeout(2 * WAIT_SECONDS):
                 old = await self._replace(connection, arrival)
