@@ -6,7 +6,7 @@ WORKERS ?= 2
 FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench attacks attacks-peer holes fuzz large lock clean
+.PHONY: help setup demo test check format docs bench lab attacks attacks-peer holes fuzz large lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs: $(READY) ## write the generated reference pages
 
 bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' environments)
 	@$(BIN)/python -m bench $(ARGS)
+
+lab: $(READY) ## the failure lab: every broken deployment, and what the doctor says of it
+	@$(BIN)/python -m lab $(ARGS)
 
 fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first find
 	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)

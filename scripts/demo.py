@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +55,7 @@ class Demo:
         self.url = ""
         self.key = ""
         self.registered: dict[str, object] = {}
+        self.examined: dict[str, Any] = {}
 
     def run(self) -> bool:
         with self.step("start the server (SQLite, local disk)") as step:
@@ -72,6 +76,7 @@ class Demo:
             ("reload it in another process and predict the same", self.reload),
             ("a wrong key gets one clear error", self.wrong_key),
             ("every part reports ready", self.ready),
+            ("the doctor examines it from outside", self.examine),
         ]
         for title, part in parts:
             with self.step(title) as step:
@@ -160,6 +165,13 @@ class Demo:
             raise StepFailed(answer.text)
         return ", ".join(answer.json()["checks"])
 
+    def examine(self) -> str:
+        operator = (self.data / "operator.key").read_text().strip()
+        variables = environment(HOKUSAI_API_KEY=self.key, HOKUSAI_OPERATOR_KEY=operator)
+        self.examined = json.loads(run([HOKUSAI, "doctor", self.url, "--json"], variables))
+        counts = Counter(check["status"] for check in self.examined["checks"])
+        return f"{counts['pass']} checks passed, {counts['fail']} failed, {counts['skip']} had nothing to look at"
+
     def hokusai(self, *arguments: str) -> str:
         key = (self.data / "operator.key").read_text().strip()
         return run([HOKUSAI, *arguments], environment(HOKUSAI_URL=self.url, HOKUSAI_API_KEY=key))
@@ -179,6 +191,20 @@ class Demo:
             table.add_row(mark, step.title, f"{step.seconds:.1f}", step.evidence)
         self.console.print()
         self.console.print(table)
+        self._diagnosis()
+
+    def _diagnosis(self) -> None:
+        """What the doctor saw, check by check."""
+        table = Table(title="What the doctor saw", title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in ("", "check", "seconds", "seen"):
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for check in self.examined.get("checks", ()):
+            mark = {"pass": "[green]✓[/]", "fail": "[red]✗[/]"}.get(check["status"], "–")
+            seen = escape(check["evidence"] or check["reason"])
+            table.add_row(mark, check["title"], f"{check['seconds']:.1f}", seen)
+        if table.row_count:
+            self.console.print()
+            self.console.print(table)
 
 
 def environment(**more: str) -> dict[str, str]:

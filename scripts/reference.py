@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from typer.cli import get_docs_for_click
 
 from hokusai import errors
 from hokusai.cli.app import app
+from hokusai.doctor import CHECKS, FAULTS, RULES, Check, Fault, Rule, When
 from hokusai.gateway import ROUTES
 from hokusai.gateway.table import TRACKING
 from hokusai.identity import PERMISSION_SETS, Permission
@@ -106,12 +108,81 @@ def command_line() -> str:
     return NOTE.format(source="src/hokusai/cli/") + text.rstrip() + "\n"
 
 
+def checks() -> str:
+    rows = "".join(f"| {' | '.join(_facts(one))} |\n" for one in CHECKS)
+    return (
+        NOTE.format(source="src/hokusai/doctor/checks/")
+        + "# Checks of the doctor\n\nA check runs when all it needs have passed (with `?`: have not failed). "
+        + "`--only` takes ids and groups.\n\n"
+        + "| id | group | layer | what | needs | for |\n| --- | --- | --- | --- | --- | --- |\n"
+        + rows
+    )
+
+
+def _facts(one: Check) -> tuple[str, ...]:
+    needs = ", ".join(f"`{need}`" for need in one.needs) or "-"
+    return f"`{one.id}`", one.group, one.layer, one.title, needs, "both" if len(one.kinds) > 1 else "Hokusai"
+
+
+def faults() -> str:
+    rows = "".join(f"| [`{one.id}`](faults/{one.id}.md) | {one.layer} | {one.title} |\n" for one in FAULTS.values())
+    return (
+        NOTE.format(source="src/hokusai/doctor/faults.py")
+        + f"# Faults that the doctor names\n\n{len(FAULTS)} of them, each with a page of its own.\n\n"
+        + "| id | layer | what |\n| --- | --- | --- |\n"
+        + rows
+    )
+
+
+def fault(one: Fault) -> str:
+    """The page of one fault, with every way in which it shows."""
+    shows = "".join(
+        f"- {_shown(rule)}\n" for rule in sorted(RULES, key=lambda rule: -rule.sure) if rule.fault == one.id
+    )
+    if not shows and one.id != "unexplained":
+        raise SystemExit(f"no rule names the fault {one.id}")
+    alike = "".join(
+        f"\nIt can look the same as [{other}]({other}.md). This tells them apart:\n\n```console\n{command}\n```\n"
+        for other, command in one.alike.items()
+    )
+    return (
+        NOTE.format(source="src/hokusai/doctor/faults.py and rules.py")
+        + f"# {one.id}\n\n**{one.title}.** Layer: {one.layer}.\n\n{one.cause}\n\n"
+        + f"## What to do\n\n{one.remedy}\n\n```console\n{one.command}\n```\n{alike}"
+        + (f"\n## How it shows\n\nAny of these; the surer first.\n\n{shows}" if shows else "")
+    )
+
+
+def _shown(rule: Rule) -> str:
+    conditions = " and ".join(map(_condition, rule.when))
+    exceptions = "".join(f", unless {_condition(when)}" for when in rule.unless)
+    return f"{conditions}{exceptions} ({rule.sure} of 100)"
+
+
+def _condition(when: When) -> str:
+    which = "any check" if when.check == "*" else f"`{when.check}`"
+    verb = {"pass": "passes", "fail": "fails", "skip": "is skipped"}[when.outcome]
+    parts = {
+        "status": when.status,
+        "answered by": sorted(when.by),
+        "code": when.code,
+        "without an answer": when.trouble,
+        "saying": when.says,
+        "sign": when.sign,
+    }
+    told = "; ".join(f"{name} {' or '.join(f'`{one}`' for one in values)}" for name, values in parts.items() if values)
+    return f"{which} {verb}" + (f" ({told})" if told else "")
+
+
 #: Every page of the reference, and what writes it.
 WRITTEN: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "errors.md": error_codes,
     "routes.md": routes,
     "cli.md": command_line,
+    "checks.md": checks,
+    "faults.md": faults,
+    **{f"faults/{one.id}.md": partial(fault, one) for one in FAULTS.values()},
 }
 
 
@@ -123,8 +194,10 @@ def main() -> int:
         if checking and (not page.exists() or page.read_text() != text):
             stale.append(str(page.relative_to(PAGES.parent.parent)))
         elif not checking:
-            PAGES.mkdir(parents=True, exist_ok=True)
+            page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(text)
+    strays = [page for page in PAGES.rglob("*.md") if str(page.relative_to(PAGES)) not in WRITTEN]
+    stale += [f"{page.relative_to(PAGES.parent.parent)} (nothing writes it)" for page in strays]
     if stale:
         print(f"not what the code says: {', '.join(stale)}; run: make docs", file=sys.stderr)
     return 1 if stale else 0

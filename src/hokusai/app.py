@@ -52,6 +52,9 @@ ROLES: Mapping[Role, tuple[Route, ...]] = {
     "registry": ROUTES,
 }
 
+#: What kind of place the artifacts are kept in, by the URL's scheme.
+_KEEPS = {"file": "disk", "memory": "memory", "s3": "bucket"}
+
 
 class Application:
     """Hokusai as an ASGI app. ``start`` makes every part ready or says what is wrong; ``close`` drains.
@@ -93,7 +96,11 @@ class Application:
             await self._registry(parts, apps, checks)
         rates = self._rates(parts, checks)
         apps["home"] = Home(
-            readiness=Readiness(checks, needless={"redis"}),
+            readiness=Readiness(
+                checks,
+                needless={"redis"},
+                about={"artifacts": {"keeps": _KEEPS.get(settings.store_url.partition(":")[0], "")}},
+            ),
             versions={"version": __version__, "mlflow": version("mlflow-skinny")},
             base=self.base,
             draining=lambda: bool(self.drain and self.drain.draining),

@@ -40,9 +40,9 @@ class Database:
     """Connections to our own tables.
 
     ``begin()`` opens a transaction that commits at the end of the block. Everything raises
-    ``errors.DatabaseDown`` or ``errors.DatabaseReadOnly`` where the database is the cause: within
-    ``WAIT_SECONDS`` for a connection, a statement or a lock, twice that for the whole transaction,
-    unless it is given other ``seconds``.
+    ``errors.DatabaseDown``, ``DatabaseReadOnly``, ``DatabaseCredentials`` or ``SchemaMissing`` where
+    the database is the cause: within ``WAIT_SECONDS`` for a connection, a statement or a lock, twice
+    that for the whole transaction, unless it is given other ``seconds``.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
@@ -76,16 +76,17 @@ class Database:
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
             log.error("database failed: %s", error)
             raise _translated(error) from error
-        except exc.InternalError as error:  # what psycopg makes of a standby or a read-only session
-            if isinstance(translated := _translated(error), errors.DatabaseReadOnly):
+        except (exc.InternalError, exc.ProgrammingError) as error:
+            # What psycopg makes of a standby or a read-only session, and of a table that is not there.
+            if not isinstance(translated := _translated(error), errors.DatabaseDown):
                 log.error("database failed: %s", error)
                 raise translated from error
             raise
 
     async def check(self) -> None:
-        """Raises ``errors.DatabaseDown`` unless a statement runs."""
+        """Raises what ``begin`` raises unless our tables can be read."""
         async with self.begin() as connection:
-            await connection.execute(sa.text("SELECT 1"))
+            await connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
 
     async def migrate(self) -> None:
         """Bring our tables to this code's schema. Runs at start, before any request.
@@ -139,7 +140,15 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+#: What a driver says, and what it means. SQLite and PostgreSQL have different words for the same.
+_MEANINGS: tuple[tuple[type[errors.HokusaiError], tuple[str, ...]], ...] = (
+    (errors.DatabaseReadOnly, ("readonly", "read-only", "disk is full", "disk full", "no space")),
+    (errors.DatabaseCredentials, ("authentication failed", "not permitted to log in", "no pg_hba.conf entry")),
+    (errors.SchemaMissing, ("no such table", "undefinedtable")),
+)
+
+
 def _translated(error: Exception) -> errors.HokusaiError:
     text = str(error).lower()
-    full = ("readonly", "read-only", "disk is full", "disk full", "no space")
-    return errors.DatabaseReadOnly() if any(sign in text for sign in full) else errors.DatabaseDown()
+    found = next((row for row, signs in _MEANINGS if any(sign in text for sign in signs)), errors.DatabaseDown)
+    return found()

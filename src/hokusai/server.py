@@ -24,7 +24,7 @@ from types import FrameType
 import prometheus_client
 import uvicorn
 
-from hokusai import __version__, data, errors
+from hokusai import __version__, contradictions, data, errors
 from hokusai.app import Application
 from hokusai.auth import Environment, KeyStore, first_key
 from hokusai.database import Database
@@ -42,9 +42,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds before a worker that ended i
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
     _log(settings)
-    if settings.metrics_port and settings.workers > 1:
-        reason = "it serves one process's counters, and there are several workers"
-        raise errors.SettingInvalid(setting="HOKUSAI_METRICS_PORT", reason=reason)
+    log.info("hokusai %s starts", __version__)
+    contradictions.refuse(settings)
     with data.opened(settings.data), bound(settings.host, settings.port) as listener:
         asyncio.run(prepare(settings))
         url = settings.public_url or address(listener)

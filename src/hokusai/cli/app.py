@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hokusai import __version__, errors
-from hokusai.cli import env, keys, models, output, serve, workspaces
+from hokusai.cli import doctor, env, keys, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -28,6 +28,7 @@ app.command("serve")(serve.serve)
 app.command("register")(models.register)
 app.command("pull")(models.pull)
 app.command("env")(env.env)
+app.command("doctor")(doctor.doctor)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")

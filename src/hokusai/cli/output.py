@@ -60,14 +60,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: 
     for row in rows:
         grid.add_row(*map(cell, row))
     if grid.row_count:
-        _lay_out(grid, out())
+        lay_out(grid, out())
     else:
         err().print(nothing)
 
 
 def facts(pairs: Iterable[tuple[str, object]], console: Console | None = None) -> None:
     """A name and a value on each line."""
-    _lay_out(_grid(pairs), console or out())
+    lay_out(_grid(pairs), console or out())
 
 
 def cell(value: object) -> Text:
@@ -121,7 +121,8 @@ def _grid(pairs: Iterable[tuple[str, object]]) -> Table:
     return grid
 
 
-def _lay_out(grid: Table, console: Console) -> None:
+def lay_out(grid: Table, console: Console) -> None:
+    """The table, without blanks at the ends of lines in a pipe."""
     if console.is_terminal:
         console.print(grid)
         return

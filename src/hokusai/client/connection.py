@@ -33,8 +33,8 @@ class Connection:
     """
 
     def __init__(self, *, url: str, key: str | None, timeout: float) -> None:
-        self.url = _checked_url(url)
-        self._key = _checked_key(key)
+        self.url = checked_url(url)
+        self._key = checked_key(key)
         self._http = httpx2.Client(
             timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
             headers={"User-Agent": f"hokusai/{version('hokusai')}", "Accept-Encoding": "identity"},
@@ -162,7 +162,7 @@ def _whole(url: str, response: httpx2.Response) -> Answer:
     return Answer(url, response.status_code, response.headers, bytes(content[:LARGEST_DOCUMENT]))
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may hold a password."""
     try:
         parts = urlsplit(url.strip())
@@ -180,7 +180,7 @@ def _checked_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def _checked_key(key: str | None) -> str | None:
+def checked_key(key: str | None) -> str | None:
     """Only what a header can carry; whether the key is good is for the server to say."""
     stripped = (key or "").strip()
     if not stripped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hokusai import errors
@@ -21,24 +21,37 @@ class State:
     error: errors.HokusaiError | None
     seconds: float
     needed: bool = True
+    about: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = {"state": "down" if self.error else "ok", "seconds": round(self.seconds, 4)}
+        found |= self.about
         if self.error:
             found |= {"code": self.error.code, "message": str(self.error), "remedy": self.error.advice}
+            if fault := _FAULTS.get(type(self.error)):
+                found["fault"] = fault
         return found
 
 
 class Readiness:
     """Asks each part, all at once, ``timeout`` seconds each. Without those in ``needless`` the server serves as well.
 
+    ``about`` are facts to tell of a part.
+
     The answer is kept for ``keep`` seconds and asked for once at a time: the route is public, and
     must not be a way to load the database.
     """
 
     def __init__(
-        self, checks: Mapping[str, Check], *, needless: Set[str] = frozenset(), timeout: float = 3, keep: float = 1
+        self,
+        checks: Mapping[str, Check],
+        *,
+        needless: Set[str] = frozenset(),
+        about: Mapping[str, Mapping[str, str]] | None = None,
+        timeout: float = 3,
+        keep: float = 1,
     ) -> None:
+        self._about = dict(about or {})
         self._checks = dict(checks)
         self._needless = needless
         self._timeout = timeout
@@ -63,8 +76,27 @@ class Readiness:
             error = found
         except TimeoutError:
             error = _SLOW[name]()
-        return State(name, error, time.perf_counter() - started, needed=name not in self._needless)
+        seconds = time.perf_counter() - started
+        return State(name, error, seconds, needed=name not in self._needless, about=self._about.get(name, {}))
 
+
+#: What ``hokusai doctor`` calls the fault behind an error, where the error leaves no doubt.
+_FAULTS: Mapping[type[errors.HokusaiError], str] = {
+    errors.DatabaseDown: "database-down",
+    errors.DatabaseReadOnly: "database-read-only",
+    errors.DatabaseCredentials: "database-credentials",
+    errors.SchemaMissing: "migrations-missing",
+    errors.AuthServiceDown: "auth-service-down",
+    errors.AuthServiceContract: "auth-contract-mismatch",
+    errors.TrackingDown: "tracking-down",
+    errors.ArtifactStoreDown: "artifact-store-unreachable",
+    errors.ArtifactStoreMissing: "artifact-store-unreachable",
+    errors.ArtifactStoreElsewhere: "artifact-store-unreachable",
+    errors.ArtifactStoreCredentials: "missing-setting",
+    errors.ArtifactStoreDenied: "artifact-store-read-only",
+    errors.ArtifactStoreFull: "artifact-disk-full",
+    errors.RedisDown: "redis-unavailable",
+}
 
 _SLOW: Mapping[str, type[errors.HokusaiError]] = {
     "database": errors.DatabaseDown,

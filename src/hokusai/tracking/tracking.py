@@ -32,6 +32,7 @@ _EXPERIMENTS = _V2 + "/experiments"
 _ERROR_BYTES = 64 * 1024
 #: What MLflow puts behind its own sentence when a statement failed: SQL, parameters, driver.
 _INTERNALS = re.compile(r"\s*(?:Error:\s*)?\((?:sqlite3|psycopg\w*|builtins)\..*", re.DOTALL)
+_READ_ONLY = re.compile(r"read-?only", re.IGNORECASE)
 _EXISTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT"})
 
 
@@ -153,7 +154,10 @@ class _Translated:
         found = _json(bytes(self._held))
         reason = _INTERNALS.sub("", str(found.get("message", ""))).strip().rstrip(".")
         code = str(found.get("error_code", ""))
-        if self._status >= 500 or self._status < 400 or not code:
+        if not reason and _READ_ONLY.search(str(found.get("message", ""))):
+            log.error("MLflow's database takes no writes: %s", bytes(self._held[:500]))
+            return errors.DatabaseReadOnly()
+        if self._status >= 500 or self._status < 400 or not code or not reason:
             request = self._scope.get(REQUEST_ID)
             log.error("request %s: MLflow answered %s: %s", request, self._status, bytes(self._held[:2000]))
             return errors.TrackingFault()

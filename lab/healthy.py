@@ -1,0 +1,48 @@
+"""Deployments with nothing wrong: of these the doctor may find nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.front import with_tls
+from lab.parts import PROXY_ADDRESS, certificate, free_port, haproxy
+from lab.rows import Bench, Seen, keys, planted, stock
+
+
+@planted("", "one process")
+def _(bench: Bench) -> Iterator[Seen]:
+    running, team = bench.base
+    yield Seen(running.url, variables=keys(running, team))
+
+
+@planted("", "behind nginx with TLS")
+def _(bench: Bench) -> Iterator[Seen]:
+    with with_tls(bench, certificate()) as seen:
+        yield seen
+
+
+@planted("", "behind HAProxy")
+def _(bench: Bench) -> Iterator[Seen]:
+    running, team = bench.base
+    port = free_port()
+    back = f"server one {running.url.removeprefix('http://')} source {PROXY_ADDRESS}"
+    with haproxy("", back, port=port):
+        yield Seen(f"http://127.0.0.1:{port}", variables=keys(running, team))
+
+
+@planted("", "two hosts")
+def _(bench: Bench) -> Iterator[Seen]:
+    auth, registry, team = bench.hosts
+    yield Seen(registry.url, ("--auth-url", auth.url), keys(auth, team))
+
+
+@planted("", "a plain MLflow 3.17 server")
+def _(bench: Bench) -> Iterator[Seen]:
+    with bench.mlflow("3.17.2", "--artifacts-destination", "./kept") as url:
+        yield Seen(url, ("--kind", "mlflow"))
+
+
+@planted("", "a plain MLflow 2.9 server")
+def _(bench: Bench) -> Iterator[Seen]:
+    with bench.mlflow("2.9.2", "--artifacts-destination", "./kept") as url:
+        yield Seen(url, ("--kind", "mlflow", "--python", str(stock("2.9.2").program("python"))))

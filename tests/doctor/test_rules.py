@@ -1,0 +1,114 @@
+"""The rules are data: everything they name exists, and every fault of the catalogue has one."""
+
+from __future__ import annotations
+
+import pytest
+
+from hokusai.console.readiness import _FAULTS
+from hokusai.doctor import CHECKS, FAULTS, RULES, Outcome, Result, diagnose
+from hokusai.doctor.answer import Answer
+from hokusai.doctor.check import failed, passed
+from hokusai.doctor.rules import ANY, NAMED_BY_SERVER
+from hokusai.doctor.trouble import Trouble
+from lab.catalogue import IDS
+
+BY_ID = {check.id: check for check in CHECKS}
+NGINX = b"<html><head></head><body><center><h1>x</h1></center><hr><center>nginx</center></body></html>"
+
+
+def test_every_fault_of_the_catalogue_can_be_named() -> None:
+    named = {rule.fault for rule in RULES}
+    assert set(IDS) <= named
+    assert named | {"unexplained"} == set(FAULTS)
+
+
+def test_rules_name_checks_that_exist() -> None:
+    used = {when.check for rule in RULES for when in (*rule.when, *rule.unless)}
+    assert used - {ANY} <= set(BY_ID)
+
+
+def test_checks_need_checks_before_them() -> None:
+    seen: set[str] = set()
+    for check in CHECKS:
+        assert {need.removesuffix("?") for need in check.needs} <= seen, check.id
+        seen.add(check.id)
+    assert len(seen) == len(CHECKS)
+
+
+def test_faults_that_look_alike_exist_and_have_a_command() -> None:
+    for fault in FAULTS.values():
+        assert fault.command, fault.id
+        assert set(fault.alike) <= set(FAULTS), fault.id
+
+
+def test_what_ready_names_the_rules_know() -> None:
+    assert set(_FAULTS.values()) == set(NAMED_BY_SERVER)
+
+
+def result(check: str, outcome: Outcome) -> Result:
+    return Result(BY_ID[check], outcome)
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
+    return Answer("GET", "/", status, headers, body, len(body))
+
+
+def test_nothing_is_named_where_nothing_failed() -> None:
+    assert diagnose([result("health", passed(answer(200)))]) == ()
+
+
+def test_two_that_look_alike_are_both_named_with_what_tells_them_apart() -> None:
+    named = diagnose([result("health", failed(answer(502, NGINX)))])
+    assert [one.fault.id for one in named] == ["upstream-refused", "upstream-name-unresolved"]
+    assert named[0].alike == ("upstream-name-unresolved",)
+    assert "getent hosts" in named[0].remedy
+    assert named[0].because == ("health",)
+
+
+def test_a_log_decides_between_them() -> None:
+    logged = failed(note="host not found", signs=["log-host-unresolved"])
+    named = diagnose([result("health", failed(answer(502, NGINX))), result("log", logged)])
+    assert named[0].fault.id == "upstream-name-unresolved"
+
+
+def test_what_fits_no_rule_is_said_to_be_unexplained() -> None:
+    named = diagnose([result("console", failed(answer(418)))])
+    assert [(one.fault.id, one.because) for one in named] == [("unexplained", ("console",))]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "fault"),
+    [
+        (Trouble.EXPIRED, "tls-expired"),
+        (Trouble.WRONG_NAME, "tls-wrong-name"),
+        (Trouble.UNTRUSTED, "tls-untrusted"),
+        (Trouble.NOT_YET, "clock-skew"),
+        (Trouble.NOT_TLS, "https-rules-missing"),
+        (Trouble.HANDSHAKE, "tls-handshake-failed"),
+    ],
+)
+def test_each_trouble_of_tls_has_its_fault(trouble: Trouble, fault: str) -> None:
+    silent = Answer("TLS", "host:443", trouble=trouble, words="x")
+    assert diagnose([result("tls", failed(silent))])[0].fault.id == fault
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("HK1104", "key-expired"),
+        ("HK1105", "key-revoked"),
+        ("HK1103", "key-unknown"),
+        ("HK1202", "service-id-mismatch"),
+        ("HK1205", "key-wrong-environment"),
+        ("HK2006", "auth-service-down"),
+        ("HK2007", "auth-contract-mismatch"),
+        ("HK4005", "artifact-disk-full"),
+        ("HK4012", "artifact-store-unreachable"),
+        ("HK5001", "database-down"),
+        ("HK5002", "database-read-only"),
+        ("HK1312", "redis-unavailable"),
+    ],
+)
+def test_each_code_of_ours_has_its_fault(code: str, fault: str) -> None:
+    body = b'{"hokusai": {"code": "%s"}}' % code.encode()
+    assert diagnose([result("bearer", failed(answer(503, body)))])[0].fault.id == fault
