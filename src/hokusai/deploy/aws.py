@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,8 +17,9 @@ _NOBODY = frozenset(
 
 
 class Aws:
-    """An account in one region. ``aws("ecs", "describe_services", …)`` is one call of boto3's.
+    """An account in one region: the one given, else AWS_REGION, else the profile's.
 
+    ``aws("ecs", "describe_services", …)`` is one call of boto3's.
     Raises ``errors.DeployExtraMissing``, ``RegionMissing`` or ``CredentialsMissing`` when it is made;
     a call raises ``CloudRefused`` or ``CloudUnreachable``. Waiting looks every ``pause`` seconds.
     """
@@ -27,7 +29,7 @@ class Aws:
             import boto3
         except ModuleNotFoundError as error:
             raise errors.DeployExtraMissing(module=error.name) from None
-        session = boto3.Session(region_name=region or None)
+        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
         if not session.region_name:
             raise errors.RegionMissing
         self.region: str = session.region_name
@@ -36,7 +38,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self.account: str = self("sts", "get_caller_identity")["Account"]
 
-    def __call__(self, service: str, operation: str, **facts: Any) -> Any:
+    def __call__(self, service: str, operation: str, /, **facts: Any) -> Any:
         """Raises ``errors.CloudRefused`` with the fact ``kind``, AWS's word for it."""
         from botocore import exceptions
 

@@ -96,7 +96,7 @@ class Release:
 
     def parameters(self) -> dict[str, str]:
         """With the revisions that run, so that an update of the stack changes none of them."""
-        run = {}
+        run: dict[str, str] = {}
         if self.there:
             for role in ROLES:
                 now = self.services.running(role)
@@ -185,7 +185,7 @@ def _plan_services(release: Release) -> Iterator[str]:
             continue
         now = release.services.running(role)
         there = f"{now.desired} of {now.revision.rpartition('/')[2]} ({release.services.image(now.revision)})"
-        yield f"{role}: runs {there}; then {max(now.desired, release.services.count(role))} of a new revision"
+        yield f"{role}: runs {there}; then {release.services.count(role)} of a new revision"
 
 
 def _running(release: Release) -> bool:
@@ -207,8 +207,7 @@ def _services(release: Release) -> str:
     release.records.write(record)  # who goes on after a kill knows what to go back to
     for role in ROLES:
         release.revisions[role] = release.services.register(role, release.image)
-        desired = max(release.services.count(role), record.before[role][1])
-        release.services.update(role, release.revisions[role], desired)
+        release.services.update(role, release.revisions[role], release.services.count(role))
     record.services = {str(role): revision for role, revision in release.revisions.items()}
     return ", ".join(revision.rpartition("/")[2] for revision in release.revisions.values())
 

@@ -102,13 +102,13 @@ class Services:
         if not started["tasks"]:
             reason = ", ".join(one.get("reason", "") for one in started.get("failures", ())) or "no task was started"
             raise errors.MigrationFailed(name=role, reason=reason, group=group)
-        if reason := self._ended(started["tasks"][0]["taskArn"]):
+        if why := self._ended(started["tasks"][0]["taskArn"]):
             said = " / ".join(self._last_lines(group, "migrate"))
-            raise errors.MigrationFailed(name=role, reason=f"{reason}: {said}" if said else reason, group=group)
+            raise errors.MigrationFailed(name=role, reason=f"{why}: {said}" if said else why, group=group)
 
     def update(self, role: Role, revision: str, desired: int) -> None:
-        facts = {"cluster": self._cluster, "service": self.name(role)}
-        self._aws("ecs", "update_service", **facts, taskDefinition=revision, desiredCount=desired)
+        facts = {"cluster": self._cluster, "service": self.name(role), "taskDefinition": revision}
+        self._aws("ecs", "update_service", **facts, desiredCount=desired)
 
     def count(self, role: Role) -> int:
         """How many tasks the stack wants."""

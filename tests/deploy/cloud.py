@@ -1,0 +1,188 @@
+"""An account of AWS for tests: moto's server in a process of its own, with what ``cloud_server`` adds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx2
+
+ROOT = Path(__file__).parent.parent.parent
+REGION = "eu-central-1"
+KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": REGION}
+
+
+class Cloud:
+    """``faults`` sets what goes wrong next, and forgets what was asked so far."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx2.Client(base_url=url, timeout=30, trust_env=False)
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**KEYS, "AWS_ENDPOINT_URL": self.url}
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            )
+        return self._clients[service]
+
+    def faults(self, **faults: Any) -> None:
+        self._http.post("/-/faults", json=faults).raise_for_status()
+
+    def asked(self) -> list[str]:
+        found: list[str] = self._http.get("/-/asked").json()
+        return found
+
+    def empty(self) -> None:
+        """An account that was never used."""
+        self._http.post("/moto-api/reset").raise_for_status()
+        self.faults()
+
+    def certificate(self) -> str:
+        """Of the registry and the auth service."""
+        names = {"DomainName": "registry.example.org", "SubjectAlternativeNames": ["auth.example.org"]}
+        return str(self.client("acm").request_certificate(**names)["CertificateArn"])
+
+    def parameters(self) -> dict[str, str]:
+        """What the template has no default for."""
+        return {
+            "AuthHost": "auth.example.org",
+            "RegistryHost": "registry.example.org",
+            "CertificateArn": self.certificate(),
+        }
+
+    def stack(self, name: str, template: str, parameters: Mapping[str, str]) -> dict[str, str]:
+        """A new stack; the physical ids of its resources."""
+        self.client("cloudformation").create_stack(
+            StackName=name,
+            TemplateBody=template,
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
+        return {
+            one["LogicalResourceId"]: one.get("PhysicalResourceId", "")
+            for page in pages
+            for one in page["StackResourceSummaries"]
+        }
+
+    def close(self) -> None:
+        self._http.close()
+        for client in self._clients.values():
+            client.close()
+
+
+@contextmanager
+def serving() -> Iterator[Cloud]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.deploy.cloud_server"],
+        cwd=ROOT,
+        env={**os.environ, **KEYS},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    cloud = Cloud(f"http://127.0.0.1:{int(process.stdout.readline())}")
+    try:
+        yield cloud
+    finally:
+        cloud.close()
+        process.communicate("", timeout=20)
+
+
+class Checkout:
+    """A checkout of Hokusai as far as a release looks at it, with commits of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "deploy" / "aws").mkdir(parents=True)
+        (path / "pyproject.toml").write_text('[project]\nname = "hokusai"\nversion = "0.1.0"\n')
+        (path / "deploy" / "Containerfile").write_text("FROM scratch\n")
+        template = (ROOT / "deploy" / "aws" / "template.yaml").read_text()
+        (path / "deploy" / "aws" / "template.yaml").write_text(template)
+        self._git("init", "--quiet")
+        self.commit("first")
+
+    def commit(self, words: str) -> str:
+        (self.path / "news.txt").write_text(words)
+        self._git("add", "--all")
+        self._git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message", words)
+        return self._git("rev-parse", "HEAD").strip()
+
+    def _git(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=self.path, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+
+_ENGINE = """\
+#!{python}
+import json, os, sys
+from pathlib import Path
+place = Path({place!r})
+given = sys.stdin.read()
+with (place / "calls.jsonl").open("a") as file:
+    file.write(json.dumps({{"arguments": sys.argv[1:], "given": given}}) + "\\n")
+print("step 1 of 1")
+if (place / "broken").exists() and (place / "broken").read_text() == sys.argv[1]:
+    sys.exit("no space left on device")
+if sys.argv[1] == "push":
+    import hashlib, http.client
+    repository, _, tag = sys.argv[2].rpartition("/")[2].partition(":")
+    layer = "sha256:" + hashlib.sha256(tag.encode()).hexdigest()
+    manifest = json.dumps({{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {{"digest": layer}}, "layers": []}})
+    body = json.dumps({{"repositoryName": repository, "imageTag": tag, "imageManifest": manifest, "imageDigest": layer}})
+    connection = http.client.HTTPConnection({host!r})
+    connection.request("POST", "/", body, {{
+        "X-Amz-Target": "AmazonEC2ContainerRegistry_V20150921.PutImage",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=t/20260101/{region}/ecr/aws4_request, SignedHeaders=host, Signature=0",
+    }})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        sys.exit(answer.read().decode())
+"""
+
+
+class RecordingEngine:
+    """A command in the place of podman: writes down what it is told, and pushes a small image to the account."""
+
+    def __init__(self, path: Path, cloud: Cloud) -> None:
+        path.mkdir()
+        self._path = path
+        self.command = str(path / "podman")
+        text = _ENGINE.format(
+            python=sys.executable, place=str(path), host=cloud.url.removeprefix("http://"), region=REGION
+        )
+        (path / "podman").write_text(text)
+        (path / "podman").chmod(0o755)
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        file = self._path / "calls.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    @property
+    def verbs(self) -> list[str]:
+        return [one["arguments"][0] for one in self.calls]
+
+    def breaks(self, verb: str) -> None:
+        """From now on that word fails; the empty one is no word."""
+        (self._path / "broken").write_text(verb)
