@@ -67,6 +67,13 @@ class Cloud:
             "CertificateArn": self.certificate(),
         }
 
+    def network(self) -> dict[str, str]:
+        """The parameters for a VPC that is there."""
+        subnets = self.client("ec2").describe_subnets()["Subnets"]
+        vpc = subnets[0]["VpcId"]
+        ids = ",".join(one["SubnetId"] for one in subnets[:2])
+        return {"VpcId": vpc, "VpcCidr": "172.31.0.0/16", "PublicSubnetIds": ids, "PrivateSubnetIds": ids}
+
     def stack(self, name: str, template: str, parameters: Mapping[str, str]) -> dict[str, str]:
         """A new stack; the physical ids of its resources."""
         self.client("cloudformation").create_stack(

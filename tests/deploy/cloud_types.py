@@ -13,8 +13,11 @@ import string
 from typing import Any
 
 import boto3
+import yaml
 from moto.cloudformation import parsing
+from moto.cloudformation.utils import yaml_tag_constructor
 from moto.core.common_models import CloudFormationModel
+from moto.ecr.models import Repository as EcrRepository
 
 Properties = dict[str, Any]
 
@@ -219,6 +222,15 @@ def install() -> None:
         before = resources[logical_id]  # a type that moto cannot update stays as it is, where moto forgets it
         return update(logical_id, json, resources, account_id, region_name) or before
 
+    yaml.Loader = yaml.CLoader  # the same in a tenth of the time
+    yaml.CLoader.add_multi_constructor("", yaml_tag_constructor)
+    delete = EcrRepository.delete
+
+    def emptied(self: Any, account_id: str, region_name: str) -> None:
+        self.images.clear()  # EmptyOnDelete
+        delete(self, account_id, region_name)
+
+    EcrRepository.delete = emptied
     parsing.clean_json = cleaned
     parsing.parse_and_update_resource = updated
 

@@ -25,12 +25,13 @@ class Operator:
         self.cloud, self.checkout, self.engine = cloud, checkout, engine
         self.records = Records(path / "releases")
         self.given = cloud.parameters()
+        self.aws = deploy.Aws(pause=0.01)
         self.proof: Callable[[], Proof] = lambda: GOOD
         self.examined: list[Deployed] = []
         self.shown: list[tuple[str, State]] = []
 
     def release(self, environment: str = "staging", **given: str) -> Release:
-        aws = deploy.Aws(pause=0.01)
+        aws = self.aws
         source = deploy.read(self.checkout.path)
         return Release(
             aws=aws,
@@ -265,8 +266,10 @@ def test_a_parameter_without_a_value_is_named(operator: Operator) -> None:
 
 
 def test_down_wants_the_name_and_no_protection(operator: Operator) -> None:
+    """In a VPC that was there: moto keeps the network interfaces of tasks that ended, and so their VPC."""
+    operator.given |= operator.cloud.network()
     operator.up()
-    stack = deploy.stack_of(deploy.Aws(pause=0.01), "staging")
+    stack = deploy.stack_of(operator.aws, "staging")
     with pytest.raises(errors.NameNotConfirmed):
         deploy.down(stack, confirmed="production")
     with pytest.raises(errors.Protected):
@@ -275,4 +278,4 @@ def test_down_wants_the_name_and_no_protection(operator: Operator) -> None:
     operator.up(DeletionProtection="false")
     deploy.down(stack, confirmed="staging")
     with pytest.raises(errors.NotDeployed):
-        deploy.status(deploy.Aws(), stack)
+        deploy.status(operator.aws, stack)

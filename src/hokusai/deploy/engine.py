@@ -35,7 +35,8 @@ class Engine:
     def build(self, source: Path, *, containerfile: str, image: str, platform: str, tell: Tell) -> None:
         """``platform`` as in ``linux/arm64``; what the tasks run on, whatever this machine is."""
         file = str(source / containerfile)
-        self._run("build", "--platform", platform, "--file", file, "--tag", image, str(source), tell=tell)
+        named = ("--file", file, "--target", "hokusai", "--tag", image)
+        self._run("build", "--platform", platform, *named, str(source), tell=tell)
 
     def log_in(self, registry: str, *, user: str, password: str) -> None:
         """The password goes over standard input: command lines are seen by everybody."""
