@@ -84,9 +84,10 @@ class Cloud:
         )
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
         return {
-            one["LogicalResourceId"]: one.get("PhysicalResourceId", "")
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
             for page in pages
             for one in page["StackResourceSummaries"]
+            if one.get("PhysicalResourceId")
         }
 
     def close(self) -> None:
@@ -148,8 +149,12 @@ given = sys.stdin.read()
 with (place / "calls.jsonl").open("a") as file:
     file.write(json.dumps({{"arguments": sys.argv[1:], "given": given}}) + "\\n")
 print("step 1 of 1")
-if (place / "broken").exists() and (place / "broken").read_text() == sys.argv[1]:
+broken = (place / "broken").read_text() if (place / "broken").exists() else ""
+if broken == sys.argv[1]:
     sys.exit("no space left on device")
+if broken == "slow " + sys.argv[1]:
+    import time
+    time.sleep(60)
 if sys.argv[1] == "push":
     import hashlib, http.client
     repository, _, tag = sys.argv[2].rpartition("/")[2].partition(":")
@@ -191,5 +196,5 @@ class RecordingEngine:
         return [one["arguments"][0] for one in self.calls]
 
     def breaks(self, verb: str) -> None:
-        """From now on that word fails; the empty one is no word."""
+        """From now on that word fails, or after ``slow`` takes a minute; the empty one is no word."""
         (self._path / "broken").write_text(verb)

@@ -21,8 +21,8 @@ from moto.cloudformation import models as cloudformation
 from moto.core import DEFAULT_ACCOUNT_ID  # noqa: F401  (moto's first import sets it up)
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs import models as ecs
-from moto.moto_api._internal import mock_random
 from moto.moto_api import state_manager
+from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 

@@ -7,6 +7,7 @@ botocore's model of that API, and is there to be asked for afterwards.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import secrets
 import string
@@ -17,7 +18,6 @@ import yaml
 from moto.cloudformation import parsing
 from moto.cloudformation.utils import yaml_tag_constructor
 from moto.core.common_models import CloudFormationModel
-from moto.ecr.models import Repository as EcrRepository
 
 Properties = dict[str, Any]
 
@@ -50,9 +50,9 @@ class _Through:
         return True
 
     @classmethod
-    def create_from_cloudformation_json(cls, name: str, json: Any, account: str, region: str, **_: Any) -> Any:
-        made = cls(*cls.make(name, json["Properties"]))
-        made.properties = json["Properties"]
+    def create_from_cloudformation_json(cls, name: str, given: Any, account: str, region: str, **_: Any) -> Any:
+        made = cls(*cls.make(name, given["Properties"]))
+        made.properties = given["Properties"]
         return made
 
     @classmethod
@@ -67,7 +67,7 @@ class _Through:
         return made
 
     @classmethod
-    def delete_from_cloudformation_json(cls, name: str, json: Any, account: str, region: str) -> None:
+    def delete_from_cloudformation_json(cls, name: str, given: Any, account: str, region: str) -> None:
         pass
 
     @staticmethod
@@ -105,6 +105,67 @@ class Alarm(_Through, CloudFormationModel):
         return name, {}
 
 
+class Role(_Through, CloudFormationModel):
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::IAM::Role"
+
+    @staticmethod
+    def make(name: str, properties: Properties) -> tuple[str, dict[str, str]]:
+        trust = json.dumps(properties["AssumeRolePolicyDocument"])
+        arn = api("iam").create_role(RoleName=name[:64], AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        for one in properties.get("Policies", ()):
+            document = json.dumps(one["PolicyDocument"])
+            api("iam").put_role_policy(RoleName=name[:64], PolicyName=one["PolicyName"], PolicyDocument=document)
+        return name[:64], {"Arn": arn}
+
+
+class Repository(_Through, CloudFormationModel):
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::ECR::Repository"
+
+    @staticmethod
+    def make(name: str, properties: Properties) -> tuple[str, dict[str, str]]:
+        facts = _camel({key: properties[key] for key in ("RepositoryName", "ImageTagMutability")})
+        facts["imageScanningConfiguration"] = _camel(properties["ImageScanningConfiguration"])
+        made = api("ecr").create_repository(**facts)["repository"]
+        policy = properties["LifecyclePolicy"]["LifecyclePolicyText"]
+        api("ecr").put_lifecycle_policy(repositoryName=made["repositoryName"], lifecyclePolicyText=policy)
+        return made["repositoryName"], {"Arn": made["repositoryArn"], "RepositoryUri": made["repositoryUri"]}
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, name: str, given: Any, account: str, region: str) -> None:
+        assert given["Properties"]["EmptyOnDelete"] is True
+        api("ecr").delete_repository(repositoryName=name, force=True)
+
+
+class Bucket(_Through, CloudFormationModel):
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::S3::Bucket"
+
+    @staticmethod
+    def make(name: str, properties: Properties) -> tuple[str, dict[str, str]]:
+        s3, name = api("s3"), name.lower()
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"])
+        s3.put_public_access_block(
+            Bucket=name, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
+        )
+        (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        by_default = {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+        s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [by_default]})
+        s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=properties["OwnershipControls"])
+        rules = [_lifecycle(one) for one in properties["LifecycleConfiguration"]["Rules"]]
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+        return name, {"Arn": f"arn:aws:s3:::{name}"}
+
+
+def _lifecycle(rule: Properties) -> Properties:
+    return {("ID" if key == "Id" else key): value for key, value in rule.items()} | {"Filter": {"Prefix": ""}}
+
+
 class BucketPolicy(_Through, CloudFormationModel):
     @staticmethod
     def cloudformation_type() -> str:
@@ -112,8 +173,6 @@ class BucketPolicy(_Through, CloudFormationModel):
 
     @staticmethod
     def make(name: str, properties: Properties) -> tuple[str, dict[str, str]]:
-        import json
-
         policy = json.dumps(properties["PolicyDocument"])
         api("s3").put_bucket_policy(Bucket=properties["Bucket"], Policy=policy)
         return name, {}
@@ -218,19 +277,12 @@ def install() -> None:
 
     update = parsing.parse_and_update_resource
 
-    def updated(logical_id: str, json: Any, resources: Any, account_id: str, region_name: str) -> Any:
+    def updated(logical_id: str, given: Any, resources: Any, account_id: str, region_name: str) -> Any:
         before = resources[logical_id]  # a type that moto cannot update stays as it is, where moto forgets it
-        return update(logical_id, json, resources, account_id, region_name) or before
+        return update(logical_id, given, resources, account_id, region_name) or before
 
     yaml.Loader = yaml.CLoader  # the same in a tenth of the time
     yaml.CLoader.add_multi_constructor("", yaml_tag_constructor)
-    delete = EcrRepository.delete
-
-    def emptied(self: Any, account_id: str, region_name: str) -> None:
-        self.images.clear()  # EmptyOnDelete
-        delete(self, account_id, region_name)
-
-    EcrRepository.delete = emptied
     parsing.clean_json = cleaned
     parsing.parse_and_update_resource = updated
 
