@@ -140,39 +140,6 @@ class Checkout:
         ).stdout
 
 
-_ENGINE = """\
-#!{python}
-import json, os, sys
-from pathlib import Path
-place = Path({place!r})
-given = sys.stdin.read()
-with (place / "calls.jsonl").open("a") as file:
-    file.write(json.dumps({{"arguments": sys.argv[1:], "given": given}}) + "\\n")
-print("step 1 of 1")
-broken = (place / "broken").read_text() if (place / "broken").exists() else ""
-if broken == sys.argv[1]:
-    sys.exit("no space left on device")
-if broken == "slow " + sys.argv[1]:
-    import time
-    time.sleep(60)
-if sys.argv[1] == "push":
-    import hashlib, http.client
-    repository, _, tag = sys.argv[2].rpartition("/")[2].partition(":")
-    layer = "sha256:" + hashlib.sha256(tag.encode()).hexdigest()
-    manifest = json.dumps({{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {{"digest": layer}}, "layers": []}})
-    body = json.dumps({{"repositoryName": repository, "imageTag": tag, "imageManifest": manifest, "imageDigest": layer}})
-    connection = http.client.HTTPConnection({host!r})
-    connection.request("POST", "/", body, {{
-        "X-Amz-Target": "AmazonEC2ContainerRegistry_V20150921.PutImage",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=t/20260101/{region}/ecr/aws4_request, SignedHeaders=host, Signature=0",
-    }})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        sys.exit(answer.read().decode())
-"""
-
-
 class RecordingEngine:
     """A command in the place of podman: writes down what it is told, and pushes a small image to the account."""
 
@@ -180,10 +147,8 @@ class RecordingEngine:
         path.mkdir()
         self._path = path
         self.command = str(path / "podman")
-        text = _ENGINE.format(
-            python=sys.executable, place=str(path), host=cloud.url.removeprefix("http://"), region=REGION
-        )
-        (path / "podman").write_text(text)
+        script, host = Path(__file__).with_name("engine_command.py"), cloud.url.removeprefix("http://")
+        (path / "podman").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "{path}" {host} "$@"\n')
         (path / "podman").chmod(0o755)
 
     @property

@@ -2,7 +2,8 @@
 
 moto keeps the records of ECS and runs nothing. Here a service that is updated gets a new deployment,
 which is complete at once, and says so in its log; a task has ended when it is looked at. That much is
-ours, and so is what fails: ``{"refuse": {"UpdateService": 1}, "after": 0, "rollout": "FAILED", "exit": 1, "line": "…"}``.
+ours, and so is what fails: ``refuse`` (operations, and how often; ``after`` so many that pass), ``rollout``
+(the state of the next one), ``exit`` (of tasks), ``line`` (in the log), ``stack`` (why its change fails).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 
 import flask
 from moto.cloudformation import models as cloudformation
-from moto.core import DEFAULT_ACCOUNT_ID  # noqa: F401  (moto's first import sets it up)
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs import models as ecs
 from moto.moto_api import state_manager
