@@ -93,11 +93,12 @@ def _executed(self: Any, change_set_name: str, stack_name: str | None = None) ->
 
 
 def _failed(stack: Any, reason: str) -> None:
-    stack._add_stack_event("UPDATE_IN_PROGRESS")
-    stack._add_stack_event("UPDATE_FAILED", reason)
+    kind = "CREATE" if stack.status == "REVIEW_IN_PROGRESS" else "UPDATE"
+    stack._add_stack_event(f"{kind}_IN_PROGRESS")
+    stack._add_stack_event(f"{kind}_FAILED", reason)
     stack.events[-1].logical_resource_id = "Cache"
-    stack._add_stack_event("UPDATE_ROLLBACK_COMPLETE")
-    stack.status = "UPDATE_ROLLBACK_COMPLETE"
+    stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+    stack._add_stack_event(stack.status)
 
 
 def _schedule() -> None:

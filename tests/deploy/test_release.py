@@ -171,7 +171,7 @@ def test_each_steps_failure_is_taken_back_and_the_next_run_goes_on(operator: Ope
     for name, (fail, wanted) in FAILURES.items():
         before = operator.services()
         operator.checkout.commit(f"to fail at {name}")
-        operator.given["LogDays"] = "30" if operator.given.get("LogDays") == "60" else "60"
+        operator.given |= {"LogDays": "30"} if name == "stack" else {}
         fail(operator)
         error, record = operator.up()
         assert isinstance(error, wanted), (name, error)
@@ -210,6 +210,16 @@ def test_a_first_release_that_fails_leaves_no_service_running(operator: Operator
     assert "Old version running" in str(error)
     assert {desired for _, desired in operator.services().values()} == {0}
     assert record.proof == {"ok": False}
+
+
+def test_a_stack_that_was_never_whole_is_deleted_by_hand_first(operator: Operator) -> None:
+    operator.cloud.faults(stack="no such node type")
+    for _ in range(2):
+        error, _ = operator.up()
+        assert isinstance(error, errors.StackFailed)
+        assert "ROLLBACK_COMPLETE: Cache, no such node type" in str(error)
+    operator.cloud.client("cloudformation").delete_stack(StackName="hokusai-staging")
+    assert operator.up()[0] is None
 
 
 def test_keys_that_cannot_be_kept_stop_it(operator: Operator) -> None:

@@ -68,8 +68,10 @@ class Release:
 
     @property
     def there(self) -> bool:
-        """Whether there is a stack."""
-        return self.stack.state() is not None
+        """Whether there is a stack that was whole once: one that failed while it was made tells nothing."""
+        if not self._outputs and (state := self.stack.state()):
+            self._outputs = dict(state.outputs)
+        return bool(self._outputs)
 
     @property
     def tagged(self) -> str:
