@@ -49,13 +49,13 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(url, ("--kind", "mlflow"))
 
 
-@planted("artifact-destination-ephemeral", "Hokusai with HOKUSAI_ARTIFACTS_URL=memory://", fast=True)
+@planted("artifact-destination-ephemeral", "Hokusai with HOKUSAI_ARTIFACTS_URL=memory://")
 def _(bench: Bench) -> Iterator[Seen]:
     with serving(bench.place() / "data", settings={"HOKUSAI_ARTIFACTS_URL": "memory://"}) as running:
         yield Seen(running.url, ("--only", "ready"), keys(running))
 
 
-@planted("artifact-store-read-only", "the store's file system turns read-only", fast=True)
+@planted("artifact-store-read-only", "the store's file system turns read-only")
 def _(bench: Bench) -> Iterator[Seen]:
     with small_disk(64) as (place, freeze):
         settings = {"HOKUSAI_ARTIFACTS_URL": (place / "files").as_uri()}
@@ -93,7 +93,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(f"http://127.0.0.1:{port}/api/mlflow", ("--kind", "mlflow"))
 
 
-@planted("auth-service-down", "the auth service was stopped", fast=True)
+@planted("auth-service-down", "the auth service was stopped")
 def _(bench: Bench) -> Iterator[Seen]:
     with two_hosts(bench.place()) as (auth, registry, team):
         found = keys(auth, team)
@@ -102,7 +102,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(registry.url, variables={"HOKUSAI_API_KEY": found["HOKUSAI_API_KEY"]})
 
 
-@planted("service-id-mismatch", "keys are for 'platform', the server calls itself otherwise", fast=True)
+@planted("service-id-mismatch", "keys are for 'platform', the server calls itself otherwise")
 def _(bench: Bench) -> Iterator[Seen]:
     data = bench.place() / "data"
     with serving(data) as running:
@@ -111,7 +111,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables=found)
 
 
-@planted("auth-contract-mismatch", "the auth service wants the key in the body and answers in its own shape", fast=True)
+@planted("auth-contract-mismatch", "the auth service wants the key in the body and answers in its own shape")
 def _(bench: Bench) -> Iterator[Seen]:
     words = json.dumps({"detail": "api_key is required in the body"}).encode()
     _running, team = bench.base
@@ -147,7 +147,7 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield _with_key(bench, permissions=["read"])
 
 
-@planted("key-wrong-environment", "a test key at a live server", fast=True)
+@planted("key-wrong-environment", "a test key at a live server")
 def _(bench: Bench) -> Iterator[Seen]:
     data = bench.place() / "data"
     with serving(data) as running:
@@ -157,7 +157,11 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(running.url, variables={"HOKUSAI_API_KEY": found})
 
 
-@planted("clock-skew", "the server's clock is ten minutes ahead", fast=True)
+@planted(
+    "clock-skew",
+    "the server's clock is ten minutes ahead",
+    instead="the machine has one clock; the server's Python adds ten minutes to what it reads",
+)
 def _(bench: Bench) -> Iterator[Seen]:
     shifted = bench.place()
     (shifted / "sitecustomize.py").write_text("import time\n_now = time.time\ntime.time = lambda: _now() + 600\n")
@@ -189,7 +193,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             postgres.start()
 
 
-@planted("database-credentials", "the server's role may no longer log in", fast=True)
+@planted("database-credentials", "the server's role may no longer log in")
 def _(bench: Bench) -> Iterator[Seen]:
     postgres = bench.postgres
     postgres.execute("CREATE ROLE tenant LOGIN SUPERUSER")
@@ -243,7 +247,7 @@ def refused(bench: Bench, *arguments: str, **settings: str) -> Seen:
     return Seen(url, variables=keys(running, team), log=ended.stdout + ended.stderr)
 
 
-@planted("schema-newer", "an old version is started on a newer version's database", fast=True)
+@planted("schema-newer", "an old version is started on a newer version's database")
 def _(bench: Bench) -> Iterator[Seen]:
     import psycopg
 
@@ -350,9 +354,18 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, ("--tracking-url", url), keys(running, team))
 
 
-@planted("client-unsupported", "an MLflow client from before 2.9")
+@planted("client-unsupported", "MLflow 3.17's client, and a server of 2.9")
 def _(bench: Bench) -> Iterator[Seen]:
-    """Of the old client only its number counts here: its metadata stands alone in an environment."""
+    with bench.mlflow(OLD, "--artifacts-destination", "./kept") as url:
+        yield Seen(url, ("--kind", "mlflow"))
+
+
+@planted(
+    "client-unsupported",
+    "an MLflow client from before 2.9",
+    instead="of the old client only its number counts, so that its metadata stands alone in an environment",
+)
+def _(bench: Bench) -> Iterator[Seen]:
     place = bench.place()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     packages = next((place / "lib").glob("python*")) / "site-packages" / "mlflow-1.30.1.dist-info"
@@ -362,9 +375,12 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield Seen(running.url, ("--python", str(place / "bin" / "python")), keys(running, team))
 
 
-@planted("admission-stalled", "versions stay PENDING_REGISTRATION", fast=True)
+@planted(
+    "admission-stalled",
+    "versions stay PENDING_REGISTRATION",
+    instead="there is no admission worker yet that could stand still; a proxy writes PENDING_REGISTRATION for READY",
+)
 def _(bench: Bench) -> Iterator[Seen]:
-    """Stands in for an admission worker that does not run."""
     running, team = bench.base
 
     def pend(_method: str, path: str, answer: Passed) -> Passed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +13,7 @@ import boto3
 import httpx2
 
 from lab.behind import refused
-from lab.parts import PROXY_ADDRESS, free_port, location, nginx, server
+from lab.parts import PROXY_ADDRESS, free_port, listening, location, nginx, server
 from lab.rows import Bench, Seen, keys, planted
 from tests.redis import Redis
 from tests.s3 import S3Server
@@ -97,9 +96,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(running.url, variables=found)
 
 
-@planted(
-    "artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start", fast=True
-)
+@planted("artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start")
 def _(bench: Bench) -> Iterator[Seen]:
     with _bucket() as (s3, name):
         tenant = _Tenant(s3)
@@ -140,16 +137,9 @@ class _Inside(BaseHTTPRequestHandler):
 @contextmanager
 def _private_network(target: str) -> Iterator[str]:
     """A forward proxy that leads to ``target`` whatever it is asked for; yields its URL."""
-    running = ThreadingHTTPServer(("127.0.0.1", 0), type("Inside", (_Inside,), {"target": target}))
-    running.daemon_threads = True
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-    finally:
-        running.shutdown()
-        running.server_close()
-        thread.join()
+    handler = type("Inside", (_Inside,), {"target": target})
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _boto3(place: Path) -> Path:
@@ -176,7 +166,7 @@ def _(bench: Bench) -> Iterator[Seen]:
             yield Seen(url, ("--kind", "mlflow"))
 
 
-@planted("redis-unavailable", "Redis was stopped", fast=True)
+@planted("redis-unavailable", "Redis was stopped")
 def _(bench: Bench) -> Iterator[Seen]:
     redis = Redis()
     try:

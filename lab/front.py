@@ -141,7 +141,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("rule-swallows-registry", "the rule for /api* leads to the auth service", fast=True)
+@planted("rule-swallows-registry", "the rule for /api* leads to the auth service")
 def _(bench: Bench) -> Iterator[Seen]:
     auth, registry, team = bench.hosts
     port = free_port()
@@ -149,7 +149,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(f"http://127.0.0.1:{port}", variables=keys(auth, team))
 
 
-@planted("hosts-swapped", "auth host and registry host are swapped", fast=True)
+@planted("hosts-swapped", "auth host and registry host are swapped")
 def _(bench: Bench) -> Iterator[Seen]:
     auth, registry, team = bench.hosts
     yield Seen(auth.url, ("--auth-url", registry.url), keys(auth, team))
@@ -251,7 +251,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield seen
 
 
-@planted("download-truncated", "a proxy unpacks what is packed and keeps the length", fast=True)
+@planted("download-truncated", "a proxy unpacks what is packed and keeps the length")
 def _(bench: Bench) -> Iterator[Seen]:
     running, team = bench.base
 
@@ -278,7 +278,7 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(url, ("--only", "artifacts"), keys(running, team))
 
 
-@planted("health-lies", "nginx answers /ready itself", fast=True)
+@planted("health-lies", "nginx answers /ready itself")
 def _(bench: Bench) -> Iterator[Seen]:
     with in_front(bench, location("/", "UP"), "location = /ready { return 200 'ok'; }") as seen:
         yield seen

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.front import with_tls
 from lab.parts import PROXY_ADDRESS, certificate, free_port, haproxy
-from lab.rows import Bench, Seen, keys, planted
+from lab.rows import Bench, Seen, keys, planted, stock
 
 
 @planted("", "one process")
@@ -15,7 +15,7 @@ def _(bench: Bench) -> Iterator[Seen]:
     yield Seen(running.url, variables=keys(running, team))
 
 
-@planted("", "behind nginx with TLS", fast=True)
+@planted("", "behind nginx with TLS")
 def _(bench: Bench) -> Iterator[Seen]:
     with with_tls(bench, certificate()) as seen:
         yield seen
@@ -45,4 +45,4 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("", "a plain MLflow 2.9 server")
 def _(bench: Bench) -> Iterator[Seen]:
     with bench.mlflow("2.9.2", "--artifacts-destination", "./kept") as url:
-        yield Seen(url, ("--kind", "mlflow"))
+        yield Seen(url, ("--kind", "mlflow", "--python", str(stock("2.9.2").program("python"))))

@@ -224,13 +224,17 @@ def _as_it_came(_method: str, _path: str, answer: Passed) -> Passed:
 
 @contextlib.contextmanager
 def tampering(
-    upstream: str, change: Callable[[str, str, Passed], Passed] = _as_it_came, *, drop: Collection[str] = ()
+    upstream: str,
+    change: Callable[[str, str, Passed], Passed] = _as_it_came,
+    *,
+    drop: Collection[str] = (),
+    source: str = "127.0.0.1",
 ) -> Iterator[str]:
     """A small proxy that does to every answer what ``change`` says (method, path, answer); yields its URL.
 
-    It collects whole bodies, and takes the headers named in ``drop`` from requests.
+    It collects whole bodies, takes the headers named in ``drop`` from requests, and has the address ``source``.
     """
-    client = httpx2.Client(trust_env=False, timeout=60)
+    client = httpx2.Client(transport=httpx2.HTTPTransport(local_address=source), timeout=60)
     dropped = {"host", "connection", *drop}
 
     class Handler(BaseHTTPRequestHandler):
@@ -255,7 +259,7 @@ def tampering(
 
         def log_message(self, *_: object) -> None: ...
 
-    with _threaded(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
         yield f"http://127.0.0.1:{port}"
     client.close()
 
@@ -280,7 +284,7 @@ def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[
 
         def log_message(self, *_: object) -> None: ...
 
-    with _threaded(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -302,12 +306,13 @@ def nameless() -> Iterator[int]:
             data, sock = self.request
             sock.sendto(data[:2] + b"\x81\x83" + data[4:6] + bytes(6) + data[12:], self.client_address)
 
-    with _threaded(socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler)) as port:
+    with listening(socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler)) as port:
         yield port
 
 
 @contextlib.contextmanager
-def _threaded(running: socketserver.BaseServer) -> Iterator[int]:
+def listening(running: socketserver.BaseServer) -> Iterator[int]:
+    """A server of the standard library in threads of its own; yields its port."""
     if isinstance(running, socketserver.ThreadingMixIn):
         running.daemon_threads = True
         running.block_on_close = False

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.parts import PROXY_ADDRESS, free_port, wait_for
+from lab.parts import PROXY_ADDRESS, NotHere, free_port, wait_for
+from scripts import environments
 from tests.postgres import Postgres
 from tests.serving import Server, Team, serving
 from tests.serving import environment as clean
-from tests.stock import environments
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Bench:
         Before 3 it keeps its tables in files: SQLAlchemy of today is too new for it.
         """
         place, port = self.place(), free_port()
-        found = environments.environment(version)
+        found = stock(version)
         tables = "./mlruns" if version.startswith("2.") else "sqlite:///mlflow.db"
         command = [found.program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--workers", "1", "--backend-store-uri", tables, *options]
@@ -97,6 +98,13 @@ class Bench:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def stock(version: str) -> environments.Environment:
+    """The environment of that MLflow version, made if need be."""
+    if sys.version_info[:2] != environments.PYTHON:
+        raise NotHere(f"the stock versions are pinned for Python {'.'.join(map(str, environments.PYTHON))}")
+    return environments.environment(f"mlflow-{version}")
 
 
 @contextmanager
@@ -118,23 +126,34 @@ Build = Callable[[Bench], AbstractContextManager[Seen]]
 
 @dataclass(frozen=True)
 class Row:
-    """One planted fault (empty: a healthy deployment). ``fast`` rows run in the test suite as well."""
+    """One planted fault (empty: a healthy deployment). ``fast`` rows run in the test suite as well.
+
+    ``instead`` says what stands for the real thing, where something does.
+    """
 
     fault: str
     title: str
     build: Build
+    module: str
     fast: bool = False
+    instead: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.fault or 'healthy'}: {self.title}"
 
 
 ROWS: list[Row] = []
 
 
-def planted(fault: str, title: str, *, fast: bool = False) -> Callable[[Callable[[Bench], Iterator[Seen]]], Build]:
+def planted(
+    fault: str, title: str, *, fast: bool = False, instead: str = ""
+) -> Callable[[Callable[[Bench], Iterator[Seen]]], Build]:
     """Puts a builder into the table."""
 
     def add(build: Callable[[Bench], Iterator[Seen]]) -> Build:
         manager = contextmanager(build)
-        ROWS.append(Row(fault, title, manager, fast))
+        ROWS.append(Row(fault, title, manager, build.__module__.rpartition(".")[2], fast, instead))
         return manager
 
     return add

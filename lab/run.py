@@ -16,7 +16,7 @@ from lab.rows import ROWS, Bench, Row, Seen
 from tests.serving import environment as clean
 from tests.serving import hokusai
 
-__all__ = ["ROWS", "Found", "behind", "bucket", "examine", "front", "healthy"]
+__all__ = ["ROWS", "Found", "Row", "behind", "bucket", "examine", "front", "healthy"]
 
 _SECONDS = 170
 
@@ -40,6 +40,10 @@ class Found:
     def place(self) -> int:
         """Where the planted fault stands among the named ones, from 1; 0: not at all."""
         return self.named.index(self.row.fault) + 1 if self.row.fault in self.named else 0
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        return [one for one in (self.document or {}).get("checks", ()) if one["status"] == "fail"]
 
     @property
     def right(self) -> bool:

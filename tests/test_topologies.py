@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from hokusai.doctor import CHECKS, Target, chosen, examine
 from tests.postgres import Postgres
 from tests.serving import Server, Team, serving
 from tests.stock.environments import Environment, scenario
@@ -93,6 +94,19 @@ def test_a_registry_has_no_auth_routes_and_an_auth_host_no_registry(hosts: Hosts
         assert client.get(SEARCH).status_code == 200
 
 
+async def test_the_doctor_proves_two_hosts_and_sees_them_swapped(hosts: Hosts) -> None:
+    target = Target(url=hosts.registry.url, auth_url=hosts.auth.url, key=hosts.team.key)
+    checks = chosen(CHECKS, ["routing", "auth"])
+    assert (await examine(target, checks)).ok
+    swapped = await examine(replace(target, url=hosts.auth.url, auth_url=hosts.registry.url), checks)
+    assert [one.fault.id for one in swapped.diagnosis][:1] == ["hosts-swapped"]
+
+
+async def test_the_doctor_proves_a_plain_mlflow(stock_server: StockServer) -> None:
+    report = await examine(Target(url=stock_server.url, kind="mlflow"), chosen(CHECKS, ["artifacts", "reload"]))
+    assert report.ok, report.document()
+
+
 def test_ready_on_each_host_names_its_own_parts(hosts: Hosts) -> None:
     for server, parts in (
         (hosts.auth, {"database", "auth"}),
@@ -136,6 +150,7 @@ def test_an_outage_of_the_auth_service_is_503_never_401(
             assert int(answer.headers["retry-after"]) > 0
             ready = client.get("/ready").json()
             assert {name for name, check in ready["checks"].items() if check["state"] == "down"} == {"auth"}
+            assert ready["checks"]["auth"]["fault"] == "auth-service-down"
 
 
 def test_an_outage_of_the_database_is_503_and_passes(own_postgres: Postgres, tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def test_ctrl_c_takes_away_what_was_made(server: Server) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        said = b"".join(process.communicate(timeout=30)).decode()
         assert process.returncode != 0
+        assert team.key not in said
+        assert "Traceback" not in said
         assert not http.get(experiments, params={"max_results": 5}).json().get("experiments")
         assert http.get("/api/2.0/mlflow-artifacts/artifacts").json()["files"] == []

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from hokusai.auth.keys import mint
 from hokusai.doctor import CHECKS, Report, Target, chosen, examine
-from lab.parts import NotHere, Passed, certificate, free_port, location, nginx, tampering
+from lab.parts import PROXY_ADDRESS, NotHere, Passed, certificate, free_port, location, nginx, tampering
 from lab.parts import server as block
-from tests.serving import Server, Team, serving
+from tests.serving import Server, Team
 
 FILES = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts"
 V2 = "/api/mlflow/api/2.0/mlflow"
@@ -141,8 +142,7 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("key", "key-unknown")
 def _(place: Place) -> Iterator[Target]:
-    with serving(place.directory / "other") as other:
-        yield replace(place.sound, key=other.workspace("other").key)
+    yield replace(place.sound, key=mint("live").text)
 
 
 @plant("rights", "key-lacks-permission")
@@ -189,8 +189,8 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("client-address", "client-address-wrong")
 def _(place: Place) -> Iterator[Target]:
-    with serving(place.directory / "open", settings={"HOKUSAI_TRUSTED_PROXIES": "127.0.0.0/8"}) as server:
-        yield Target(url=server.url, operator_key=server.operator_key)
+    with tampering(place.server.url, source=PROXY_ADDRESS) as url:
+        yield replace(place.sound, url=url)
 
 
 @plant("tracking", "unexplained")
@@ -352,7 +352,14 @@ async def looked_at(target: Target, check: str) -> Report:
     return await examine(target, chosen(CHECKS, [check]))
 
 
-@pytest.mark.parametrize("check", [check.id for check in CHECKS])
+#: Whose fault is planted with nginx.
+_PROXIED = {"clear-text"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(one.id, marks=[pytest.mark.proxies] if one.id in _PROXIED else []) for one in CHECKS],
+)
 async def test_the_check_fails_where_its_fault_is(check: str, server: Server, team: Team, tmp_path: Path) -> None:
     build, fault = PLANTS[check]
     with build(Place(server, team, tmp_path)) as target:

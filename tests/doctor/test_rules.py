@@ -10,68 +10,15 @@ from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import failed, passed
 from hokusai.doctor.rules import ANY, NAMED_BY_SERVER
 from hokusai.doctor.trouble import Trouble
+from lab.catalogue import IDS
 
-#: The ids that scripts and pages rely on.
-CATALOGUE = [
-    "artifact-serving-off",
-    "artifact-destination-ephemeral",
-    "artifact-store-unreachable",
-    "artifact-store-read-only",
-    "experiment-direct-location",
-    "prefix-covers-half",
-    "wrong-upstream-path",
-    "proxy-loop",
-    "upstream-name-unresolved",
-    "upstream-refused",
-    "upstream-timeout",
-    "upstream-refuses-host",
-    "authorization-stripped",
-    "client-address-wrong",
-    "rule-swallows-registry",
-    "hosts-swapped",
-    "https-rules-missing",
-    "tls-expired",
-    "tls-wrong-name",
-    "tls-untrusted",
-    "body-limit",
-    "transfer-timeout",
-    "proxy-buffers",
-    "download-truncated",
-    "multipart-unreachable",
-    "auth-service-down",
-    "service-id-mismatch",
-    "auth-contract-mismatch",
-    "key-expired",
-    "key-revoked",
-    "key-lacks-permission",
-    "key-wrong-environment",
-    "clock-skew",
-    "redis-unavailable",
-    "database-down",
-    "database-credentials",
-    "migrations-missing",
-    "schema-newer",
-    "database-read-only",
-    "artifact-disk-full",
-    "health-lies",
-    "slow-start",
-    "old-version-running",
-    "wrong-architecture",
-    "missing-setting",
-    "one-replica-broken",
-    "replicas-disagree",
-    "workspaces-off",
-    "tracking-exposed",
-    "client-unsupported",
-    "admission-stalled",
-]
 BY_ID = {check.id: check for check in CHECKS}
 NGINX = b"<html><head></head><body><center><h1>x</h1></center><hr><center>nginx</center></body></html>"
 
 
 def test_every_fault_of_the_catalogue_can_be_named() -> None:
     named = {rule.fault for rule in RULES}
-    assert set(CATALOGUE) <= named
+    assert set(IDS) <= named
     assert named | {"unexplained"} == set(FAULTS)
 
 

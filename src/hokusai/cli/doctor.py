@@ -19,7 +19,7 @@ from rich.text import Text
 from hokusai import errors
 from hokusai.cli import output
 from hokusai.client.connection import checked_key, checked_url
-from hokusai.doctor import CHECKS, Check, OnResult, Report, Result, Status, Target, chosen, examine
+from hokusai.doctor import CHECKS, Check, OnResult, Report, Result, Status, Target, chosen, examine, ticket
 
 _MARKS = {"pass": Text("✓", style="bold green"), "fail": Text("✗", style="bold red"), "skip": Text("–", style="dim")}
 _COUNTED: tuple[tuple[Status, str], ...] = (("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
@@ -94,7 +94,8 @@ def doctor(
     checks = chosen(CHECKS, only.split(",")) if only else CHECKS
     with _watching(not as_json) as observe:
         report = asyncio.run(examine(target, checks, observe=observe))
-    _write(report, junit, markdown)
+    _write(junit, report.junit())
+    _write(markdown, ticket.markdown(report))
     if as_json:
         output.document(report.document())
     else:
@@ -104,11 +105,12 @@ def doctor(
 
 
 def _url(given: str | None, kind: str) -> str:
-    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``."""
+    """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``. A plain server keeps its path, even ``/api/mlflow``."""
     text = given or _variable("HOKUSAI_URL", "MLFLOW_TRACKING_URI" if kind == "mlflow" else None)
     if not text:
         raise errors.UrlMissing
-    return text.strip().rstrip("/") if kind == "mlflow" and checked_url(text) else checked_url(text)
+    checked = checked_url(text)
+    return text.strip().rstrip("/") if kind == "mlflow" else checked
 
 
 def _variable(*names: str | None) -> str | None:
@@ -124,14 +126,13 @@ def _text(log: Path | None) -> str | None:
         raise errors.PathUnusable(path=log, reason=error.strerror) from None
 
 
-def _write(report: Report, junit: Path | None, markdown: Path | None) -> None:
-    for file, text in ((junit, report.junit), (markdown, report.markdown)):
-        if file is None:
-            continue
-        try:
-            file.write_text(text(), "utf-8")
-        except OSError as error:
-            raise errors.PathUnusable(path=file, reason=error.strerror) from None
+def _write(file: Path | None, text: str) -> None:
+    if file is None:
+        return
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise errors.PathUnusable(path=file, reason=error.strerror) from None
 
 
 def _list(as_json: bool) -> None:

@@ -18,6 +18,7 @@ from hokusai.doctor.probe import Probe
 from hokusai.doctor.report import Report
 from hokusai.doctor.rules import RULES, Rule, When
 from hokusai.doctor.runner import OVERALL_SECONDS, OnResult, Runner, chosen
+from hokusai.doctor.ticket import markdown
 
 __all__ = [
     "CHECKS",
@@ -41,6 +42,7 @@ __all__ = [
     "chosen",
     "diagnose",
     "examine",
+    "markdown",
 ]
 
 

@@ -91,3 +91,13 @@ class Result:
     @property
     def status(self) -> Status:
         return self.outcome.status
+
+    @property
+    def unproven(self) -> bool:
+        """Skipped, and the deployment is unproven without it."""
+        return self.status == "skip" and self.outcome.matters
+
+    @property
+    def words(self) -> str:
+        """What was seen, or why nothing was."""
+        return self.outcome.evidence or self.outcome.reason or ""

@@ -100,10 +100,10 @@ _CLIENT_SIDE = (
     _f(
         "client-unsupported",
         "client",
-        "This MLflow client was never tried with this server",
-        "The installed MLflow is older or newer than the versions that the route table was reviewed for.",
-        "Install a supported version: pip install 'mlflow>=2.9,<3.18'.",
-        "python -c 'import mlflow; print(mlflow.__version__)'",
+        "This MLflow client does not fit this server",
+        "The installed MLflow is older or newer than the versions that were tried with Hokusai, or newer than the plain MLflow server it talks to.",
+        "Install one that fits: pip install 'mlflow>=2.9,<3.18'; for a plain server, one of its own version.",
+        "python -c 'import mlflow; print(mlflow.__version__)'; curl -s URL/version",
     ),
     _f(
         "client-environment",
@@ -239,7 +239,7 @@ _IN_FRONT = (
         "Downloads do not arrive as they were stored",
         "Something in between unpacks or re-packs bodies and keeps the old Content-Length.",
         "Switch decompression and rewriting of bodies off for the API.",
-        "curl -s -o /tmp/x -D - URL; wc -c /tmp/x",
+        "curl -s -o file -D - URL; wc -c file",
     ),
     _f(
         "health-lies",

@@ -8,13 +8,15 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx2
 
 from hokusai.doctor.answer import KEPT, Answer
 from hokusai.doctor.trouble import trouble_of
+
+_Origin = tuple[str, str]  # scheme, host with port
 
 _AGENT = "hokusai-doctor"
 CONNECT_SECONDS = 5.0
@@ -23,17 +25,19 @@ CONNECT_SECONDS = 5.0
 class Probe:
     """An HTTP client that never follows a redirect, never retries, and keeps what it saw.
 
-    ``seconds`` is how long the other side may stay silent. Certificates are verified against the
-    machine's trust store, or ``SSL_CERT_FILE``.
+    ``seconds`` is how long a host that has answered before may stay silent, ``first`` how long
+    another: once it has let that pass, it is not waited for again. Certificates are verified against
+    the machine's trust store, or ``SSL_CERT_FILE``.
     """
 
-    def __init__(self, *, seconds: float = 10) -> None:
+    def __init__(self, *, seconds: float = 12, first: float = 7) -> None:
         self.tls = ssl.create_default_context()
-        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
+        self._seconds, self._first = seconds, first
+        self._answered, self._silent = set[_Origin](), set[_Origin]()
         head = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-        self._pooled = httpx2.AsyncClient(verify=self.tls, timeout=timeout, headers=head)
+        self._pooled = httpx2.AsyncClient(verify=self.tls, headers=head)
         once = httpx2.Limits(max_keepalive_connections=0)
-        self._fresh = httpx2.AsyncClient(verify=self.tls, timeout=timeout, headers=head, limits=once)
+        self._fresh = httpx2.AsyncClient(verify=self.tls, headers=head, limits=once)
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,18 +57,24 @@ class Probe:
         body: object = None,
         content: bytes | AsyncIterator[bytes] | None = None,
         fresh: bool = False,
-        seconds: float | None = None,
     ) -> Answer:
         """One exchange; ``fresh`` on a connection of its own, so that a balancer chooses anew."""
         client = self._fresh if fresh else self._pooled
         head = dict(headers or {}) | ({"Authorization": f"Bearer {key}"} if key else {})
-        extra: dict[str, Any] = {"timeout": httpx2.Timeout(seconds, connect=CONNECT_SECONDS)} if seconds else {}
+        origin = urlsplit(url)[:2]
         seen = _Seen(method, url)
+        if origin in self._silent - self._answered:
+            return seen.answer(TimeoutError("it has not answered before"))
+        patience = httpx2.Timeout(self._seconds if origin in self._answered else self._first, connect=CONNECT_SECONDS)
         try:
             async with client.stream(
-                method, url, headers=head, params=query, json=body, content=content, **extra
+                method, url, headers=head, params=query, json=body, content=content, timeout=patience
             ) as response:
+                self._answered.add(origin)
                 await seen.read(response)
+        except httpx2.ReadTimeout as error:
+            self._silent.add(origin)
+            return seen.answer(error)
         except (httpx2.HTTPError, OSError, httpx2.InvalidURL) as error:
             return seen.answer(error)
         return seen.answer()

@@ -89,6 +89,7 @@ _REACH = (
     ),
     _sign("https-rules-missing", 60, "clear-open"),
     _sign("client-unsupported", 95, "client-odd"),
+    _sign("client-unsupported", 58, "client-newer"),  # what the server lacks besides counts more
     _one("client-environment", 40, When("stock-client"), *(When(check, "pass") for check in _ROUND)),
 )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +26,26 @@ async def resolves(exam: Examination) -> Outcome:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            addresses = await _addresses(target.host, target.port)
     except (OSError, UnicodeError) as error:
         return failed(_silence("RESOLVE", target.host, error, started))
-    addresses = sorted({str(entry[4][0]) for entry in found})
     return passed(note=f"{target.host} → {', '.join(addresses)}")
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """Looked up in a daemon thread: asyncio's own would be waited for at the end, however long a resolver is silent."""
+    found: Future[list[str]] = Future()
+    found.set_running_or_notify_cancel()  # from here on nobody can cancel it, and the thread may always settle it
+
+    def look_up() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result(sorted({str(entry[4][0]) for entry in entries}))
+        except (OSError, UnicodeError) as error:
+            found.set_exception(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 async def connects(exam: Examination) -> Outcome:

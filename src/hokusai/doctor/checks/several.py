@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 
+from hokusai.doctor import logbook
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.checks.keys import temporary_key
@@ -170,8 +171,7 @@ async def isolation(exam: Examination) -> Outcome:
 async def release(exam: Examination) -> Outcome:
     """The version that answers is the one that was rolled out."""
     wanted = exam.target.expect_version
-    path = "/version"
-    found = await exam.ask("GET", path)
+    found = await exam.ask("GET", "/version")
     version = str(found.document.get("version") or found.body.decode("utf-8", "replace").strip())
     if not found.ok:
         return failed(found)
@@ -183,8 +183,6 @@ async def release(exam: Examination) -> Outcome:
 
 async def log(exam: Examination) -> Outcome:
     """What the server itself says, where its log was given."""
-    from hokusai.doctor import logbook
-
     if exam.target.log is None:
         return skipped("no --log: give the server's log, or - for standard input", matters=False)
     signs = logbook.signs(exam.target.log)

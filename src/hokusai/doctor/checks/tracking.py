@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hokusai.doctor import stock
 from hokusai.doctor.answer import Who
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import V2, Examination
@@ -92,15 +93,19 @@ async def closed(exam: Examination) -> Outcome:
 
 
 async def client_version(exam: Examination) -> Outcome:
-    """The stock client on this machine, by number."""
-    from hokusai.doctor import stock
-
+    """The stock client on this machine, by number; beside a plain server's, which speaks no newer language."""
     found = await stock.version(exam.target.python)
     if found is None:
         return skipped("no MLflow client here: the round is made by our own requests", matters=False)
-    if stock.supported(found):
-        return passed(note=f"mlflow {found}")
-    return failed(note=f"mlflow {found}; tried and supported: {stock.OLDEST} to {stock.NEWEST}", signs=["client-odd"])
+    if not stock.supported(found):
+        note = f"mlflow {found}; tried and supported: {stock.OLDEST} to {stock.NEWEST}"
+        return failed(note=note, signs=["client-odd"])
+    server = await exam.ask("GET", "/version") if exam.target.kind == "mlflow" else None
+    theirs = server.body.decode("utf-8", "replace") if server and server.ok else ""
+    if theirs.startswith("2.") and not found.startswith("2."):
+        note = f"mlflow {found} asks for routes that a server of {theirs} has not"
+        return failed(note=note, signs=["client-newer"])
+    return passed(note=f"mlflow {found}")
 
 
 def _now() -> int:

@@ -1,0 +1,51 @@
+"""What breaks deployments: each row of the catalogue with the names the doctor has for it."""
+
+from __future__ import annotations
+
+CATALOGUE: tuple[tuple[str, ...], ...] = (
+    ("artifact-serving-off",),
+    ("artifact-destination-ephemeral",),
+    ("artifact-store-unreachable",),
+    ("artifact-store-read-only",),
+    ("experiment-direct-location",),
+    ("prefix-covers-half",),
+    ("wrong-upstream-path",),
+    ("proxy-loop",),
+    ("upstream-name-unresolved",),
+    ("upstream-refused", "upstream-timeout"),
+    ("upstream-refuses-host",),
+    ("authorization-stripped",),
+    ("client-address-wrong",),
+    ("rule-swallows-registry",),
+    ("hosts-swapped",),
+    ("https-rules-missing",),
+    ("tls-expired", "tls-wrong-name", "tls-untrusted"),
+    ("body-limit",),
+    ("transfer-timeout",),
+    ("proxy-buffers",),
+    ("download-truncated",),
+    ("multipart-unreachable",),
+    ("auth-service-down",),
+    ("service-id-mismatch",),
+    ("auth-contract-mismatch",),
+    ("key-expired", "key-revoked", "key-lacks-permission", "key-wrong-environment"),
+    ("clock-skew",),
+    ("redis-unavailable",),
+    ("database-down", "database-credentials", "migrations-missing", "schema-newer"),
+    ("database-read-only",),
+    ("artifact-disk-full",),
+    ("health-lies",),
+    ("slow-start",),
+    ("old-version-running",),
+    ("wrong-architecture",),
+    ("missing-setting",),
+    ("one-replica-broken",),
+    ("replicas-disagree",),
+    ("workspaces-off",),
+    ("tracking-exposed",),
+    ("client-unsupported",),
+    ("admission-stalled",),
+)
+
+#: Every fault of the catalogue.
+IDS = tuple(fault for row in CATALOGUE for fault in row)
