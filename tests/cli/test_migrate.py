@@ -5,7 +5,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import psycopg
+import pytest
+
+from hokusai import errors
 from hokusai.apikey import mint
+from hokusai.database import Database
+from tests.postgres import Postgres
 from tests.serving import environment, serving
 from tests.serving import hokusai as command
 
@@ -41,3 +47,21 @@ def test_what_is_no_key_is_named(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "HOKUSAI_OPERATOR_KEY" in ran.stderr
     assert "mistyped" not in ran.stderr
+
+
+async def test_a_password_may_stand_beside_the_url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on AWS, where the URL is no secret and the password is: libpq takes it from its own variable."""
+    url = postgres.create_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE walled LOGIN SUPERUSER PASSWORD 'a/p@ss:word'")
+        (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+        walls = Path(rules)
+        walls.write_text("host all walled all scram-sha-256\n" + walls.read_text())
+        connection.execute("SELECT pg_reload_conf()")
+    database = Database(url.replace("hokusai@", "walled@"))
+    with pytest.raises(errors.DatabaseUnreachable):
+        await database.migrate()
+    monkeypatch.setenv("PGPASSWORD", "a/p@ss:word")
+    await database.migrate()
+    await database.check()
+    await database.close()
