@@ -246,6 +246,19 @@ def test_ctrl_c_is_a_failure_like_another(operator: Operator) -> None:
     assert record.outcome == "taken back"
 
 
+def test_a_fault_of_our_own_is_taken_back_too(operator: Operator) -> None:
+    operator.up()
+    before = operator.services()
+    operator.checkout.commit("second")
+    operator.proof = lambda: {}["no such thing"]
+    with pytest.raises(KeyError):
+        operator.up()
+    assert operator.services() == before
+    assert operator.states()["services"] == "undone"
+    latest = max(operator.records.path.glob("staging/*.json"), key=lambda one: one.stat().st_mtime_ns)
+    assert json.loads(latest.read_text())["outcome"] == "taken back"
+
+
 def test_who_was_killed_goes_back_to_what_ran_before_it(operator: Operator) -> None:
     operator.up()
     before = operator.services()

@@ -228,7 +228,7 @@ def prove(deployed: Deployed) -> Proof:
         f"{worst.fault.title} ({worst.fault.id}). {worst.fault.cause}" if worst else "",
         worst.remedy if worst else "",
         report.document(),
-        report.markdown(),
+        doctor.markdown(report),
     )
 
 

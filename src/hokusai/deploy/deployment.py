@@ -9,7 +9,6 @@ from typing import Any
 from hokusai import errors
 from hokusai.deploy.aws import Aws
 from hokusai.deploy.images import Images
-from hokusai.deploy.record import Outcome
 from hokusai.deploy.release import STEPS, Release
 from hokusai.deploy.services import ROLES, Role, Services
 from hokusai.deploy.stack import Stack
@@ -40,15 +39,13 @@ def up(release: Release, observe: Observe[Release]) -> errors.HokusaiError | Non
     record = release.record
     record.before = release.records.unfinished(record)
     run = Run(STEPS, release, observe=observe)
-    outcome: Outcome = "stopped"
+    released = False
     try:
-        if run.go():
-            outcome = "released"
-        elif record.before and any(one.state == "undone" for one in run.ended):
-            outcome = "taken back"
+        released = run.go()
     finally:
+        undone = record.before and any(one.state == "undone" for one in run.ended)
         record.take(run.ended)
-        record.finish(outcome, run.error)
+        record.finish("released" if released else "taken back" if undone else "stopped", run.error)
         release.records.write(record)
     return run.error
 
@@ -61,7 +58,9 @@ def status(aws: Aws, stack: Stack) -> dict[str, Any]:
         return found
     services = Services(aws, state.outputs)
     images = Images(aws, uri=state.outputs["RepositoryUri"], name=state.outputs["RepositoryName"])
-    found |= {"registry_url": state.outputs["RegistryUrl"], "auth_url": state.outputs["AuthUrl"]}
+    shown = {"registry_url": "RegistryUrl", "auth_url": "AuthUrl"}  # and where the names are to lead
+    shown |= {"registry_balancer": "RegistryBalancerName", "auth_balancer": "AuthBalancerName"}
+    found |= {name: state.outputs[output] for name, output in shown.items()}
     found["services"] = [_service(role, services, images) for role in ROLES]
     return found
 

@@ -242,8 +242,8 @@ def _plan_stable(_: Release) -> Iterator[str]:
 
 
 def _stable(release: Release) -> str:
-    found = [release.services.wait(role, revision) for role, revision in release.revisions.items()]
-    return ", ".join(f"{one.running} of {one.service}" for one in found)
+    found = {role: release.services.wait(role, revision) for role, revision in release.revisions.items()}
+    return ", ".join(f"{role}: {one.running} running" for role, one in found.items())
 
 
 def _plan_logs(release: Release) -> Iterator[str]:

@@ -59,23 +59,30 @@ class Run(Generic[T]):
     def go(self) -> bool:
         """Whether all went well. A step that fails, or Ctrl-C, has those before it undone, latest first.
 
-        A second Ctrl-C ends that too, with ``KeyboardInterrupt``.
+        So does a fault of our own, which is raised again then. A second Ctrl-C ends it all, with
+        ``KeyboardInterrupt``.
         """
         begun: list[Step[T]] = []
         for step in self._steps:
             begun.append(step)
             try:
                 self._one(step)
+                continue
             except errors.HokusaiError as error:
                 self.error = error
             except KeyboardInterrupt:
                 self.error = errors.Interrupted(step=step.title)
-            if self.error is not None:
-                self._end(step, "failed", str(self.error))
-                if not step.proven:
-                    self._back(begun)
-                return False
+            except Exception as fault:
+                self._stopped(begun, f"{type(fault).__name__}: {fault}")
+                raise
+            self._stopped(begun, str(self.error))
+            return False
         return True
+
+    def _stopped(self, begun: Sequence[Step[T]], words: str) -> None:
+        self._end(begun[-1], "failed", words)
+        if not begun[-1].proven:
+            self._back(begun)
 
     def _one(self, step: Step[T]) -> None:
         self._begin(step, "running")
