@@ -10,7 +10,9 @@ import pytest
 
 from hokusai import errors
 from hokusai.apikey import mint
+from hokusai.auth import KeyStore, given_key
 from hokusai.database import Database
+from tests.cli.conftest import Hokusai
 from tests.postgres import Postgres
 from tests.serving import environment, serving
 from tests.serving import hokusai as command
@@ -24,11 +26,10 @@ def migrate(data: Path, *arguments: str, **settings: str) -> subprocess.Complete
 def test_both_histories_are_there_and_given_keys_are_known(tmp_path: Path) -> None:
     operator, service = mint("live").text, mint("live").text
     keys = {"HOKUSAI_OPERATOR_KEY": operator, "HOKUSAI_AUTH_SERVICE_KEY": service}
-    for role in ("all", "auth"):  # the second finds it done
-        ran = migrate(tmp_path, "--role", role, **keys)
-        assert ran.returncode == 0, ran.stderr
-        assert "up to date" in ran.stderr
-        assert operator not in ran.stdout + ran.stderr
+    ran = migrate(tmp_path, **keys)
+    assert ran.returncode == 0, ran.stderr
+    assert "up to date" in ran.stderr
+    assert operator not in ran.stdout + ran.stderr
     assert (tmp_path / "mlflow.db").exists()
     with serving(tmp_path, "--role", "auth") as server:
         assert not (tmp_path / "operator.key").exists()
@@ -42,11 +43,31 @@ def test_both_histories_are_there_and_given_keys_are_known(tmp_path: Path) -> No
             assert http.post("/api/v1/keys/validate", json=body, headers=headers).status_code == 200
 
 
-def test_what_is_no_key_is_named(tmp_path: Path) -> None:
-    ran = migrate(tmp_path, "--role", "auth", HOKUSAI_OPERATOR_KEY="hk_live_mistyped")
-    assert ran.returncode == 2
-    assert "HOKUSAI_OPERATOR_KEY" in ran.stderr
-    assert "mistyped" not in ran.stderr
+def test_what_is_no_key_is_named(
+    hokusai: Hokusai,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOKUSAI_OPERATOR_KEY", "hk_live_mistyped")
+    ran = hokusai("migrate", "--role", "auth", "--data", str(tmp_path))
+    assert ran.code == 2
+    assert "HOKUSAI_OPERATOR_KEY" in ran.err
+    assert "mistyped" not in ran.err
+
+
+async def test_a_given_key_is_known_once_and_stays_what_became_of_it(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
+    await database.migrate()
+    store, key = KeyStore(database, pepper=b"pepper"), mint("live")
+    await given_key(store, key.text, "operator", service_id="platform")
+    found = await store.find(store.digest(key))
+    assert found is not None
+    await store.revoke(found.record.id)
+    await given_key(store, key.text, "operator", service_id="platform")
+    again = await store.find(store.digest(key))
+    assert again is not None
+    assert (again.record.id, again.record.revoked_at is None) == (found.record.id, False)
+    await database.close()
 
 
 async def test_a_password_may_stand_beside_the_url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
