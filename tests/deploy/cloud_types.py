@@ -281,8 +281,14 @@ def install() -> None:
         before = resources[logical_id]  # a type that moto cannot update stays as it is, where moto forgets it
         return update(logical_id, given, resources, account_id, region_name) or before
 
-    yaml.Loader = yaml.CLoader  # the same in a tenth of the time
     yaml.CLoader.add_multi_constructor("", yaml_tag_constructor)
+    load = yaml.load
+
+    @functools.cache
+    def parsed(text: str) -> str:
+        return json.dumps(load(text, yaml.CLoader))
+
+    yaml.load = lambda text, **_: json.loads(parsed(text))  # moto parses the whole template for each request
     parsing.clean_json = cleaned
     parsing.parse_and_update_resource = updated
 
