@@ -1408,7 +1408,8 @@ class Interrupted(
     code="HK8020",
     message="deploy: stopped from outside during: {step}.",
     remedy="Run the command again: it goes on where it stopped.",
-): ...
+):
+    """Ctrl-C. The command ends with 130."""
 
 
 class RollbackFailed(
