@@ -247,6 +247,27 @@ def test_ctrl_c_is_a_failure_like_another(operator: Operator) -> None:
     assert record.outcome == "taken back"
 
 
+def test_what_cannot_be_taken_back_is_told_with_the_command_for_it(operator: Operator) -> None:
+    """The one role is refused; the other is taken back all the same."""
+    operator.up()
+    before = operator.services()
+    operator.checkout.commit("second")
+
+    def refusing() -> Proof:
+        operator.cloud.faults(refuse={"UpdateService": 1})
+        return BAD
+
+    operator.proof = refusing
+    error, record = operator.up()
+    assert isinstance(error, errors.NotProven)
+    assert operator.states()["services"] == "stuck"
+    assert record.outcome == "stopped"
+    assert "aws ecs update-service --cluster" in record.steps[-1]["words"]
+    after = operator.services()
+    assert after["registry"] == before["registry"]
+    assert after["auth"] != before["auth"]
+
+
 def test_a_fault_of_our_own_is_taken_back_too(operator: Operator) -> None:
     operator.up()
     before = operator.services()
