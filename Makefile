@@ -28,11 +28,12 @@ demo: $(READY) ## start a server, train a model, register it with stock MLflow, 
 test: $(READY) ## the whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-check: $(READY) ## format, lint, types, import contracts, docs
+check: $(READY) ## format, lint, types, import contracts, the AWS template, docs
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/cfn-lint deploy/aws/template.yaml
 	@$(BIN)/python scripts/reference.py --check
 
 format: $(READY) ## write the format and the simple fixes

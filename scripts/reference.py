@@ -71,6 +71,8 @@ def _status(row: type[errors.HokusaiError]) -> str:
         return ", at start: `hokusai serve` ends with 2"
     if issubclass(row, errors.ClientError):
         return ", found by the client"
+    if issubclass(row, errors.DeployError):
+        return ", found by `hokusai deploy`"
     retry = f", Retry-After {row.retry_after} s" if row.retry_after else ""
     return f", status {row.status}, MLflow's `{row.error_code}`{retry}"
 

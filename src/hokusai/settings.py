@@ -72,7 +72,9 @@ class Settings(BaseSettings):
 
     auth_url: str | None = Field(None, description="A separate auth service; unset: keys are kept by this server.")
     auth_service_key: SecretStr | None = Field(
-        None, description="The key with which this server asks the auth service (permission set `service`)."
+        None,
+        description="The key with which this server asks the auth service (permission set `service`). At the auth "
+        "service, `hokusai migrate` makes it known.",
     )
     auth_timeout: float = Field(5, gt=0, description="Seconds the auth service has for one answer.")
     service_id: str = Field("platform", description="The service this server is; keys name theirs.")
@@ -81,6 +83,9 @@ class Settings(BaseSettings):
     )
     key_pepper: SecretStr | None = Field(
         None, description="Secret mixed into stored key digests; all replicas need the same, for ever."
+    )
+    operator_key: SecretStr | None = Field(
+        None, description="An operator key made elsewhere, which `hokusai migrate` makes known to the auth service."
     )
     key_cache_seconds: float = Field(
         1.5, ge=0, le=2, description="How long an identified key is remembered; bounds revocation elsewhere."

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hokusai import errors
 from hokusai.auth import tables
 from hokusai.auth.judge import Found
-from hokusai.auth.keys import Environment, Grant, Key, KeyRecord, digest, is_id, mint, mint_id, now, parse_network
+from hokusai.auth.keys import (
+    Environment,
+    Grant,
+    Key,
+    KeyRecord,
+    digest,
+    is_id,
+    mint,
+    mint_id,
+    now,
+    parse,
+    parse_network,
+)
 from hokusai.auth.usage import UsageStore
 from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import Database
@@ -89,6 +101,13 @@ class KeyStore:
         async with self._database.begin() as connection:
             await self._admit(connection, grant.workspace)
             yield await self._insert(connection, grant, created_by)
+
+    async def know(self, key: Key, grant: Grant, *, created_by: str) -> bool:
+        """Have a key that was made elsewhere; False where it is known, and whatever became of it stands."""
+        row = _row(_record_of(key, grant, created_by)) | {"digest": self.digest(key)}
+        insert = tables.insert(_T, self._database).values(row).on_conflict_do_nothing(index_elements=["digest"])
+        async with self._database.begin() as connection:
+            return (await connection.execute(insert)).rowcount == 1
 
     async def find(self, digested: bytes) -> Found | None:
         """One query: the key with that digest, and the state of its workspace."""
@@ -170,13 +189,7 @@ class KeyStore:
 
     async def _insert(self, connection: AsyncConnection, grant: Grant, created_by: str) -> tuple[KeyRecord, Key]:
         key = mint(grant.environment)
-        record = KeyRecord(
-            **{name: getattr(grant, name) for name in Grant.__dataclass_fields__},
-            id=mint_id(),
-            hint=key.hint,
-            created_at=now(),
-            created_by=created_by,
-        )
+        record = _record_of(key, grant, created_by)
         await connection.execute(sa.insert(_T).values(**_row(record), digest=self.digest(key)))
         return record, key
 
@@ -224,9 +237,29 @@ async def first_key(
     return key.text
 
 
+async def given_key(store: KeyStore, text: str, name: Literal["operator", "service"], *, service_id: str) -> None:
+    """Make a platform key known that the deployment was given; ``name`` is its permission set too.
+
+    Raises ``errors.KeyMalformed``.
+    """
+    key = parse(text)
+    if isinstance(key, errors.KeyMalformed):
+        raise key
+    environment: Environment = "live" if key.environment == "live" else "test"
+    grant = Grant(
+        name=name, user_id=name, permissions=PERMISSION_SETS[name], service_id=service_id, environment=environment
+    )
+    await store.know(key, grant, created_by="setup")
+
+
 def _named(key_id: str, workspace: str | None) -> tuple[sa.ColumnElement[bool], ...]:
     by_id = _T.c.id == key_id
     return (by_id,) if workspace is None else (by_id, _T.c.workspace == workspace)
+
+
+def _record_of(key: Key, grant: Grant, created_by: str) -> KeyRecord:
+    facts = {name: getattr(grant, name) for name in Grant.__dataclass_fields__}
+    return KeyRecord(**facts, id=mint_id(), hint=key.hint, created_at=now(), created_by=created_by)
 
 
 def _row(record: KeyRecord) -> dict[str, Any]:

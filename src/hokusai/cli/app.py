@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from hokusai import __version__, errors
-from hokusai.cli import doctor, env, keys, models, output, serve, workspaces
+from hokusai.cli import deploy, doctor, env, keys, migrate, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="hokusai",
@@ -25,10 +26,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("serve")(serve.serve)
+app.command("migrate")(migrate.migrate)
 app.command("register")(models.register)
 app.command("pull")(models.pull)
 app.command("env")(env.env)
 app.command("doctor")(doctor.doctor)
+app.add_typer(deploy.app, name="deploy")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
@@ -61,11 +64,13 @@ def main() -> None:
 
 def exit_code(error: errors.HokusaiError) -> int:
     """1: the answer is no. 2: nothing was asked, the command or the settings are wrong. 3: nobody answered."""
-    if isinstance(error, errors.ServerUnreachable | errors.AnswerUnreadable):
+    if isinstance(error, errors.ServerUnreachable | errors.AnswerUnreadable | errors.CloudUnreachable):
         return EXIT_UNREACHABLE
+    if isinstance(error, errors.Interrupted):
+        return EXIT_INTERRUPTED
     if isinstance(error, _FOUND_IN_THE_ANSWER):
         return EXIT_REFUSED
-    if isinstance(error, errors.ClientError | errors.StartError):
+    if isinstance(error, (errors.ClientError, errors.StartError, *_BEFORE_A_RELEASE)):
         return EXIT_USAGE
     return EXIT_REFUSED
 
@@ -75,4 +80,16 @@ _FOUND_IN_THE_ANSWER = (
     errors.AnswerHostile,
     errors.ArtifactsElsewhere,
     errors.VersionNotReady,
+)
+_BEFORE_A_RELEASE = (
+    errors.DeployExtraMissing,
+    errors.RegionMissing,
+    errors.EnvironmentInvalid,
+    errors.CredentialsMissing,
+    errors.SourceUnusable,
+    errors.EngineMissing,
+    errors.ParametersMissing,
+    errors.NotDeployed,
+    errors.NameNotConfirmed,
+    errors.Protected,
 )

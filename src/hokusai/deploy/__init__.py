@@ -1,0 +1,41 @@
+"""Releases as code: build, push, migrate, roll out, wait, prove, and take it all back where one of them fails.
+
+``STEPS`` is what a ``Release`` consists of; ``plan``, ``up``, ``status`` and ``down`` are what the
+command line does with it. It proves by whatever ``Prove`` it is handed, and imports no server room.
+"""
+
+from hokusai.deploy.aws import Aws
+from hokusai.deploy.deployment import down, plan, stack_of, status, up
+from hokusai.deploy.engine import Engine, Tell
+from hokusai.deploy.proof import Deployed, Proof, Prove
+from hokusai.deploy.record import Record, Records, instant
+from hokusai.deploy.release import STEPS, Release
+from hokusai.deploy.source import Source, read
+from hokusai.deploy.stack import Stack
+from hokusai.deploy.step import Done, Run, State, Step
+
+__all__ = [
+    "STEPS",
+    "Aws",
+    "Deployed",
+    "Done",
+    "Engine",
+    "Proof",
+    "Prove",
+    "Record",
+    "Records",
+    "Release",
+    "Run",
+    "Source",
+    "Stack",
+    "State",
+    "Step",
+    "Tell",
+    "down",
+    "instant",
+    "plan",
+    "read",
+    "stack_of",
+    "status",
+    "up",
+]

@@ -1,0 +1,42 @@
+"""The ECR repository: which images are there, and letting an engine in."""
+
+from __future__ import annotations
+
+import base64
+
+from hokusai import errors
+from hokusai.deploy.aws import Aws
+from hokusai.deploy.engine import Engine
+
+
+class Images:
+    """``uri`` is what an engine calls the repository, ``name`` what ECR does."""
+
+    def __init__(self, aws: Aws, *, uri: str, name: str) -> None:
+        self._aws = aws
+        self.uri = uri
+        self._name = name
+
+    def digest(self, tag: str) -> str | None:
+        """``sha256:…`` of the image with that tag, as ECR itself says; None where there is none."""
+        try:
+            found = self._aws("ecr", "describe_images", repositoryName=self._name, imageIds=[{"imageTag": tag}])
+        except errors.CloudRefused as error:
+            if error.facts["kind"] == "ImageNotFoundException":
+                return None
+            raise
+        return str(found["imageDetails"][0]["imageDigest"])
+
+    def tags(self, digest: str) -> list[str]:
+        """What the image with that digest is called."""
+        try:
+            found = self._aws("ecr", "describe_images", repositoryName=self._name, imageIds=[{"imageDigest": digest}])
+        except errors.CloudRefused:
+            return []
+        return list(found["imageDetails"][0].get("imageTags", ()))
+
+    def let_in(self, engine: Engine) -> None:
+        """For twelve hours."""
+        given = self._aws("ecr", "get_authorization_token")["authorizationData"][0]
+        user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+        engine.log_in(self.uri.partition("/")[0], user=user, password=password)
