@@ -87,22 +87,26 @@ class Database:
         async with self.begin() as connection:
             await connection.execute(sa.text("SELECT 1"))
 
-    async def migrate(self) -> None:
-        """Bring our tables to this code's schema. Runs at start, before any request.
+    async def migrate(self, revision: str = "head") -> None:
+        """Bring our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 
         Raises ``errors.DatabaseNewer`` or ``errors.DatabaseUnreachable``.
         """
-        await asyncio.to_thread(self._migrate)
+        await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
-    def _migrate(self) -> None:
+    def refuse_newer(self, revision: str | None) -> None:
+        """Raises ``errors.DatabaseNewer`` for the revision of a schema that this code does not know."""
         from hokusai import __version__
 
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(str(resources.files("hokusai.migrations")))))
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+        if revision and revision not in known:
+            raise errors.DatabaseNewer(database=self.name, revision=revision, version=__version__)
+
+    def _migrate(self, revision: str) -> None:
+        config = _alembic()
         engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_pragmas)
@@ -111,16 +115,20 @@ class Database:
                 if not self.is_sqlite:
                     connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-                current = context.get_current_revision()
-                if current and current not in known:
-                    raise errors.DatabaseNewer(database=self.name, revision=current, version=__version__)
+                self.refuse_newer(context.get_current_revision())
                 config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+                alembic.command.upgrade(config, revision)
         except exc.SQLAlchemyError as error:
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
             raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=reason) from error
         finally:
             engine.dispose()
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(str(resources.files("hokusai.migrations")))))
+    return config
 
 
 def _postgres_options() -> dict[str, Any]:

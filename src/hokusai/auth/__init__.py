@@ -9,6 +9,15 @@ from hokusai.auth.authenticator import Authenticator
 from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
 from hokusai.auth.remote import RemoteAuthenticator
-from hokusai.auth.store import KeyStore, first_key
+from hokusai.auth.store import KeyStore, fingerprint, first_key
 
-__all__ = ["Authenticator", "Environment", "KeyStore", "LocalAuthenticator", "RemoteAuthenticator", "api", "first_key"]
+__all__ = [
+    "Authenticator",
+    "Environment",
+    "KeyStore",
+    "LocalAuthenticator",
+    "RemoteAuthenticator",
+    "api",
+    "fingerprint",
+    "first_key",
+]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hokusai import __version__, errors
-from hokusai.cli import env, keys, models, output, serve, workspaces
+from hokusai.cli import backup, env, keys, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -25,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("serve")(serve.serve)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("register")(models.register)
 app.command("pull")(models.pull)
 app.command("env")(env.env)
