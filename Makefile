@@ -63,6 +63,9 @@ lock: $(READY) ## resolve requirements/*.txt again
 		--extra server --group dev --group demo pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		--extra server pyproject.toml -o requirements/server.txt
+	@set -e; for group in image mlflow; do \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+			--group $$group -o requirements/$$group.txt; done
 	@echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements/setup.txt
 
 clean: ## remove what the other targets made
