@@ -52,7 +52,7 @@ def copies(settings: Settings) -> Iterator[Copy]:
 def keeps_mlflow(settings: Settings) -> bool:
     if settings.role == "auth":
         return False
-    return settings.tracking_url is None or settings.tracking_database_url is not None
+    return not settings.tracking_url or settings.tracking_database_url is not None
 
 
 def _copy(name: str, url: str, snapshots: dict[URL, str]) -> Copy:
