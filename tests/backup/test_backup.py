@@ -218,9 +218,9 @@ async def test_a_restore_is_into_the_same_kinds_of_databases(
 class Installation:
     """What a registry keeps, without the server: its MLflow is elsewhere."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **more: str) -> None:
         self.data = data
-        self.settings = settings.load(data=data, tracking_url="http://127.0.0.1:1")
+        self.settings = settings.load(data=data, tracking_url="http://127.0.0.1:1", **more)
         self.database = Database(self.settings.own_database_url)
         self.ledger = Ledger(self.database)
         self.store = store_at(self.settings.store_url)
@@ -281,6 +281,14 @@ async def test_what_the_store_has_lost_or_changed_is_named_and_all_else_is_there
         assert await after.digest("stray.txt") is None
         assert await after.execute("SELECT bytes, files FROM hokusai_use") == [(len("goodlostchanged"), 3)]
         assert await after.execute("SELECT * FROM hokusai_pending") == []
+
+
+async def test_a_bucket_may_have_what_no_disk_can(s3: S3Server, s3_url: str, tmp_path: Path) -> None:
+    async with Installation(tmp_path / "data", artifacts_url=s3_url) as before:
+        await before.put("a/b.txt", b"b")
+        s3.client.put_object(Bucket=s3_url.removeprefix("s3://"), Key="workspaces/acme/a", Body=b"a")
+        manifest = await back_up(before.settings, tmp_path / "backup")
+    assert (manifest.artifacts, set(manifest.lacking)) == (1, {"workspaces/acme/a"})
 
 
 async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:

@@ -121,9 +121,10 @@ class _Carrier:
         if now is not None and now.sha256 != artifact.sha256:
             await self._replacement(key, now.sha256)
         elif now is None:
-            self._lacking[key] = "it was deleted while the backup ran"
+            self._lacking.setdefault(key, "it was deleted while the backup ran")
         else:
-            self._lacking[key] = "its bytes are not those that were stored" if found else "the store has lost it"
+            reason = "its bytes are not those that were stored" if found else "the store has lost it"
+            self._lacking.setdefault(key, reason)
 
     async def _replacement(self, key: str, sha256: str) -> None:
         found = await self._take(key, sha256)
@@ -141,7 +142,11 @@ class _Carrier:
                 self._unrecorded[key] = (found.size, found.sha256)
 
     async def _take(self, key: str, sha256: str | None) -> Written | Stat | None:
-        found = await files.carry(self._source, self._target, key, sha256)
+        try:
+            found = await files.carry(self._source, self._target, key, sha256)
+        except errors.ArtifactPathTaken as error:  # a bucket may have a file and a directory of one name
+            self._lacking[key] = str(error)
+            return None
         if isinstance(found, Written):
             self._count += 1
             self._bytes += found.size
