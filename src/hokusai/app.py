@@ -138,7 +138,7 @@ class Application:
         await store.start()
         parts.push_async_callback(store.close)
         checks["artifacts"] = store.check
-        apps["artifacts"] = ArtifactsApp(
+        apps["artifacts"] = artifacts = ArtifactsApp(
             store=store,
             ledger=Ledger(self._database),
             max_upload_bytes=settings.max_upload_bytes,
@@ -146,6 +146,7 @@ class Application:
             quota=settings.quota,
             uploads=settings.workspace_uploads,
         )
+        parts.push_async_callback(artifacts.close)
         engine = _engine(settings)
         models = ModelQuota(self._database, most=settings.quota.models)
         tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)

@@ -131,6 +131,9 @@ class Conflict(HokusaiError, status=409, error_code="RESOURCE_ALREADY_EXISTS"): 
 class TooLarge(HokusaiError, status=413, error_code="INVALID_PARAMETER_VALUE"): ...
 
 
+class PreconditionFailed(HokusaiError, status=412, error_code="INVALID_STATE"): ...
+
+
 class Unsatisfiable(HokusaiError, status=416, error_code="INVALID_PARAMETER_VALUE"): ...
 
 
@@ -968,6 +971,23 @@ class ArtifactDeleteDenied(
     code="HK4018",
     message="artifacts: this server may not delete in the artifact store.",
     remedy="Operator: allow s3:DeleteObject (docs/how-to/grow.md), or writing in HOKUSAI_ARTIFACTS_URL.",
+): ...
+
+
+class UploadLost(
+    Conflict,
+    code="HK4019",
+    message="artifacts: there is no upload here that ended after {offset} bytes.",
+    remedy="Ask with HEAD what is there (Upload-Offset), or send the whole file.",
+):
+    """A client wanted to go on with an upload: it waited too long, or another server process took its beginning."""
+
+
+class ConditionFailed(
+    PreconditionFailed,
+    code="HK4020",
+    message="artifacts: the file is not as {header} says.",
+    remedy="Read the file again, then decide; the ETag of its answer names what is there (RFC 9110, section 13).",
 ): ...
 
 

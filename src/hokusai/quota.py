@@ -128,7 +128,7 @@ class UseStore:
 
     async def change(self, connection: AsyncConnection, workspace: str, now: Use, *, more: Use, less: Use) -> None:
         """Count ``more`` and not ``less``, under ``lock``, which told ``now``."""
-        await self.set(connection, workspace, _sum(_sum(now, 1, more), -1, less))
+        await self.set(connection, workspace, replaced(now, more, less))
 
     async def set(self, connection: AsyncConnection, workspace: str, now: Use) -> None:
         """Under ``lock``."""
@@ -158,6 +158,11 @@ def excess(now: Use, more: Use, quota: Quota, *, instead: Use = NOTHING) -> erro
     if quota.models is not None and more.models > 0 and now.models + more.models > quota.models:
         return errors.ModelsQuotaExceeded(limit=quota.models, left=max(0, quota.models - now.models))
     return None
+
+
+def replaced(now: Use, more: Use, instead: Use) -> Use:
+    """What is used once ``more`` has taken the place of ``instead``."""
+    return _sum(_sum(now, 1, more), -1, instead)
 
 
 class ModelQuota:

@@ -142,7 +142,7 @@ def test_ranges(acme: Service) -> None:
 
 def test_ranges_that_are_served_whole(acme: Service) -> None:
     acme.put(f"{RUN}/file", b"12345")
-    for value in ("bytes=0-1,3-4", "bytes=x", "lines=1-2", "bytes=0-0," * 1000):
+    for value in ("bytes=0-1,x", "bytes=x", "lines=1-2", "bytes=0-0," * 1000):
         answer = acme.get(f"{RUN}/file", Range=value)
         assert (answer.status, answer.body) == (200, b"12345")
 

@@ -11,7 +11,9 @@ import pytest
 
 from hokusai import errors
 from hokusai.artifacts import Ledger, Place, Record, Stat, Written
+from hokusai.artifacts.ledger import Arrival, Seen
 from hokusai.database import Database
+from hokusai.identity import Quota
 from tests.artifacts.service import create_tables
 from tests.postgres import Postgres
 
@@ -36,6 +38,14 @@ def ledger(database: Database) -> Ledger:
     return Ledger(database)
 
 
+async def appears() -> None:
+    """What lets a file appear: here, the block of ``recording``."""
+
+
+def arrival(place: Place, written: Written, key_id: str, seen: Seen | None = None) -> Arrival:
+    return Arrival(place, written, key_id, Quota(), appears, seen)
+
+
 def at(path: str, workspace: str = "acme") -> Place:
     return Place(path, workspace, path)
 
@@ -43,7 +53,7 @@ def at(path: str, workspace: str = "acme") -> Place:
 async def record(
     ledger: Ledger, place: Place, *, size: int = 1, sha256: str = "a" * 64, created: datetime = NOW
 ) -> None:
-    async with ledger.recording(place, Written(size, sha256, created), "key-1"):
+    async with ledger.recording(arrival(place, Written(size, sha256, created), "key-1")):
         pass
 
 
@@ -74,7 +84,7 @@ async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger) -> None:
     await record(ledger, at("old"))
     for place in (at("new"), at("old")):
         with pytest.raises(errors.ArtifactStoreFull):
-            async with ledger.recording(place, Written(9, "b" * 64, LATER), "key-2"):
+            async with ledger.recording(arrival(place, Written(9, "b" * 64, LATER), "key-2")):
                 raise errors.ArtifactStoreFull()
     assert await ledger.find(at("new")) is None
     assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
@@ -84,10 +94,10 @@ async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: 
     order: list[str] = []
 
     async def second() -> None:
-        async with ledger.recording(at("a"), Written(2, "b" * 64, LATER), "key-2"):
+        async with ledger.recording(arrival(at("a"), Written(2, "b" * 64, LATER), "key-2")):
             order.append("second lands")
 
-    async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+    async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
         task = asyncio.create_task(second())
         await asyncio.sleep(0.1)
         order.append("first lands")
@@ -129,10 +139,10 @@ async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres)
     database = Database(url)
     ledger = Ledger(database)
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
             own_postgres.stop()
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(at("a"), Written(1, "a" * 64, NOW), "key-1"):
+        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
             raise AssertionError("the file landed")
     with pytest.raises(errors.DatabaseDown):
         await ledger.find(at("a"))

@@ -172,7 +172,7 @@ def test_a_sweep_leaves_running_uploads_alone(root: Path) -> None:
     try:
         for number in range(2000):
             part = PartFile(layout, str(number))
-            part.open()
+            part.finish()
             part.commit()
             part.discard()
     finally:

@@ -1,4 +1,4 @@
-"""A pull goes on after a cut: real sockets, through a proxy that ends connections in the middle."""
+"""Pulling and registering go on after a cut: real sockets, through a proxy that ends connections in the middle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ SIZE = 12 << 20
 
 
 class Cutting:
-    """A TCP proxy. It ends the n-th large answer when ``cuts[n]`` bytes of it are through."""
+    """A TCP proxy. It ends the n-th large answer, or body, when ``cuts[n]`` bytes of it are through."""
 
-    def __init__(self, upstream: str, cuts: list[int]) -> None:
+    def __init__(self, upstream: str, cuts: list[int], *, up: bool = False) -> None:
         parts = urlsplit(upstream)
         self._upstream = (str(parts.hostname), int(parts.port or 80))
         self.cuts = cuts
         self.passed: list[int] = []
+        self._up = up
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -40,25 +41,26 @@ class Cutting:
             except OSError:
                 return
             server = socket.create_connection(self._upstream)
-            threading.Thread(target=_pump, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._down, args=(server, client), daemon=True).start()
+            watched, other = (client, server) if self._up else (server, client)
+            threading.Thread(target=_pump, args=(other, watched), daemon=True).start()
+            threading.Thread(target=self._watch, args=(watched, other), daemon=True).start()
 
-    def _down(self, server: socket.socket, client: socket.socket) -> None:
-        """From the server to the client; a connection with more than 1 MiB has a large answer on it."""
+    def _watch(self, source: socket.socket, target: socket.socket) -> None:
+        """In the direction that is cut; a connection with more than 1 MiB has a large answer, or body, on it."""
         total = 0
-        with server, client:
-            while data := _received(server):
+        with source, target:
+            while data := _received(source):
                 total += len(data)
                 if total > 1 << 20 and self.cuts and total >= self.cuts[0]:
                     self.cuts.pop(0)
                     break
                 try:
-                    client.sendall(data)
+                    target.sendall(data)
                 except OSError:
                     break
             if total > 1 << 20:
                 self.passed.append(total)
-            for end in (server, client):  # closing alone says nothing while another thread reads from it
+            for end in (source, target):  # closing alone says nothing while another thread reads from it
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
@@ -80,8 +82,8 @@ def _received(source: socket.socket) -> bytes:
 
 
 @contextmanager
-def cutting(server: Server, *cuts: int) -> Iterator[Cutting]:
-    proxy = Cutting(server.url, list(cuts))
+def cutting(server: Server, *cuts: int, up: bool = False) -> Iterator[Cutting]:
+    proxy = Cutting(server.url, list(cuts), up=up)
     yield proxy
     proxy.close()
 
@@ -147,3 +149,22 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path:
         client.pull("models:/changing/1", tmp_path / "out", progress=swap)
     found = (tmp_path / "out" / "weights.bin").read_bytes()
     assert found in (one, two)
+
+
+@pytest.mark.parametrize(
+    "cuts", [[SIZE * 3 // 10, SIZE * 6 // 10], [SIZE * 9 // 10], [2 << 20] * 5], ids=["30 and 90 %", "90 %", "five"]
+)
+def test_a_registration_that_is_cut_goes_on(server: Server, cuts: list[int], tmp_path: Path) -> None:
+    team = server.workspace(f"resume-up-{len(cuts)}")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text("flavors: {}\n")
+    (model / "weights.bin").write_bytes(content := os.urandom(SIZE))
+    count = len(cuts)
+    with cutting(server, *cuts, up=True) as proxy, Client(proxy.url, team.key) as client:
+        client.register(model, "large")
+        assert not proxy.cuts
+        assert sum(proxy.passed) < SIZE + count * (3 << 20), "nothing is sent twice but what was on its way"
+    with Client(server.url, team.key) as client:
+        client.pull("models:/large/1", tmp_path / "out")
+    assert (tmp_path / "out" / "weights.bin").read_bytes() == content

@@ -9,6 +9,8 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
+from hokusai.artifacts.store import Piece
+
 log = logging.getLogger("hokusai.artifacts")
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -22,13 +24,13 @@ def header(scope: Scope, name: bytes) -> str | None:
     return b", ".join(found).decode("latin-1") if found else None
 
 
-async def answer(send: Send, *, status: int = 200, headers: Headers = (), body: bytes = b"") -> None:
+async def answer(send: Send, *, status: int = 200, headers: Headers = (), body: Piece = b"") -> None:
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})
 
 
 async def stream(
-    pieces: AsyncGenerator[bytes, None],
+    pieces: AsyncGenerator[Piece, None],
     receive: Receive,
     send: Send,
     *,

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.artifacts.answers import JSON, answer, stream
+from hokusai.artifacts import suspended
+from hokusai.artifacts.answers import JSON, answer, header, stream
 from hokusai.artifacts.download import Downloads
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
@@ -60,6 +61,10 @@ class ArtifactsApp:
         )
         self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
 
+    async def close(self) -> None:
+        """Waits for files that are landing."""
+        await self._uploads.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = principal_of(scope)
         if principal.workspace is None:
@@ -71,6 +76,8 @@ class ArtifactsApp:
         found = _named(remainder, method, principal.workspace)
         if method == "GET":
             await self._downloads.get(found, scope, receive, send)
+        elif method == "HEAD" and (name := header(scope, suspended.NAME)):
+            await self._uploads.offset(found, principal, name, send)
         elif method == "HEAD":
             await self._downloads.head(found, scope, send)
         elif method == "PUT":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from urllib.parse import quote
 
@@ -11,10 +13,11 @@ from starlette.types import Receive, Scope, Send
 from hokusai import errors
 from hokusai.artifacts import digest
 from hokusai.artifacts.answers import answer, header, stream
+from hokusai.artifacts.conditions import Condition
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.ranges import Span, names, span_of
-from hokusai.artifacts.store import ArtifactStore, Stat
+from hokusai.artifacts.ranges import Span, spans_of
+from hokusai.artifacts.store import ArtifactStore, Piece, Reader, Stat
 
 #: A stranger's file is data: never rendered, never run, whatever it says it is.
 _INERT = [
@@ -50,15 +53,21 @@ class Downloads:
                 await answer(send, status=304, headers=digest.proofs(sha256))
                 return
             size = reader.stat.size
-            span = wanted(scope, size, sha256)
-            headers = _headers(place, span.length if span else size, sha256)
-            if span:
-                headers.append((b"content-range", span.content_range(size)))
+            spans = wanted(scope, size, sha256)
+            headers = _headers(place, size, sha256)
+            pieces = reader.chunks(0, size)
+            if len(spans) == 1:
+                headers = [*_headers(place, spans[0].length, sha256), (b"content-range", spans[0].content_range(size))]
+                pieces = reader.chunks(spans[0].offset, spans[0].length)
+            elif spans:
+                parts = Parts(spans, size)
+                headers = [(b"content-type", parts.media_type), *_headers(place, parts.length, sha256)[1:]]
+                pieces = parts.of(reader)
             await stream(
-                reader.chunks(span.offset, span.length) if span else reader.chunks(0, size),
+                pieces,
                 receive,
                 send,
-                status=206 if span else 200,
+                status=206 if spans else 200,
                 headers=headers,
                 stall_seconds=self._stall_seconds,
             )
@@ -69,24 +78,50 @@ class Downloads:
         return record.sha256 if record and record.speaks_for(stat) else None
 
 
+class Parts:
+    """Several parts of one file in one body (``multipart/byteranges``, RFC 9110, section 14.6)."""
+
+    def __init__(self, spans: Sequence[Span], size: int) -> None:
+        boundary = secrets.token_hex(16).encode()
+        self.media_type = b"multipart/byteranges; boundary=" + boundary
+        self._spans = spans
+        self._heads = [
+            b"\r\n--%s\r\ncontent-type: application/octet-stream\r\ncontent-range: %s\r\n\r\n"
+            % (boundary, span.content_range(size))
+            for span in spans
+        ]
+        self._end = b"\r\n--%s--\r\n" % boundary
+        self.length = sum(map(len, self._heads)) + sum(span.length for span in spans) + len(self._end)
+
+    async def of(self, reader: Reader) -> AsyncGenerator[Piece, None]:
+        for head, span in zip(self._heads, self._spans, strict=True):
+            yield head
+            async with aclosing(reader.chunks(span.offset, span.length)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        yield self._end
+
+
 def unchanged(scope: Scope, sha256: str | None) -> bool:
-    """Whether ``If-None-Match`` names what the client would get again."""
-    value = header(scope, b"if-none-match")
-    return value is not None and sha256 is not None and names(value, digest.etag(sha256))
+    """Whether the client has this already (``If-None-Match``). Raises ``errors.ConditionFailed`` (``If-Match``)."""
+    condition = Condition.of(scope)
+    if condition.fails(exists=True, sha256=sha256):
+        raise errors.ConditionFailed(header="If-Match")
+    return sha256 is not None and condition.unchanged(sha256)
 
 
-def wanted(scope: Scope, size: int, sha256: str | None) -> Span | None:
-    """The part asked for, or None for all of it. Raises ``errors.RangeUnsatisfiable``."""
+def wanted(scope: Scope, size: int, sha256: str | None) -> Sequence[Span]:
+    """The parts asked for; none for all of it. Raises ``errors.RangeUnsatisfiable``."""
     value = header(scope, b"range")
     if not value:
-        return None
+        return ()
     version = header(scope, b"if-range")
     if version is not None and (sha256 is None or version.strip() != digest.etag(sha256)):
-        return None  # the client holds part of another version
-    span = span_of(value, size)
-    if isinstance(span, errors.RangeUnsatisfiable):
-        raise span
-    return span
+        return ()  # the client holds part of another version
+    spans = spans_of(value, size)
+    if isinstance(spans, errors.RangeUnsatisfiable):
+        raise spans
+    return spans
 
 
 def disposition(name: str) -> bytes:

@@ -19,7 +19,7 @@ at its end: no file waits for another one's landing. What is counted is what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,11 +29,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hokusai import errors
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.store import Stat, Written
 from hokusai.database import WAIT_SECONDS, Database, metadata
 from hokusai.identity import Quota, Use
-from hokusai.quota import UseStore, excess
+from hokusai.quota import UseStore, excess, replaced
 
 artifacts = sa.Table(
     "hokusai_artifacts",
@@ -47,10 +48,53 @@ artifacts = sa.Table(
 )
 
 
-_UNBOUNDED = Quota()
-
 #: Seconds a transaction has in which a file lands: object stores may take long to put its parts together.
 _LANDING_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a request was judged by: the recorded digest of the file it replaces, or None."""
+
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A file that is to appear, by ``commit``, and be recorded; ``quota`` is what it counts against.
+
+    Where ``seen`` is set, it has to be so still.
+    """
+
+    place: Place
+    written: Written
+    key_id: str
+    quota: Quota
+    commit: Callable[[], Awaitable[None]]
+    seen: Seen | None = None
+
+    @property
+    def use(self) -> Use:
+        return Use(bytes=self.written.size, files=1)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        facts = {"size": self.written.size, "sha256": self.written.sha256, "created_at": self.written.created}
+        return {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id, **facts}
+
+    def refusal(self, old: Old | None, now: Use) -> errors.HokusaiError | None:
+        """Why it may not replace what is recorded, in a workspace that uses ``now``."""
+        if self.seen and self.seen.sha256 != (old.sha256 if old else None):
+            return errors.ConditionFailed(header="If-Match or If-None-Match")
+        return excess(now, self.use, self.quota, instead=_use(old))
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """The recorded file that a new one replaces."""
+
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,44 +117,70 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._use = UseStore(database)
+        upsert = (sqlite.insert if database.is_sqlite else postgresql.insert)(artifacts)
+        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
+        self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
-    def recording(
-        self, place: Place, written: Written, key_id: str, quota: Quota = _UNBOUNDED, *, at_once: bool = True
-    ) -> AbstractAsyncContextManager[None]:
-        """Record an artifact together with the block, which lets it appear: both, or neither.
+    def recording(self, arrival: Arrival, *, at_once: bool = True) -> AbstractAsyncContextManager[None]:
+        """Record a file together with the block, which lets it appear: both, or neither.
 
-        ``at_once`` says that the block takes no longer than a rename. Raises ``errors.TooLarge`` before
-        the block where the file would pass the quota. Only where the database fails in the very commit
-        has the file appeared already; it then has no record that speaks for it, and the caller is told
-        to send it again.
+        ``at_once`` says that the block takes no longer than a rename. Raises ``errors.TooLarge`` or
+        ``ConditionFailed`` before the block where it may not appear. Only where the database fails in the
+        very commit has the file appeared already; it then has no record that speaks for it, and the caller
+        is told to send it again.
         """
-        return (self._at_once if at_once else self._in_time)(place, written, key_id, quota)
+        return (self._at_once if at_once else self._in_time)(arrival)
 
     @asynccontextmanager
-    async def _at_once(self, place: Place, written: Written, key_id: str, quota: Quota) -> AsyncIterator[None]:
-        more = Use(bytes=written.size, files=1)
+    async def _at_once(self, arrival: Arrival) -> AsyncIterator[None]:
+        workspace = arrival.place.workspace
         async with self._database.begin() as connection:
-            now = await self._use.lock(connection, place.workspace)
-            instead = _one_file(await self._replace(connection, place, written, key_id))
-            if refusal := excess(now, more, quota, instead=instead):
+            now = await self._use.lock(connection, workspace)
+            old = await self._replace(connection, arrival)
+            if refusal := arrival.refusal(old, now):
                 raise refusal
-            await self._use.change(connection, place.workspace, now, more=more, less=instead)
+            await self._use.set(connection, workspace, replaced(now, arrival.use, _use(old)))
             yield
 
     @asynccontextmanager
-    async def _in_time(self, place: Place, written: Written, key_id: str, quota: Quota) -> AsyncIterator[None]:
-        now, replaced = await self.room(place)
-        more, instead = Use(bytes=written.size, files=1), _one_file(replaced)
-        if refusal := excess(now, more, quota, instead=instead):  # for a crowd that is refused, nothing is written
-            raise refusal
+    async def _in_time(self, arrival: Arrival) -> AsyncIterator[None]:
+        place = arrival.place
+        now, size = await self.room(place)
+        instead = Use() if size is None else Use(bytes=size, files=1)
+        if refusal := excess(now, arrival.use, arrival.quota, instead=instead):
+            raise refusal  # for a crowd that is refused, nothing is written
         async with (
-            self._use.holding(place.workspace, more, instead=instead, quota=quota) as hold,
+            self._use.holding(place.workspace, arrival.use, instead=instead, quota=arrival.quota) as hold,
             self._database.begin(seconds=_LANDING_SECONDS) as connection,
         ):
             async with asyncio.timeout(2 * WAIT_SECONDS):
-                replaced = await self._replace(connection, place, written, key_id)
+                old = await self._replace(connection, arrival)
+            if changed := arrival.refusal(old, Use()):
+                raise changed
             yield
-            await self._use.settle(connection, hold, replaced=_one_file(replaced))
+            await self._use.settle(connection, hold, replaced=_use(old))
+
+    async def record_all(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
+        """Record files together, each at a place of its own, and let them appear: all of them, or none.
+
+        Returns for each its refusal, as of ``recording``; it is left out then. Raises what any ``commit``
+        raises; others may have appeared then, and have no record that speaks for them.
+        """
+        refusals: list[errors.HokusaiError | None] = []
+        async with self._database.begin() as connection:
+            uses = {name: await self._use.lock(connection, name) for name in _workspaces(arrivals)}
+            there = await self._there(connection, [one.place for one in arrivals])
+            for one in arrivals:
+                workspace, old = one.place.workspace, there.get(one.place)
+                refusals.append(refusal := one.refusal(old, uses[workspace]))
+                if refusal is None:
+                    uses[workspace] = replaced(uses[workspace], one.use, _use(old))
+            if accepted := [one for one, refusal in zip(arrivals, refusals, strict=True) if refusal is None]:
+                await connection.execute(self._upsert, [one.row for one in accepted])
+                for name in _workspaces(accepted):
+                    await self._use.set(connection, name, uses[name])
+                await _all(one.commit() for one in accepted)
+        return refusals
 
     async def room(self, place: Place) -> tuple[Use, int | None]:
         """What the workspace uses now, and the size of the file that an upload there would replace."""
@@ -134,21 +204,27 @@ class Ledger:
                 await self._use.forget(connection, place.workspace, Use(bytes=sum(gone), files=len(gone)))
         return len(gone)
 
-    async def _replace(self, connection: AsyncConnection, place: Place, written: Written, key_id: str) -> int | None:
-        """Write the record, and hold its row; returns the size of the one that was there.
+    async def _there(self, connection: AsyncConnection, places: Sequence[Place]) -> dict[Place, Old]:
+        """The files that are recorded there. Their rows are held, where a database can."""
+        keys = {(place.workspace, place.path): place for place in places}
+        query = sa.select(*artifacts.c["workspace", "path", "size", "sha256"]).with_for_update()
+        query = query.where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(list(keys)))
+        rows = (await connection.execute(query)).all()
+        return {keys[row.workspace, row.path]: Old(int(row.size), row.sha256) for row in rows}
+
+    async def _replace(self, connection: AsyncConnection, arrival: Arrival) -> Old | None:
+        """Write the record, and hold its row; returns what was there.
 
         Deleted between two looks, it is looked for again.
         """
+        row, place = arrival.row, arrival.place
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        facts = {"size": written.size, "sha256": written.sha256, "created_at": written.created, "key_id": key_id}
-        new = insert(artifacts).values(workspace=place.workspace, path=place.path, **facts)
-        new = new.on_conflict_do_nothing(index_elements=["workspace", "path"])
-        here = (_in(place), artifacts.c.path == place.path)
+        new = insert(artifacts).values(row).on_conflict_do_nothing(index_elements=["workspace", "path"])
         while (await connection.execute(new.returning(artifacts.c.size))).first() is None:
-            old = (await connection.execute(_size(place).with_for_update())).scalar()
-            if old is not None:
-                await connection.execute(artifacts.update().where(*here).values(facts))
-                return int(old)
+            if old := (await self._there(connection, [place])).get(place):
+                here = (_in(place), artifacts.c.path == place.path)
+                await connection.execute(artifacts.update().where(*here).values(row))
+                return old
         return None
 
     def _at_or_below(self, path: str) -> sa.ColumnElement[bool]:
@@ -157,8 +233,20 @@ class Ledger:
         return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
 
 
-def _one_file(size: int | None) -> Use:
-    return Use() if size is None else Use(bytes=size, files=1)
+def _workspaces(arrivals: Sequence[Arrival]) -> list[str]:
+    """In one order for everybody, or two transactions could wait for each other."""
+    return sorted({one.place.workspace for one in arrivals})
+
+
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Every call comes to its end; then the first failure is raised."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _use(old: Old | None) -> Use:
+    return Use() if old is None else Use(bytes=old.size, files=1)
 
 
 def _size(place: Place) -> sa.Select[Any]:

@@ -20,7 +20,7 @@ from typing import ParamSpec, TypeVar
 from hokusai import errors
 from hokusai.artifacts import disk, openfile, partfile
 from hokusai.artifacts.faults import denied
-from hokusai.artifacts.store import CHUNK, Entry, Stat, Written
+from hokusai.artifacts.store import CHUNK, Entry, Piece, Stat, Written
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -50,9 +50,8 @@ class LocalStore:
         part = partfile.PartFile(self._layout, key)
         upload = LocalUpload(part, self._threads)
         try:
-            await self._threads.run("write", part.open)
             yield upload
-            await self._threads.run("write", part.settle)
+            await upload.settle()
         finally:
             await upload.end()
 
@@ -117,34 +116,64 @@ class LocalStore:
 
 
 class LocalUpload:
-    """One upload. Hashing and writing happen on a thread while the next bytes are being received."""
+    """One upload. Pieces are written and hashed, side by side on threads, while the next are being received.
+
+    The last are kept back until ``finish``, which takes a small file onto the disk in one go.
+    """
 
     def __init__(self, part: partfile.PartFile, threads: _Threads) -> None:
         self._part = part
         self._threads = threads
-        self._writing: asyncio.Future[None] | None = None
+        self._last: Sequence[Piece] = ()
+        self._under_way: list[asyncio.Future[None]] = []
+        self._syncing: asyncio.Future[None] | None = None
+        self._unsynced = 0
+        self._ended = False
 
-    async def write(self, data: Sequence[bytes]) -> None:
-        await self._written()
-        self._writing = self._threads.submit(self._part.write, data)
+    async def write(self, data: Sequence[Piece]) -> None:
+        await self._ready()
+        if self._last:
+            submit = self._threads.submit
+            self._under_way = [submit(self._part.write, self._last), submit(self._part.hash, self._last)]
+        self._last = data
+        self._unsynced += sum(map(len, data))
+        if self._unsynced >= partfile.SYNC:
+            self._unsynced = 0
+            await self._synced()
+            self._syncing = self._threads.submit(self._part.sync)
 
     async def finish(self) -> Written:
-        await self._written()
-        return await self._threads.run("write", self._part.finish)
+        await self._ready()
+        await self._synced()
+        last, self._last = self._last, ()
+        return await self._threads.run("write", self._part.finish, last)
 
     async def commit(self) -> None:
         await self._threads.run("write", self._part.commit)
 
+    async def settle(self) -> None:
+        await self._threads.run("write", self._part.settle)
+        self._ended = True
+
     async def end(self) -> None:
         """Waits for the disk even where the request was cancelled or failed; never raises for the disk."""
-        if self._writing is not None and not self._writing.cancel() and not self._writing.cancelled():
-            self._writing.exception()
+        if self._ended:
+            return
+        for future in (*self._under_way, self._syncing):
+            if future is not None and not future.cancel() and not future.cancelled():
+                future.exception()
         await self._threads.wait(self._threads.later(self._part.discard))
 
-    async def _written(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await self._threads.result("write", writing)
+    async def _ready(self) -> None:
+        """The last pieces but those kept back are written and hashed."""
+        for future in self._under_way:
+            await self._threads.result("write", future)
+        self._under_way = []
+
+    async def _synced(self) -> None:
+        if self._syncing is not None:
+            syncing, self._syncing = self._syncing, None
+            await self._threads.result("write", syncing)
 
 
 class LocalReader:
@@ -155,7 +184,7 @@ class LocalReader:
         self._file = file
         self._threads = threads
 
-    async def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, offset: int, length: int) -> AsyncGenerator[Piece, None]:
         while length:
             data = self._file.cached(offset, min(length, CHUNK))
             if data is None:

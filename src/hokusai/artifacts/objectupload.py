@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import obstore
 
 from hokusai import errors
-from hokusai.artifacts.store import Stat, Written
+from hokusai.artifacts.store import Piece, Stat, Written
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import MemoryStore, S3Store
 
 #: Bytes in a part of a large file; smaller files are sent as one. S3 takes 10,000 parts of 5 MiB or more.
-PART = 8 << 20
+PART = 5 << 20
 PARTS = 10_000
 
 #: Seconds to find out whether a ``commit`` without an answer took place.
@@ -65,7 +65,7 @@ class ObjectUpload:
         self._running: asyncio.Task[None] | None = None
         self._checked = False
 
-    async def write(self, data: Sequence[bytes]) -> None:
+    async def write(self, data: Sequence[Piece]) -> None:
         await self._ran()
         self._running = asyncio.create_task(self._take(data))
 
@@ -102,7 +102,7 @@ class ObjectUpload:
             running, self._running = self._running, None
             running.result()
 
-    async def _take(self, data: Sequence[bytes]) -> None:
+    async def _take(self, data: Sequence[Piece]) -> None:
         piece = await asyncio.to_thread(self._hash, data)
         self._size += len(piece)
         if self._size > PARTS * PART:
@@ -167,7 +167,7 @@ class ObjectUpload:
         self._held.clear()
         return data
 
-    def _hash(self, data: Sequence[bytes]) -> bytes:
+    def _hash(self, data: Sequence[Piece]) -> bytes:
         piece = b"".join(data)
         self._sha256.update(piece)
         return piece

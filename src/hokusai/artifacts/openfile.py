@@ -12,10 +12,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from hokusai.artifacts.disk import NOTHING, RESERVED, Layout
-from hokusai.artifacts.store import PAGE, Entry, Stat
+from hokusai.artifacts.store import CHUNK, PAGE, Entry, Piece, Stat
+from hokusai.buffers import Buffers
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
+#: Pieces of one file that are used in turns: one is being sent, one is next, one is read.
+_BUFFERS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SMALL = 1 << 16  # of these, new memory comes without page faults
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 
@@ -32,6 +36,7 @@ class OpenFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
         self._done = False
+        self._buffers = Buffers(CHUNK, most=_BUFFERS)
 
     def open(self) -> Stat | None:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -47,32 +52,31 @@ class OpenFile:
                 return None
             return _regular(os.fstat(self._descriptor))
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: int, length: int) -> Piece:
+        """At most ``CHUNK`` bytes, and at least one."""
         with self._lock:
-            if self._descriptor is None:
-                raise OSError(errno.EBADF, "the file was closed")
-            data = os.pread(self._descriptor, length, offset)
-        if not data:
-            raise OSError(errno.EIO, "the file is shorter than it was")
-        return data
+            if not (piece := self._into(self._buffer(length), offset, 0)):
+                raise OSError(errno.EIO, "the file is shorter than it was")
+            return piece
 
-    def cached(self, offset: int, length: int) -> bytes | None:
+    def cached(self, offset: int, length: int) -> Piece | None:
         """What the page cache holds of it, without waiting for the disk (``preadv2(2)``, RWF_NOWAIT); else None."""
-        if not self._lock.acquire(blocking=False):
+        if _NOWAIT is None or not self._lock.acquire(blocking=False):
             return None
         try:
-            return self._now(offset, length)
+            return self._into(self._buffer(length), offset, _NOWAIT) or None
         except OSError:  # not there yet, or a file system that cannot tell
             return None
         finally:
             self._lock.release()
 
-    def _now(self, offset: int, length: int) -> bytes | None:
-        if self._descriptor is None or _NOWAIT is None:
-            return None
-        buffer = bytearray(length)
-        count = os.preadv(self._descriptor, [buffer], offset, _NOWAIT)
-        return bytes(memoryview(buffer)[:count]) if count else None
+    def _buffer(self, length: int) -> memoryview:
+        return self._buffers.take()[:length] if length > _SMALL else memoryview(bytearray(length))
+
+    def _into(self, buffer: memoryview, offset: int, flags: int) -> memoryview:
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "the file was closed")
+        return buffer[: os.preadv(self._descriptor, [buffer], offset, flags)]
 
     def close(self) -> None:
         with self._lock:

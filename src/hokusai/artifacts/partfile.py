@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 
 from hokusai.artifacts.disk import NOTHING, Layout, prune, sync
 from hokusai.artifacts.openfile import created
-from hokusai.artifacts.store import Written
+from hokusai.artifacts.store import Piece, Written
 
-#: Bytes after which an upload waits for the disk, so that ``finish`` never has more than these to wait for.
-_SYNC = 1 << 30
+#: Bytes after which the disk is made to begin: it writes while more arrives, and ``finish`` has little to wait for.
+SYNC = 32 << 20
 
 #: Directories may vanish under an upload that is landing, while another request removes them.
 _ATTEMPTS = 16
@@ -30,8 +30,9 @@ _ATTEMPTS = 16
 class PartFile:
     """One upload: a file under a temporary name, until ``commit`` gives it its own.
 
-    The lock is for a thread that still writes when its request has ended: it must never find the
-    descriptor's number in use for another file.
+    ``write``, ``hash`` and ``sync`` may run at the same time, each after the last of its kind. The locks
+    are for a thread that still writes when its request has ended: it must never find the descriptor's
+    number in use for another file.
     """
 
     def __init__(self, layout: Layout, key: str) -> None:
@@ -44,29 +45,30 @@ class PartFile:
         self._size = 0
         self._done = False
         self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
 
-    def open(self) -> None:
-        """Raises ``IsADirectoryError`` or ``NotADirectoryError`` where the file could never land."""
-        with self._lock:
-            with contextlib.suppress(FileNotFoundError):
-                if stat.S_ISDIR(os.lstat(self._target).st_mode):
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            while self._descriptor is None and not self._done:
-                self._create()
-
-    def write(self, data: Sequence[bytes]) -> None:
+    def write(self, data: Sequence[Piece]) -> None:
         with self._open() as descriptor:
-            before = self._size
             for piece in data:
-                self._sha256.update(piece)
                 self._size += len(piece)
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
-            if before // _SYNC != self._size // _SYNC:
-                os.fdatasync(descriptor)
 
-    def finish(self) -> Written:
+    def hash(self, data: Sequence[Piece]) -> None:
+        for piece in data:
+            self._sha256.update(piece)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written before."""
+        with self._sync_lock:
+            if self._descriptor is not None:
+                os.fdatasync(self._descriptor)
+
+    def finish(self, data: Sequence[Piece] = ()) -> Written:
+        """After all else: the last pieces, and what makes the whole safe."""
+        self.write(data)
+        self.hash(data)
         with self._open() as descriptor:
             now = time.time_ns() // 1000 * 1000
             os.utime(descriptor, ns=(now, now))
@@ -74,7 +76,10 @@ class PartFile:
             return Written(self._size, self._sha256.hexdigest(), created(os.fstat(descriptor)))
 
     def commit(self) -> None:
+        """Doing it again changes nothing."""
         with self._open():
+            if not self._path:
+                return
             for attempt in range(_ATTEMPTS):
                 try:
                     os.rename(self._path, self._target)
@@ -88,14 +93,15 @@ class PartFile:
             self._unsynced.add(os.path.dirname(self._target))
 
     def settle(self) -> None:
-        """Make the name as safe as the bytes."""
+        """Make the name as safe as the bytes, and let go."""
         for directory in self._unsynced:
             with contextlib.suppress(*NOTHING):
                 sync(directory)
+        self.discard()
 
     def discard(self) -> None:
         """Let go. Before ``commit``, nothing remains; in any order with the other calls, and twice."""
-        with self._lock:
+        with self._lock, self._sync_lock:
             self._done = True
             if self._path:
                 with contextlib.suppress(FileNotFoundError):
@@ -109,10 +115,20 @@ class PartFile:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[int]:
+        """Raises ``IsADirectoryError`` or ``NotADirectoryError`` where the file could never land."""
         with self._lock:
             if self._descriptor is None:
+                self._begin()
+            if self._done or self._descriptor is None:
                 raise OSError(errno.EBADF, "the upload has ended")
             yield self._descriptor
+
+    def _begin(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(self._target).st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        while self._descriptor is None and not self._done:
+            self._create()
 
     def _create(self) -> None:
         """A new file with our lock on it, which tells ``sweep`` of any process that we are alive."""
@@ -145,7 +161,6 @@ def probe(layout: Layout) -> None:
     """Do what an upload does, with one byte. Raises ``OSError``."""
     part = PartFile(layout, secrets.token_hex(16))
     try:
-        part.open()
         part.write((b"\0",))
     finally:
         part.discard()

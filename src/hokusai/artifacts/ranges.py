@@ -1,13 +1,18 @@
-"""Conditions and ranges of a download (RFC 9110, sections 13 and 14)."""
+"""Parts of a file (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hokusai import errors
 
-_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
+_UNIT = re.compile(r"bytes=(.+)", re.ASCII | re.IGNORECASE)
+_RANGE = re.compile(r"\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII)
+
+#: Parts in one answer. More are not answered in parts: each costs a look at the disk and a head of its own.
+MOST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +26,35 @@ class Span:
         return f"bytes {self.offset}-{self.offset + self.length - 1}/{size}".encode()
 
 
-def span_of(value: str, size: int) -> Span | errors.RangeUnsatisfiable | None:
-    """The one range that a ``Range`` field asks of a file of ``size`` bytes.
+def spans_of(value: str, size: int) -> Sequence[Span] | errors.RangeUnsatisfiable:
+    """The parts that a ``Range`` field asks of a file of ``size`` bytes, in its order.
 
-    None stands for the whole file: the field is malformed, has another unit, or asks for several
-    ranges at once, all of which a server may ignore (section 14.2).
+    None stand for the whole file: the field is malformed, has another unit, or asks for more than
+    ``MOST`` or for more bytes than the file has, all of which a server may ignore (section 14.2).
     """
-    found = _RANGE.fullmatch(value)
+    unit = _UNIT.fullmatch(value)
+    asked = unit[1].split(",") if unit else []
+    if not asked or len(asked) > MOST:
+        return ()
+    ends = [_ends(one, size) for one in asked]
+    if None in ends:
+        return ()
+    spans = [Span(first, min(last + 1, size) - first) for first, last in filter(None, ends) if first < size]
+    if not spans:
+        return errors.RangeUnsatisfiable(size=size)
+    return spans if sum(span.length for span in spans) <= size else ()
+
+
+def _ends(text: str, size: int) -> tuple[int, int] | None:
+    """First and last position, the latter perhaps beyond the file, the former where nothing is to be had; or None."""
+    found = _RANGE.fullmatch(text)
     if not found or (not found[1] and not found[2]):
         return None
-    if not found[1]:
-        return _last(int(found[2]), size)
-    first = int(found[1])
-    last = int(found[2]) if found[2] else size
-    if last < first and found[2]:
+    if not found[1] and found[2].strip("0") and not size:
         return None
-    if first >= size:
-        return errors.RangeUnsatisfiable(size=size)
-    return Span(first, min(last + 1, size) - first)
-
-
-def _last(length: int, size: int) -> Span | errors.RangeUnsatisfiable | None:
-    if not length:
-        return errors.RangeUnsatisfiable(size=size)
-    return Span(max(size - length, 0), min(length, size)) if size else None
-
-
-def names(value: str, etag: str) -> bool:
-    """Whether an ``If-None-Match`` list names the entity tag (weak comparison, section 8.8.3.2)."""
-    return value.strip() == "*" or etag in (one.strip().removeprefix("W/") for one in value.split(","))
+    if not found[1]:
+        length = min(int(found[2]), size)
+        return size - length, size - 1
+    first = int(found[1])
+    last = int(found[2]) if found[2] else max(first, size)
+    return (first, last) if last >= first else None

@@ -19,6 +19,9 @@ from typing import Protocol
 #: A reader's pieces, and what an upload gathers before it is written, in bytes.
 CHUNK = 1 << 20
 
+#: Bytes on their way. A view's are the receiver's until it drops the view.
+Piece = bytes | memoryview
+
 #: Entries in one page of a listing.
 PAGE = 1000
 
@@ -55,7 +58,7 @@ class Entry:
 class Upload(Protocol):
     """A file on its way in. What was there before stays as it is until ``commit``."""
 
-    async def write(self, data: Sequence[bytes]) -> None:
+    async def write(self, data: Sequence[Piece]) -> None:
         """Append. May return while the bytes are still on their way; the next call waits for them."""
 
     async def finish(self) -> Written:
@@ -68,7 +71,8 @@ class Upload(Protocol):
         """Let the file appear, at once and whole, in place of what was there.
 
         Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent; an
-        object store, which has no transactions, as of ``finish``. Over within 50 seconds.
+        object store, which has no transactions, as of ``finish``. Over within 50 seconds. Where ``lands_at_once``,
+        doing it again changes nothing.
         """
 
 
@@ -77,7 +81,7 @@ class Reader(Protocol):
 
     stat: Stat
 
-    def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    def chunks(self, offset: int, length: int) -> AsyncGenerator[Piece, None]:
         """The bytes of a range inside the file, in pieces of ``CHUNK`` or less."""
 
     async def aclose(self) -> None: ...

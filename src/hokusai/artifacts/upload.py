@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.artifacts import digest
+from hokusai.artifacts import digest, suspended
 from hokusai.artifacts.answers import JSON, answer, header
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.conditions import Condition
+from hokusai.artifacts.landing import Landings
+from hokusai.artifacts.ledger import Arrival, Ledger, Seen
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.room import Room
-from hokusai.artifacts.store import CHUNK, ArtifactStore
+from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece, Written
+from hokusai.artifacts.suspended import Name, Running, Suspended, Transfer
 from hokusai.identity import Principal, Quota
 
 #: Messages gathered into one write, at most: a sender of tiny ones must not fill memory with their overhead.
 _MESSAGES = 512
+
+_REST = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 
 
 class Body:
@@ -28,38 +35,43 @@ class Body:
     ``idle_seconds`` is how long a client may send nothing.
     """
 
-    def __init__(self, receive: Receive, *, declared: int | None, limit: int, idle_seconds: float) -> None:
+    def __init__(
+        self, receive: Receive, running: Running, *, declared: int | None, limit: int, idle_seconds: float
+    ) -> None:
         self.declared = declared
         self.size = 0
         self._receive = receive
+        self._running = running
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._more = True
 
-    async def batches(self) -> AsyncGenerator[list[bytes], None]:
+    async def batches(self) -> AsyncGenerator[list[Piece], None]:
         """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyTooSlow``."""
         while self._more:
             yield await self._batch()
         if self.declared is not None and self.size != self.declared:
             raise self._incomplete()
 
-    async def _batch(self) -> list[bytes]:
-        batch: list[bytes] = []
+    async def _batch(self) -> list[Piece]:
+        batch: list[Piece] = []
         start = self.size
         while self._more and self.size - start < CHUNK and len(batch) < _MESSAGES:
             batch.append(await self._next())
         return batch
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Piece:
         try:
-            async with asyncio.timeout(self._idle_seconds):
+            async with asyncio.timeout(self._idle_seconds) as self._running.deadline:
                 message = await self._receive()
         except TimeoutError:
+            if self._running.is_cut:
+                raise self._incomplete() from None
             raise errors.BodyTooSlow(seconds=self._idle_seconds) from None
-        if message["type"] == "http.disconnect":
+        if message["type"] == "http.disconnect" or self._running.is_cut:
             raise self._incomplete()
         self._more = message.get("more_body", False)
-        piece: bytes = message.get("body", b"")
+        piece: Piece = message.get("body", b"")
         self.size += len(piece)
         if self.size > self._limit:
             raise errors.ArtifactTooLarge(limit=self._limit)
@@ -70,8 +82,40 @@ class Body:
         return errors.UploadIncomplete(received=self.size, expected=expected)
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What the headers say of the body: its bytes, where in the file they begin, and what the file is to be.
+
+    ``declared`` is None for a body of unknown length; ``name`` is the upload's, where its client may go
+    on with it; ``digests`` are those of the whole file, in hexadecimal.
+    """
+
+    offset: int
+    declared: int | None
+    name: Name | None
+    digests: tuple[str, ...]
+
+    @classmethod
+    def read(cls, place: Place, key_id: str, scope: Scope) -> Sending:
+        """Raises ``errors.UploadNotPlain`` or ``DigestMismatch``."""
+        if header(scope, b"content-encoding") not in {None, "identity"}:
+            raise errors.UploadNotPlain(header="Content-Encoding")
+        length = header(scope, b"content-length")
+        declared = None if length is None else int(length)
+        name = Name.read(place, key_id, header(scope, suspended.NAME))
+        rest = header(scope, b"content-range")
+        offset = 0 if rest is None else _offset(rest, declared if name else None)
+        # A rest has a digest of its own that says nothing of the file. Else both fields speak of the same bytes.
+        fields = (b"repr-digest",) if offset else (b"repr-digest", b"content-digest")
+        return cls(offset, declared, name, tuple(sha256 for field in fields for sha256 in _claimed(scope, field)))
+
+
 class Uploads:
-    """``PUT …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``UploadArtifact``)."""
+    """``PUT …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``UploadArtifact``).
+
+    One with a ``Hokusai-Upload`` header whose connection breaks is kept for ``keep_seconds``. ``HEAD`` with
+    the same header tells in ``Upload-Offset`` what is there, and a PUT with ``Content-Range`` sends the rest.
+    """
 
     def __init__(
         self,
@@ -82,56 +126,103 @@ class Uploads:
         quota: Quota,
         max_bytes: int,
         idle_seconds: float,
+        keep_seconds: float = 120,
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._landings = Landings(ledger)
         self._room = room
         self._quota = quota
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
+        self._suspended = Suspended(seconds=keep_seconds)
 
     async def put(self, place: Place, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything that the headers alone can tell is refused before the body is asked for."""
         quota = principal.quota.over(self._quota)
-        body = self._body(scope, receive)
-        claimed = _claimed(scope)
-        async with (
-            self._room.upload(place, quota, declared=body.declared) as share,
-            self._store.upload(place.key) as upload,
-        ):
-            async with aclosing(body.batches()) as batches:
-                async for batch in batches:
-                    share.reach(body.size)
-                    await upload.write(batch)
-            written = await upload.finish()
-            if any(sha256 != written.sha256 for sha256 in claimed):
+        sending = Sending.read(place, principal.key_id, scope)
+        limit = self._max_bytes - sending.offset
+        if sending.declared is not None and sending.declared > limit:
+            raise errors.ArtifactTooLarge(limit=self._max_bytes)
+        seen = await self._seen(place, Condition.of(scope))
+        transfer = await self._transfer(place, quota, sending)
+        async with transfer.stack:
+            with self._suspended.under_way(sending.name) as running:
+                body = Body(receive, running, declared=sending.declared, limit=limit, idle_seconds=self._idle_seconds)
+                written = await self._received(transfer, body, sending)
+            if any(sha256 != written.sha256 for sha256 in sending.digests):
                 raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            recording = self._ledger.recording(
-                place, written, principal.key_id, quota, at_once=self._store.lands_at_once
-            )
-            async with recording:
-                await upload.commit()
-            share.release()
+            await self._land(Arrival(place, written, principal.key_id, quota, transfer.upload.commit, seen))
+            transfer.share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
 
-    def _body(self, scope: Scope, receive: Receive) -> Body:
-        length = header(scope, b"content-length")
-        declared = None if length is None else int(length)
-        if declared is not None and declared > self._max_bytes:
-            raise errors.ArtifactTooLarge(limit=self._max_bytes)
-        for name in ("Content-Range", "Content-Encoding"):
-            if header(scope, name.lower().encode()) not in {None, "identity"}:
-                raise errors.UploadNotPlain(header=name)
-        return Body(receive, declared=declared, limit=self._max_bytes, idle_seconds=self._idle_seconds)
+    async def offset(self, place: Place, principal: Principal, name: str, send: Send) -> None:
+        """What is there of an upload, in bytes; 0 for one that is not known, or no longer."""
+        found = Name.read(place, principal.key_id, name)
+        size = await self._suspended.size(found) if found else 0
+        await answer(send, status=204, headers=[(b"upload-offset", str(size).encode())])
+
+    async def close(self) -> None:
+        await self._suspended.close()
+        await self._landings.close()
+
+    async def _transfer(self, place: Place, quota: Quota, sending: Sending) -> Transfer:
+        """A new one, or the one that this goes on with."""
+        if sending.offset and sending.name:
+            if transfer := self._suspended.take(sending.name, sending.offset):
+                return transfer
+            raise errors.UploadLost(offset=sending.offset)
+        async with AsyncExitStack() as stack:
+            share = await stack.enter_async_context(self._room.upload(place, quota, declared=sending.declared))
+            upload = await stack.enter_async_context(self._store.upload(place.key))
+            return Transfer(upload, share, stack.pop_all())
+
+    async def _received(self, transfer: Transfer, body: Body, sending: Sending) -> Written:
+        start = transfer.size
+        try:
+            async with aclosing(body.batches()) as batches:
+                async for batch in batches:
+                    transfer.share.reach(start + body.size)
+                    await transfer.upload.write(batch)
+                    transfer.size = start + body.size
+            return await transfer.upload.finish()
+        except (errors.UploadIncomplete, errors.BodyTooSlow):
+            if sending.name:
+                self._suspended.keep(sending.name, transfer)
+            raise
+
+    async def _seen(self, place: Place, condition: Condition) -> Seen | None:
+        """What is there now, which the conditions allow to be replaced, where there are any.
+
+        Raises ``errors.ConditionFailed``.
+        """
+        if not condition:
+            return None
+        stat, record = await self._store.stat(place.key), await self._ledger.find(place)
+        seen = Seen(record.sha256 if record else None)
+        condition.check(stat is not None, seen.sha256 if stat and record and record.speaks_for(stat) else None)
+        return seen
+
+    async def _land(self, arrival: Arrival) -> None:
+        if self._store.lands_at_once:
+            await self._landings.land(arrival)
+        else:
+            async with self._ledger.recording(arrival, at_once=False):
+                await arrival.commit()
 
 
-def _claimed(scope: Scope) -> list[str]:
-    """The digests the client sent. An upload is never encoded, so both fields speak of the same bytes."""
-    found: list[str] = []
-    for name in (b"repr-digest", b"content-digest"):
-        if value := header(scope, name):
-            digests = digest.claimed(value)
-            if isinstance(digests, errors.DigestMismatch):
-                raise digests
-            found += digests
-    return found
+def _offset(rest: str, declared: int | None) -> int:
+    """Where the rest of a file begins. Raises ``errors.UploadNotPlain`` for what is no rest of a named upload."""
+    found = _REST.fullmatch(rest)
+    first, last, size = (int(number) for number in found.groups()) if found else (0, 0, 0)
+    if not found or declared is None or last + 1 != size or first + declared != size:
+        raise errors.UploadNotPlain(header="Content-Range")
+    return first
+
+
+def _claimed(scope: Scope, field: bytes) -> list[str]:
+    value = header(scope, field)
+    digests = digest.claimed(value) if value else []
+    if isinstance(digests, errors.DigestMismatch):
+        raise digests
+    return digests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from hokusai import errors
+from hokusai.client.answer import Answer
 from hokusai.client.connection import Connection
 from hokusai.client.files import BLOCK, LocalFile
 from hokusai.client.retry import retried
@@ -21,6 +23,12 @@ from hokusai.client.values import Document
 STORE = "mlflow-artifacts:/"
 
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
+
+#: Header that names an upload, so that the server keeps what it has of it after a cut.
+NAME = "Hokusai-Upload"
+
+#: The status that says this server process has no such beginning (HK4019); another one may have told of it.
+LOST = 409
 
 #: Directories inside one another. A deeper tree is taken for one without an end.
 DEEPEST = 64
@@ -69,20 +77,31 @@ class Artifacts:
         self._connection = connection
 
     def send(self, path: str, file: LocalFile, on_bytes: OnBytes) -> None:
-        """Raises ``errors.DigestDiffers`` where the server tells another digest than the file had."""
+        """After a cut it goes on where the server has got to, if that still has it.
+
+        Raises ``errors.DigestDiffers`` where the server tells another digest than the file had.
+        """
+        leaving = _Leaving(file)
 
         def attempt() -> None:
-            digest = hashlib.sha256()
-            answer = self._connection.exchange(
-                "PUT",
-                f"{ROUTE}/{quote(path)}",
-                content=_passed(file.blocks(), digest.update, on_bytes),
-                headers={"Content-Length": str(file.size), "Content-Type": "application/octet-stream"},
-            )
+            leaving.offset = self._offset(path, leaving.name) if leaving.begun else 0
+            answer = self._sent(path, leaving, on_bytes)
+            if leaving.offset and answer.status == LOST:
+                leaving.offset = 0
+                answer = self._sent(path, leaving, on_bytes)
             answer.read(dict)
-            _compare(path, digest.digest(), answer.headers.get("repr-digest"))
+            _compare(path, leaving.digest.digest(), answer.headers.get("repr-digest"))
 
-        retried(attempt)
+        retried(attempt, progress=lambda: leaving.offset)
+
+    def _sent(self, path: str, leaving: _Leaving, on_bytes: OnBytes) -> Answer:
+        url = f"{ROUTE}/{quote(path)}"
+        return self._connection.exchange("PUT", url, content=leaving.blocks(on_bytes), headers=leaving.head())
+
+    def _offset(self, path: str, name: str) -> int:
+        answer = self._connection.exchange("HEAD", f"{ROUTE}/{quote(path)}", headers={NAME: name})
+        told = answer.headers.get("upload-offset", "")
+        return int(told) if answer.status == 204 and told.isdecimal() else 0
 
     def files(self, directory: str, name: str = "") -> Iterator[RemoteFile]:
         """Every file below ``directory``. Raises ``errors.AnswerHostile`` for names that could lead out of one."""
@@ -118,6 +137,39 @@ class Artifacts:
             retried(attempt, progress=lambda: arriving.size)
 
 
+class _Leaving:
+    """A file on its way out: the name of this upload, and what of it the server had when it was last asked."""
+
+    def __init__(self, file: LocalFile) -> None:
+        self.name = secrets.token_urlsafe(24)
+        self.offset = 0
+        self.begun = False
+        self.digest = hashlib.sha256()
+        self._file = file
+
+    def head(self) -> dict[str, str]:
+        found = {
+            "Content-Length": str(self._file.size - self.offset),
+            "Content-Type": "application/octet-stream",
+            NAME: self.name,
+        }
+        if self.offset:
+            found["Content-Range"] = f"bytes {self.offset}-{self._file.size - 1}/{self._file.size}"
+        return found
+
+    def blocks(self, on_bytes: OnBytes) -> Iterator[bytes]:
+        """What is still to be sent. All of the file is read, for its digest."""
+        self.begun = True
+        self.digest = hashlib.sha256()
+        done = 0
+        for block in self._file.blocks():
+            self.digest.update(block)
+            done += len(block)
+            if done > self.offset:
+                yield block[max(0, len(block) - (done - self.offset)) :]
+                on_bytes(done)
+
+
 class _Arriving:
     """A file on its way in: what is there of it, and which version of it that is (its entity tag)."""
 
@@ -149,16 +201,6 @@ class _Arriving:
         self._file.write(block)
         self.digest.update(block)
         self.size += len(block)
-
-
-def _passed(blocks: Iterator[bytes], hashed: Callable[[bytes], None], on_bytes: OnBytes) -> Iterator[bytes]:
-    """The blocks, each hashed and counted once it has been taken."""
-    done = 0
-    for block in blocks:
-        yield block
-        hashed(block)
-        done += len(block)
-        on_bytes(done)
 
 
 def _compare(path: str, sha256: bytes, told: str | None) -> None:

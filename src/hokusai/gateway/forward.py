@@ -25,7 +25,7 @@ _KEPT: Mapping[str, frozenset[bytes]] = {
     "artifacts": frozenset(
         {
             *(b"content-length", b"content-type", b"content-encoding", b"content-range", b"content-digest"),
-            *(b"repr-digest", b"range", b"if-range", b"if-match", b"if-none-match"),
+            *(b"repr-digest", b"range", b"if-range", b"if-match", b"if-none-match", b"hokusai-upload"),
         }
     ),
     "auth": frozenset({b"accept"}),
