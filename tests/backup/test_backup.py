@@ -18,8 +18,10 @@ import sqlalchemy as sa
 
 from hokusai import Client, errors, settings
 from hokusai.artifacts import Ledger, Place, store_at
+from hokusai.artifacts.ledger import Arrival
 from hokusai.backup import back_up, check, restore
 from hokusai.database import Database
+from hokusai.identity import Quota
 from tests.postgres import Postgres
 from tests.s3 import S3Server
 from tests.serving import Server, environment, serving
@@ -242,7 +244,7 @@ class Installation:
         async with self.store.upload(self.place(path).key) as upload:
             await upload.write([content])
             written = await upload.finish()
-            async with self.ledger.recording(self.place(path), written, "key"):
+            async with self.ledger.recording(Arrival(self.place(path), written, "key", Quota(), upload.commit)):
                 await upload.commit()
 
     async def digest(self, path: str) -> str | None:
