@@ -6,7 +6,7 @@ WORKERS ?= 2
 FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench attacks attacks-peer holes fuzz cluster cluster-test image image-test lock clean
+.PHONY: help setup demo test check format docs bench attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' en
 
 fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first find
 	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)
+
+large: $(READY) ## a file of 3 GiB through the stock client, there and back, bit for bit
+	@$(BIN)/python -m tests.stock.large $(ARGS)
 
 attacks: $(READY) ## what strangers will try, against this server in four layouts; writes docs/attacks.md
 	@set -e; for target in $(or $(TARGETS),embedded remote embedded-s3 remote-s3); do \

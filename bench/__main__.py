@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import keys, layers, page, read, register, rest, results, transfer
+from bench import keys, layers, memory, page, read, register, rest, results, transfer
 from bench.results import Result
 
 BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "register": register.run,
     "rest": rest.run,
     "transfer": transfer.run,
+    "memory": memory.run,
     "layers": layers.run,
     "keys": keys.run,
 }

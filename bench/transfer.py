@@ -70,8 +70,8 @@ def run(rounds: int) -> Result:
         "Seconds for the whole of it. Every turn writes the same names again; what is downloaded is in the page cache.",
         "hokusai hashes with SHA-256, waits for the disk (fsync) and records every file before it answers 200; nginx "
         "and mlflow server do none of these.",
-        "Before a turn, as much memory is touched and given back as the turn needs: what a virtual machine's host takes "
-        "for getting it is not measured.",
+        "Before a turn, page cache for twice the file is taken and given back: what a virtual machine's host needs to "
+        "supply memory is not measured.",
         "The client sends with sendfile(2) and drops what it receives; it has a core of its own at best.",
     )
     return Result("transfer", "Files up and down", rounds, tuple(figures), tuple(ratios), notes, tuple(noise))
@@ -128,7 +128,7 @@ def _many(contender: Contender, file: Path) -> None:
 def _contenders() -> Iterator[tuple[list[Contender], Path, Path, Path]]:
     with ExitStack() as stack:
         own = stack.enter_context(peers.directory())
-        files = [_file(own / str(size), size) for size in (SIZE, SIZE // STREAMS, SMALL_SIZE)]
+        files = [made(own / str(size), size) for size in (SIZE, SIZE // STREAMS, SMALL_SIZE)]
         root = stack.enter_context(peers.directory())
         wanted: list[Peer] = [Hokusai(), Nginx(root), Mlflow(workers=2)]
         peers.prepare(wanted)
@@ -144,7 +144,7 @@ def _contender(peer: Peer, root: Path, stack: ExitStack) -> Contender:
     return Contender(peer, server, dict(peer.headers(server, directory)), prefix)
 
 
-def _file(path: Path, size: int) -> Path:
+def made(path: Path, size: int) -> Path:
     block = os.urandom(min(size, 1 << 24))
     with path.open("wb") as file:
         for _ in range(max(1, size // len(block))):

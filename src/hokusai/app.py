@@ -138,9 +138,11 @@ class Application:
         await store.start()
         parts.push_async_callback(store.close)
         checks["artifacts"] = store.check
+        landings = Database(settings.own_database_url)
+        parts.push_async_callback(landings.close)
         apps["artifacts"] = artifacts = ArtifactsApp(
             store=store,
-            ledger=Ledger(self._database),
+            ledger=Ledger(self._database, landings),
             max_upload_bytes=settings.max_upload_bytes,
             idle_seconds=settings.body_idle_seconds,
             quota=settings.quota,

@@ -135,3 +135,19 @@ def test_memory_is_flat_in_the_size_of_a_file(tmp_path: Path) -> None:
                 received += len(piece)
         assert received > count * MEGABYTE
         assert resident(running.pid, "VmHWM") - before < 32 * MEGABYTE
+
+
+def test_memory_is_flat_in_the_length_of_a_listing(tmp_path: Path) -> None:
+    create_tables(f"sqlite:///{tmp_path / 'hokusai.db'}")
+    count = 100_000
+    with process(tmp_path) as (running, service):
+        service.put(f"{RUN}/many/first", b"1")
+        assert len(files(service.list(f"{RUN}/many"))) == 1
+        directory = next((tmp_path / "store").rglob("first")).parent
+        for number in range(count - 1):
+            os.close(os.open(directory / f"{number:06}.bin", os.O_CREAT | os.O_WRONLY))
+        before = resident(running.pid, "VmRSS")
+        assert len(files(service.list(f"{RUN}/many"))) == count
+        assert resident(running.pid, "VmHWM") - before < 16 * MEGABYTE
+        assert service.call("DELETE", f"/{RUN}/many/").status == 200
+        assert files(service.list(f"{RUN}/many")) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,6 +132,48 @@ async def test_what_landed_after_the_deletion_began_is_kept(ledger: Ledger) -> N
     await record(ledger, at("m/new"), created=LATER)
     assert await ledger.forget(at("m"), before=LATER) == 1
     assert await ledger.find(at("m/new"))
+
+
+async def test_no_file_lands_while_records_are_forgotten(ledger: Ledger) -> None:
+    """Or it would stay, and not count."""
+    await record(ledger, at("m/old"))
+    order: list[str] = []
+
+    async def lands() -> None:
+        async with ledger.recording(arrival(at("m/new"), Written(2, "b" * 64, NOW), "key-2")):
+            order.append("lands")
+
+    async with ledger.forgetting(at("m")) as gone:
+        task = asyncio.create_task(lands())
+        await asyncio.sleep(0.1)
+        order.append("removed")
+    await task
+    assert (gone, order) == (1, ["removed", "lands"])
+    assert await ledger.find(at("m/old")) is None
+    assert await ledger.find(at("m/new"))
+
+
+async def test_what_could_not_be_removed_keeps_its_record(ledger: Ledger) -> None:
+    await record(ledger, at("m/old"))
+    with pytest.raises(errors.ArtifactStoreDown):
+        async with ledger.forgetting(at("m")):
+            raise errors.ArtifactStoreDown()
+    assert await ledger.find(at("m/old"))
+
+
+async def test_a_slow_bucket_takes_nobody_elses_connection(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    create_tables(url)
+    everybody, landings = Database(url, pool_size=1), Database(url, pool_size=3)
+    ledger = Ledger(everybody, landings)
+    async with contextlib.AsyncExitStack() as slow:
+        slow.push_async_callback(everybody.close)
+        slow.push_async_callback(landings.close)
+        for name in "abc":
+            written = Written(1, "a" * 64, NOW)
+            await slow.enter_async_context(ledger.recording(arrival(at(name), written, "key-1"), at_once=False))
+        async with asyncio.timeout(2):
+            assert await ledger.find(at("a")) is None
 
 
 async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres) -> None:

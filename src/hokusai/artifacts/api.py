@@ -107,10 +107,14 @@ class ArtifactsApp:
         yield b"]}" if before == b", " else b'{"files": []}'
 
     async def _delete(self, found: Place, send: Send) -> None:
-        """Files first: records without a file are never read, and a repeated request finishes the work."""
-        now = datetime.now(UTC)
-        removed = await self._store.delete(found.key)
-        forgotten = await self._ledger.forget(found, before=now)
+        """Both or neither, where the store removes at once; else files first: records without a file are never read."""
+        if self._store.lands_at_once:
+            async with self._ledger.forgetting(found) as forgotten:
+                removed = await self._store.delete(found.key)
+        else:
+            now = datetime.now(UTC)
+            removed = await self._store.delete(found.key)
+            forgotten = await self._ledger.forget(found, before=now)
         if not removed and not forgotten:
             raise found.unknown
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")

@@ -112,10 +112,15 @@ class Record:
 
 
 class Ledger:
-    """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``."""
+    """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``.
 
-    def __init__(self, database: Database) -> None:
+    ``landings`` has connections of its own for files that take their time to land: a slow bucket must not
+    take those that everybody else waits for.
+    """
+
+    def __init__(self, database: Database, landings: Database | None = None) -> None:
         self._database = database
+        self._landings = landings or database
         self._use = UseStore(database)
         upsert = (sqlite.insert if database.is_sqlite else postgresql.insert)(artifacts)
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
@@ -151,7 +156,7 @@ class Ledger:
             raise refusal  # for a crowd that is refused, nothing is written
         async with (
             self._use.holding(place.workspace, arrival.use, instead=instead, quota=arrival.quota) as hold,
-            self._database.begin(seconds=_LANDING_SECONDS) as connection,
+            self._landings.begin(seconds=_LANDING_SECONDS) as connection,
         ):
             async with asyncio.timeout(2 * WAIT_SECONDS):
                 old = await self._replace(connection, arrival)
@@ -194,15 +199,29 @@ class Ledger:
             row = (await connection.execute(query)).one_or_none()
         return Record(row.size, row.sha256, _aware(row.created_at), row.key_id) if row else None
 
-    async def forget(self, place: Place, *, before: datetime) -> int:
-        """Drop the records of a file, or of a whole directory, made before a moment. Returns how many there were."""
-        doomed = sa.and_(_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+    @asynccontextmanager
+    async def forgetting(self, place: Place) -> AsyncIterator[int]:
+        """Drop the records of a file, or of a whole directory, together with the block, which removes them at once.
+
+        No file lands in the workspace meanwhile. Gives how many records there were.
+        """
         async with self._database.begin() as connection:
-            sizes = (await connection.execute(artifacts.delete().where(doomed).returning(artifacts.c.size))).scalars()
-            gone = [int(size) for size in sizes]
-            if gone:
-                await self._use.forget(connection, place.workspace, Use(bytes=sum(gone), files=len(gone)))
-        return len(gone)
+            now = await self._use.lock(connection, place.workspace)
+            gone = await self._drop(connection, _in(place), self._at_or_below(place.path))
+            await self._use.set(connection, place.workspace, replaced(now, Use(), gone))
+            yield gone.files
+
+    async def forget(self, place: Place, *, before: datetime) -> int:
+        """As ``forgetting``, after files were removed in a time of its own: only records of files made before it."""
+        async with self._database.begin() as connection:
+            here = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+            if (gone := await self._drop(connection, *here)).files:
+                await self._use.forget(connection, place.workspace, gone)
+        return gone.files
+
+    async def _drop(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> Use:
+        sizes = (await connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size))).scalars().all()
+        return Use(bytes=sum(map(int, sizes)), files=len(sizes))
 
     async def _there(self, connection: AsyncConnection, places: Sequence[Place]) -> dict[Place, Old]:
         """The files that are recorded there. Their rows are held, where a database can."""

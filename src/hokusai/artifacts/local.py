@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from hokusai import errors
 from hokusai.artifacts import disk, openfile, partfile
@@ -80,10 +80,7 @@ class LocalStore:
         doomed = await self._threads.run("delete", disk.remove, self._layout, key)
         if doomed is None:
             return False
-        try:
-            await self._threads.run("delete", disk.purge, doomed)
-        except errors.HokusaiError:
-            log.warning("a deleted artifact still takes up space: it is swept at the next start")
+        self._threads.later(partial(disk.purge, doomed))  # what a crash leaves of it is swept at the next start
         return True
 
     async def start(self) -> None:
@@ -217,7 +214,7 @@ class _Threads:
         except OSError as error:  # TimeoutError is one
             raise _translated(error, action) from error
 
-    def later(self, call: Callable[[], None]) -> asyncio.Future[None]:
+    def later(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Run a call that must happen, whether or not somebody waits for it."""
         future = self.submit(call)
         future.add_done_callback(_noted)
@@ -231,7 +228,7 @@ class _Threads:
         await asyncio.to_thread(self._pool.shutdown)
 
 
-def _noted(future: asyncio.Future[None]) -> None:
+def _noted(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()):
         log.error("an upload could not be cleaned up: %s", error)
 

@@ -90,7 +90,7 @@ class Reader(Protocol):
 class ArtifactStore(Protocol):
     """Where artifacts are kept. Implementations: ``LocalStore`` (POSIX) and ``ObjectStore`` (obstore)."""
 
-    #: Whether ``commit`` takes no longer than a rename: then a database's lock may be held over it.
+    #: Whether ``commit`` and ``delete`` take no longer than a rename: then a database's lock may be held over them.
     lands_at_once: bool
 
     def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
@@ -107,7 +107,10 @@ class ArtifactStore(Protocol):
         """What is directly in a directory, in pages, in no order. Nothing for a file or an unknown name."""
 
     async def delete(self, key: str) -> bool:
-        """Remove a file, or a directory with all that is in it. False where there was neither."""
+        """Remove a file, or a directory with all that is in it. False where there was neither.
+
+        Where ``lands_at_once``, the disk is freed a little later.
+        """
 
     async def start(self) -> None:
         """Make the store usable and ``sweep`` it. Raises ``errors.ArtifactStoreUnusable``."""
