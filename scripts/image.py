@@ -53,9 +53,9 @@ def make_base() -> str:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         root = Path(place) / "root"
         packages = "python3,python3-venv,ca-certificates"
-        mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+        mirror = filter(None, [os.environ.get("DEBIAN_MIRROR")])  # debootstrap knows one itself
         subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(root), mirror],
+            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(root), *mirror],
             check=True,
             stdout=subprocess.DEVNULL,
         )
