@@ -6,7 +6,7 @@ WORKERS ?= 2
 FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench lab attacks attacks-peer holes fuzz large lock clean
+.PHONY: help setup demo test check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,11 +65,27 @@ attacks-peer: $(READY) ## the same attacks, unchanged, against stock MLflow with
 holes: $(READY) ## plant holes in a copy of the product; each has to be noticed by the attacks
 	@$(BIN)/python -m tests.attacks.holes $(ARGS)
 
+cluster: $(READY) ## PostgreSQL, S3, Redis, an auth service, three registries and HAProxy here; Ctrl-C ends it
+	@$(BIN)/python -m cluster
+
+cluster-test: $(READY) ## break that cluster in every way, and say which promises held
+	@$(BIN)/python -m cluster.prove $(ARGS)
+
+image: $(READY) ## both images of deploy/Containerfile, by buildah, as root (ARGS='--debootstrap' makes the base as well)
+	@$(BIN)/hadolint deploy/Containerfile
+	@$(BIN)/python scripts/image.py build $(ARGS)
+
+image-test: $(READY) ## run the images, register a model in them, look for secrets; as root
+	@$(BIN)/python scripts/image.py test
+
 lock: $(READY) ## resolve requirements/*.txt again
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		--extra server --group dev --group demo pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		--extra server pyproject.toml -o requirements/server.txt
+	@set -e; for group in image mlflow; do \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+			--group $$group -o requirements/$$group.txt; done
 	@echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements/setup.txt
 
 clean: ## remove what the other targets made

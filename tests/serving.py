@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 
 START_SECONDS = 120
-_READY = re.compile(r"is ready: (http://\S+)")
+_READY = re.compile(r"is ready: (https?://\S+)")
 
 
 @dataclass

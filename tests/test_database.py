@@ -25,7 +25,7 @@ from tests.postgres import Postgres
 
 #: The modules that declare tables.
 DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.gateway.audit", "hokusai.quota")
-NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models")
+NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
 TABLES = {f"hokusai_{name}" for name in NAMES}
 
 
@@ -123,11 +123,22 @@ async def test_a_database_newer_than_the_code_is_left_alone(database: Database) 
     await database.migrate()
     async with database.begin() as connection:
         await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        await connection.execute(sa.text("UPDATE hokusai_schema SET oldest_code = '9998'"))
     with pytest.raises(errors.DatabaseNewer) as caught:
         await database.migrate()
     assert "9999" in str(caught.value)
     assert __version__ in str(caught.value)
     assert caught.value.code == "HK6005"
+
+
+async def test_a_newer_schema_that_this_code_may_run_on_is_used_as_it_is(database: Database) -> None:
+    await database.migrate()
+    async with database.begin() as connection:
+        await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    await database.migrate()
+    async with database.begin() as connection:
+        versions = await connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
+        assert versions.scalars().all() == ["9999"]
 
 
 async def test_two_servers_migrate_at_the_same_time(postgres: Postgres) -> None:
@@ -146,7 +157,7 @@ asyncio.run(main())
         _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, complaint.decode()
     with psycopg.connect(url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0002",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0003",)]
 
 
 async def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:

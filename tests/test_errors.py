@@ -21,7 +21,7 @@ def test_codes_are_unique() -> None:
 def test_a_row_is_complete(row: type[errors.HokusaiError]) -> None:
     assert re.fullmatch(r"HK\d{4}", row.code)
     layer = row.message.partition(":")[0]
-    layers = {"auth", "gateway", "tracking", "artifacts", "database", "start", "client", "deploy", "{layer}"}
+    layers = {"auth", "gateway", "tracking", "artifacts", "database", "start", "backup", "client", "deploy", "{layer}"}
     assert layer in layers, row.message
     assert row.message.endswith((".", "}"))
     assert row.remedy

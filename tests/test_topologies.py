@@ -174,6 +174,26 @@ def test_an_outage_of_the_database_is_503_and_passes(own_postgres: Postgres, tmp
                 time.sleep(0.2)
 
 
+def test_an_outage_of_mlflows_own_database_is_503_and_passes(own_postgres: Postgres, tmp_path: Path) -> None:
+    settings = {"HOKUSAI_TRACKING_DATABASE_URL": own_postgres.create_database()}
+    with serving(tmp_path / "data", settings=settings) as server:
+        team = server.workspace("patient")
+        with server.http(team.key) as client:
+            assert client.get(SEARCH).status_code == 200
+            own_postgres.stop()
+            try:
+                for _ in range(3):
+                    answer = client.get(SEARCH)
+                    assert (answer.status_code, answer.json()["hokusai"]["code"]) == (503, "HK3001")
+                    assert int(answer.headers["retry-after"]) > 0
+            finally:
+                own_postgres.start()
+            end = time.monotonic() + 15
+            while client.get(SEARCH).status_code != 200:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+
+
 def test_an_outage_of_mlflow_is_503_and_names_it(hosts: Hosts, stock_317: Environment, tmp_path: Path) -> None:
     mlflow = StockServer(stock_317, tmp_path).wait()
     try:

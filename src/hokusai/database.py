@@ -31,6 +31,17 @@ log = logging.getLogger("hokusai.database")
 metadata = sa.MetaData()
 
 VERSION_TABLE = "hokusai_alembic_version"
+#: The head of the oldest code that may run on this code's schema: see ``migrations``.
+OLDEST_CODE = "0003"
+
+#: One row: what code may run on the schema, written by the code that made it.
+schema = sa.Table(
+    "hokusai_schema",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("oldest_code", sa.String(32), nullable=False),
+)
+
 WAIT_SECONDS = 5
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
 _MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any constant of ours does
@@ -88,22 +99,26 @@ class Database:
         async with self.begin() as connection:
             await connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
 
-    async def migrate(self) -> None:
-        """Bring our tables to this code's schema. Runs at start, before any request.
+    async def migrate(self, revision: str = "head") -> None:
+        """Bring our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 
-        Raises ``errors.DatabaseNewer`` or ``errors.DatabaseUnreachable``.
+        A newer schema stays as it is where it says that this code may run on it: so versions are rolled
+        side by side, and back. Raises ``errors.DatabaseNewer`` or ``errors.DatabaseUnreachable``.
         """
-        await asyncio.to_thread(self._migrate)
+        await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
-    def _migrate(self) -> None:
+    def refuse_newer(self, revision: str | None) -> None:
+        """Raises ``errors.DatabaseNewer`` for the revision of a schema that this code does not know."""
         from hokusai import __version__
 
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(str(resources.files("hokusai.migrations")))))
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if revision and revision not in _known():
+            raise errors.DatabaseNewer(database=self.name, revision=revision, version=__version__)
+
+    def _migrate(self, revision: str) -> None:
+        config = _alembic()
         engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_pragmas)
@@ -113,15 +128,38 @@ class Database:
                     connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
                 current = context.get_current_revision()
-                if current and current not in known:
-                    raise errors.DatabaseNewer(database=self.name, revision=current, version=__version__)
+                if _may_run_on(connection, current):
+                    log.warning("the schema %s is newer than this code, and may be used by it", current)
+                    return
+                self.refuse_newer(current)
                 config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+                alembic.command.upgrade(config, revision)
+                if revision == "head":
+                    connection.execute(schema.delete())
+                    connection.execute(schema.insert().values(id=1, oldest_code=OLDEST_CODE))
         except exc.SQLAlchemyError as error:
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
             raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=reason) from error
         finally:
             engine.dispose()
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(str(resources.files("hokusai.migrations")))))
+    return config
+
+
+def _known() -> set[str]:
+    """The revisions that this code has been through."""
+    return {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+
+
+def _may_run_on(connection: sa.Connection, revision: str | None) -> bool:
+    """Whether the schema is newer than this code, and says that this code will do."""
+    if revision is None or revision in _known() or not sa.inspect(connection).has_table(schema.name):
+        return False
+    return connection.execute(sa.select(schema.c.oldest_code)).scalar() in _known()
 
 
 def _postgres_options() -> dict[str, Any]:

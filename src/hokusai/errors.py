@@ -13,6 +13,7 @@
     ├── Unavailable   503   a dependency is down, slow or full, named, with Retry-After
     ├── Full          507   the disk or the bucket has no room
     ├── StartError    –     the server refuses to start (exit code 2)
+    ├── BackupError   –     a backup could not be made, or is not restored (exit code 1)
     ├── ClientError   –     found by the SDK or the CLI before or without an answer
     └── DeployError   –     a release stopped, or did not begin
 
@@ -163,6 +164,9 @@ class Full(HokusaiError, status=507, error_code="RESOURCE_EXHAUSTED", retry_afte
 
 
 class StartError(HokusaiError): ...
+
+
+class BackupError(HokusaiError): ...
 
 
 class ClientError(HokusaiError): ...
@@ -1134,6 +1138,66 @@ class WorkerFailed(
     code="HK6013",
     message="start: a worker process could not start.",
     remedy="Its own error is in the lines above this one.",
+): ...
+
+
+# HK61: backup and restore
+
+
+class BackupPlaceTaken(
+    BackupError,
+    code="HK6101",
+    message="backup: {path} is there already, and is not an empty directory.",
+    remedy="Name a directory that does not exist yet; each backup has one of its own.",
+): ...
+
+
+class BackupUnwritable(
+    BackupError,
+    code="HK6102",
+    message="backup: {path} cannot be written: {reason}.",
+    remedy="Free space there, or choose another place. What was written so far is no backup: remove it.",
+): ...
+
+
+class BackupLacking(
+    BackupError,
+    code="HK6103",
+    message="backup: {count} of the artifacts could not be taken in; the first is {key}: {reason}.",
+    remedy="All else is in the backup, and its manifest.json lists these. See to them: they cannot be pulled either.",
+):
+    """The store has lost or changed what was once stored in it."""
+
+
+class BackupUnreadable(
+    BackupError,
+    code="HK6104",
+    message="backup: {path} holds no whole backup that this version reads: {reason}.",
+    remedy="Name a directory that hokusai backup made, and that it finished. Nothing was restored.",
+): ...
+
+
+class BackupDamaged(
+    BackupError,
+    code="HK6105",
+    message="backup: {file} is damaged: {reason}.",
+    remedy="Fetch this backup again from where it is kept, or take another one. Nothing was restored.",
+): ...
+
+
+class RestoreIntoUse(
+    BackupError,
+    code="HK6106",
+    message="backup: {place} is not empty, and a restore overwrites nothing.",
+    remedy="Restore into a new data directory, database and artifact store, or empty them first.",
+): ...
+
+
+class RestoreElsewhere(
+    BackupError,
+    code="HK6107",
+    message="backup: the {part} database is {held} in it, and {kept} here ({setting}).",
+    remedy="Restore with the settings of the server that was backed up. Nothing was restored.",
 ): ...
 
 

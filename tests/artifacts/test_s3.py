@@ -57,6 +57,15 @@ AFRESH = b"\0" * (2 * PART + 1000)
 DENIED = fault(403, "AccessDenied")
 
 
+async def test_an_endpoint_that_is_set_and_empty_is_none(
+    way: Trouble, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")
+    store = store_in(bucket)
+    await store.start()
+    await store.close()
+
+
 async def test_a_bucket_that_is_not_there(way: Trouble) -> None:
     store = store_in("nowhere-at-all")
     for attempt in (put(store, KEY, b"1"), store.open(KEY), store.stat(KEY), listed(store, ""), store.delete(KEY)):

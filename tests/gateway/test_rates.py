@@ -86,6 +86,21 @@ async def test_an_outage_is_noticed_once_and_costs_no_request(redis: Redis, capl
     await rates.close()
 
 
+async def test_after_an_outage_no_connection_of_before_is_used(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    rate = parse("1000/minute")
+    rates = SharedRates(redis.url, pause=0.2)
+    await asyncio.gather(*(rates.hit(rate, "kind", "a") for _ in range(8)))
+    redis.stop()
+    await rates.hit(rate, "kind", "a")
+    redis.start()
+    await asyncio.sleep(0.25)
+    await rates.hit(rate, "kind", "a")
+    caplog.clear()
+    await asyncio.gather(*(rates.hit(rate, "kind", "a") for _ in range(8)))
+    assert caplog.records == []
+    await rates.close()
+
+
 async def test_a_redis_that_stands_still_is_not_waited_for(redis: Redis) -> None:
     rates = SharedRates(redis.url, wait=0.1, pause=0.3)
     assert await rates.hit(RATE, "kind", "a") is None

@@ -10,6 +10,7 @@ role, ``AWS_REGION``, ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``,
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ def bucket(name: str, prefix: str, environ: Mapping[str, str], *, seconds: float
     A request fails that is silent for ``seconds``; it is tried again while less than half of that
     has passed. Raises ``errors.SettingInvalid``.
     """
+    _forget_empty()
     try:
         return S3Store(
             name,
@@ -41,6 +43,13 @@ def bucket(name: str, prefix: str, environ: Mapping[str, str], *, seconds: float
         )
     except (exceptions.BaseError, ValueError) as error:
         raise _unusable("AWS_*", str(error).partition("\n")[0]) from None
+
+
+def _forget_empty() -> None:
+    """An endpoint that is set and empty is none, as Amazon's own tools have it; obstore 0.12 would end the process."""
+    for name in _ENDPOINTS:
+        if os.environ.get(name) == "":
+            del os.environ[name]
 
 
 def _client(environ: Mapping[str, str], seconds: float) -> ClientConfig:

@@ -9,7 +9,7 @@ from hokusai.auth.authenticator import Authenticator
 from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
 from hokusai.auth.remote import RemoteAuthenticator
-from hokusai.auth.store import KeyStore, first_key, given_key
+from hokusai.auth.store import KeyStore, fingerprint, first_key, given_key
 
 __all__ = [
     "Authenticator",
@@ -18,6 +18,7 @@ __all__ = [
     "LocalAuthenticator",
     "RemoteAuthenticator",
     "api",
+    "fingerprint",
     "first_key",
     "given_key",
 ]

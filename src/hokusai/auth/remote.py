@@ -58,7 +58,12 @@ class RemoteAuthenticator:
         self._timeout = timeout
         self._secret = secrets.token_bytes(32)  # for digests that never leave this process
         self._own = {"X-API-Key": _own_key(service_key), "Accept": "application/json"}
-        self._http = httpx2.AsyncClient(timeout=timeout, limits=_LIMITS, trust_env=False)
+        self._http = httpx2.AsyncClient(
+            timeout=timeout,
+            limits=_LIMITS,
+            verify=httpx2.create_ssl_context(),  # SSL_CERT_FILE names an authority of one's own
+            trust_env=False,  # but no proxy
+        )
         self._usage = UsageCounter(self._report, seconds=flush_seconds, batch=1)
         self._cache: Cache[Principal | Refusal] = Cache(
             seconds=cache_seconds, wait=timeout + 1, is_known=_is_known, slow=errors.AuthServiceDown

@@ -45,6 +45,11 @@ MOST_KEYS = 1_000
 Changed = Callable[[bytes | None], None]
 
 
+def fingerprint(pepper: bytes) -> str:
+    """What is noted of a pepper: enough to know it again."""
+    return hmac.digest(pepper, b"hokusai", hashlib.sha256).hex()
+
+
 class KeyStore:
     """Keys, and with ``workspaces`` and ``usage`` all that the auth room stores.
 
@@ -70,7 +75,7 @@ class KeyStore:
 
     async def prepare(self) -> None:
         """Note which pepper this database is used with. Raises ``errors.PepperChanged`` for another."""
-        ours = hmac.digest(self._pepper, b"hokusai", hashlib.sha256).hex()
+        ours = fingerprint(self._pepper)
         table = tables.installation
         async with self._database.begin() as connection:
             row = {"id": 1, "pepper_fingerprint": ours, "created_at": now()}

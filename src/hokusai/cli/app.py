@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hokusai import __version__, errors
-from hokusai.cli import deploy, doctor, env, keys, migrate, models, output, serve, workspaces
+from hokusai.cli import backup, deploy, doctor, env, keys, migrate, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("register")(models.register)
 app.command("pull")(models.pull)
 app.command("env")(env.env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -108,7 +109,7 @@ class SharedRates:
                 async with asyncio.timeout(self._wait):
                     answer = await ask(self._shared)
             except (RedisError, OSError, TimeoutError) as error:
-                self._lost(error)
+                await self._lost(error)
             else:
                 self._found()
                 return answer
@@ -121,11 +122,15 @@ class SharedRates:
             self._again = time.monotonic() + self._pause
         return due
 
-    def _lost(self, error: Exception) -> None:
-        if not self._is_down:
-            log.error("redis does not answer (%s): this process counts rates on its own", type(error).__name__)
-            self._is_down = True
+    async def _lost(self, error: Exception) -> None:
+        """Also forgets the idle connections, which are cut as well: each would be found out by a request of its own."""
         self._again = time.monotonic() + self._pause
+        if not self._is_down:
+            self._is_down = True
+            log.error("redis does not answer (%s): this process counts rates on its own", type(error).__name__)
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(self._wait):
+                    await self._pool.disconnect(inuse_connections=False)
 
     def _found(self) -> None:
         if self._is_down:

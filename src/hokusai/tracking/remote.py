@@ -27,7 +27,8 @@ class RemoteEngine:
             base_url=url.rstrip("/") + "/",
             timeout=httpx2.Timeout(timeout, connect=min(timeout, 5)),
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-            trust_env=False,
+            verify=httpx2.create_ssl_context(),  # SSL_CERT_FILE names an authority of one's own
+            trust_env=False,  # but no proxy
             follow_redirects=False,
         )
 

@@ -110,7 +110,7 @@ class Tracking:
             return _json(answer.content)
         if answer.status_code >= 500:
             log.error("MLflow failed on GET %s: %s %s", route, answer.status_code, answer.text[:500])
-            raise errors.TrackingFault()
+            raise _fault(answer.status_code)
         return None
 
     async def _names(self, workspace: str) -> set[str]:
@@ -160,11 +160,16 @@ class _Translated:
         if self._status >= 500 or self._status < 400 or not code or not reason:
             request = self._scope.get(REQUEST_ID)
             log.error("request %s: MLflow answered %s: %s", request, self._status, bytes(self._held[:2000]))
-            return errors.TrackingFault()
+            return _fault(self._status)
         if code in _EXISTS:
             return errors.TrackingExists(reason=reason)
         kind = errors.TrackingUnknown if self._status == 404 else errors.TrackingRefused
         return kind(reason=reason, error_code=code)
+
+
+def _fault(status: int) -> errors.HokusaiError:
+    """MLflow says 503 where its own database failed it (``_get_managed_session_maker``, MLflow 3.17): that passes."""
+    return errors.TrackingDown() if status == 503 else errors.TrackingFault()
 
 
 def _json(body: bytes) -> dict[str, Any]:

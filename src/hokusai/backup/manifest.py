@@ -1,0 +1,130 @@
+"""What a backup says about itself, and how it is compared with what is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hokusai import errors
+
+FORMAT = 1
+NAME = "manifest.json"
+LEDGER = "artifacts.jsonl"
+ARTIFACTS = "artifacts"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One line of ``artifacts.jsonl``: what the ledger knew. ``sha256`` is in hexadecimal."""
+
+    workspace: str
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def key(self) -> str:
+        return f"workspaces/{self.workspace}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One database. ``tables`` names the columns of each table's file; a SQLite file needs none."""
+
+    kind: str
+    revision: str | None
+    tables: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``files`` has the SHA-256 of every file but the artifacts, whose own are in ``artifacts.jsonl``.
+
+    ``replaced``: artifacts that were overwritten while the backup ran, by key: size and SHA-256 of what
+    was taken in. ``unrecorded``: files that the ledger did not know. ``lacking``: artifacts that are not
+    in the backup, and why. ``pepper`` is the fingerprint of the pepper that the keys were made with.
+    """
+
+    hokusai: str
+    at: str
+    databases: Mapping[str, Part]
+    files: Mapping[str, str]
+    artifacts: int = 0
+    bytes: int = 0
+    replaced: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    unrecorded: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    pepper: str | None = None
+    format: int = FORMAT
+
+    def write(self, directory: Path) -> None:
+        """Make the directory a backup: this file appears whole, after all others are on the disk."""
+        part = directory / (NAME + ".part")
+        with part.open("w") as stream:
+            json.dump(dataclasses.asdict(self), stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.rename(directory / NAME)
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest:
+        """Raises ``errors.BackupUnreadable``."""
+        try:
+            found = json.loads((directory / NAME).read_text())
+            if found["format"] != FORMAT:
+                raise errors.BackupUnreadable(path=directory, reason=f"its format is {found['format']}, not {FORMAT}")
+            found["databases"] = {name: Part(**part) for name, part in found["databases"].items()}
+            for name in ("replaced", "unrecorded"):
+                found[name] = {key: (size, sha256) for key, (size, sha256) in found[name].items()}
+            return cls(**found)
+        except OSError as error:
+            raise errors.BackupUnreadable(path=directory, reason=f"{NAME}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise errors.BackupUnreadable(path=directory, reason=f"{NAME} was not written by hokusai backup") from None
+
+    def expected(self, directory: Path) -> Iterator[Artifact]:
+        """Each artifact that the restored ledger will know and the backup has, as it was taken in."""
+        for artifact in ledger(directory):
+            if artifact.key not in self.lacking:
+                size, sha256 = self.replaced.get(artifact.key, (artifact.size, artifact.sha256))
+                yield dataclasses.replace(artifact, size=size, sha256=sha256)
+
+
+def ledger(directory: Path) -> Iterator[Artifact]:
+    with (directory / LEDGER).open() as lines:
+        for line in lines:
+            yield Artifact(**json.loads(line))
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """The SHA-256 of every file below, but for the artifacts and the manifest; each is on the disk."""
+    found = {}
+    for file in sorted(directory.rglob("*")):
+        name = str(file.relative_to(directory))
+        if file.is_file() and not name.startswith((ARTIFACTS + "/", NAME)):
+            found[name] = digest(file)
+            _sync(file)
+    return found
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def line(artifact: Any) -> str:
+    return json.dumps(dataclasses.asdict(artifact)) + "\n"
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,174 @@
+"""Bringing a backup back: all of it is compared with its digests before anything is written."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hokusai import data, errors
+from hokusai.artifacts import ArtifactStore, Written
+from hokusai.artifacts.ledger import artifacts
+from hokusai.auth import fingerprint
+from hokusai.backup import databases, files
+from hokusai.backup.databases import Copy
+from hokusai.backup.files import Told
+from hokusai.backup.manifest import ARTIFACTS, Manifest, digest
+from hokusai.database import Database
+from hokusai.quota import pending, use
+from hokusai.settings import Settings
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An artifact of the backup; ``row`` is the key of its record, where it has one."""
+
+    key: str
+    size: int
+    sha256: str
+    row: tuple[str, str] | None = None
+
+
+async def check(directory: Path, *, told: Told = files.nobody) -> Manifest:
+    """Compare every byte of a backup with its digests. Raises ``errors.BackupUnreadable`` or ``BackupDamaged``."""
+    manifest = Manifest.read(directory)
+    await asyncio.to_thread(_compare, manifest, directory)
+    if "hokusai" in manifest.databases:
+        store = files.kept_in(directory)
+
+        async def compare(file: _File) -> None:
+            found = await files.digest(store, file.key)
+            if found != file.sha256:
+                raise _damaged(f"{ARTIFACTS}/{file.key}", found)
+            told(file.key, file.size)
+
+        try:
+            await files.each(_files(manifest, directory), compare)
+        finally:
+            await store.close()
+    return manifest
+
+
+async def restore(settings: Settings, directory: Path, *, told: Told = files.nobody) -> Manifest:
+    """Make an empty installation what the backed-up one was. The server must not be running.
+
+    The databases appear last: an installation without them holds nothing. Raises what ``check`` raises,
+    ``errors.RestoreIntoUse``, ``RestoreElsewhere``, ``PepperChanged``, ``DatabaseNewer`` or another
+    ``StartError`` or ``Unavailable``.
+    """
+    manifest = Manifest.read(directory)
+    copies = list(databases.copies(settings))
+    with data.opened(settings.data):
+        _refuse_misfit(manifest, copies, settings)
+        for copy in copies:
+            await asyncio.to_thread(copy.refuse_used)
+        await check(directory)
+        records = await _carry(settings, manifest, directory, told) if settings.role != "auth" else []
+        for copy in copies:
+            finish = _finishing(records) if copy.name == "hokusai" else _as_it_is
+            await asyncio.to_thread(copy.load, directory / copy.name, manifest.databases[copy.name], finish)
+    return manifest
+
+
+def _compare(manifest: Manifest, directory: Path) -> None:
+    for name, expected in manifest.files.items():
+        file = directory / name
+        found = digest(file) if file.is_file() else None
+        if found != expected:
+            raise _damaged(name, found)
+
+
+def _damaged(name: str, found: str | None) -> errors.BackupDamaged:
+    reason = "its bytes are not those that were written" if found else "it is not there"
+    return errors.BackupDamaged(file=name, reason=reason)
+
+
+def _files(manifest: Manifest, directory: Path) -> Iterator[_File]:
+    for artifact in manifest.expected(directory):
+        yield _File(artifact.key, artifact.size, artifact.sha256, (artifact.workspace, artifact.path))
+    for key, (size, sha256) in manifest.unrecorded.items():
+        yield _File(key, size, sha256)
+
+
+def _refuse_misfit(manifest: Manifest, copies: list[Copy], settings: Settings) -> None:
+    kept = {copy.name: copy.kind for copy in copies}
+    held = {name: part.kind for name, part in manifest.databases.items()}
+    for name in sorted({*kept, *held}):
+        if kept.get(name) != held.get(name):
+            setting = "HOKUSAI_DATABASE_URL" if name == "hokusai" else "HOKUSAI_TRACKING_DATABASE_URL"
+            raise errors.RestoreElsewhere(
+                part=name, held=held.get(name, "none"), kept=kept.get(name, "none"), setting=setting
+            )
+    Database(settings.own_database_url).refuse_newer(manifest.databases["hokusai"].revision)
+    if manifest.pepper and not hmac.compare_digest(manifest.pepper, fingerprint(settings.pepper)):
+        raise errors.PepperChanged()
+
+
+async def _carry(settings: Settings, manifest: Manifest, directory: Path, told: Told) -> list[dict[str, Any]]:
+    """The artifacts into the store. Returns what their records have to say from now on."""
+    records: list[dict[str, Any]] = []
+    async with files.started(files.kept_at(settings.store_url)) as target:
+        await _refuse_files(target)
+        source = files.kept_in(directory)
+
+        async def carry(file: _File) -> None:
+            written = await files.carry(source, target, file.key, file.sha256)
+            if not isinstance(written, Written):
+                raise _damaged(f"{ARTIFACTS}/{file.key}", file.sha256 if written else None)
+            told(file.key, file.size)
+            if file.row:
+                records.append(_record(file.row, written))
+
+        try:
+            await files.each(_files(manifest, directory), carry)
+        finally:
+            await source.close()
+    return records
+
+
+async def _refuse_files(target: ArtifactStore) -> None:
+    async with aclosing(target.list("workspaces")) as pages:
+        async for page in pages:
+            if page:
+                raise errors.RestoreIntoUse(place="the artifact store (HOKUSAI_ARTIFACTS_URL)")
+
+
+def _record(row: tuple[str, str], written: Written) -> dict[str, Any]:
+    facts: dict[str, str | int | datetime] = {"size": written.size, "sha256": written.sha256}
+    return {"its_workspace": row[0], "its_path": row[1], **facts, "created_at": written.created}
+
+
+def _as_it_is(_connection: sa.Connection) -> None: ...
+
+
+def _finishing(records: list[dict[str, Any]]) -> databases.Finish:
+    """Records speak for the files as they are now, nothing is on its way, and what is used is counted again."""
+    here = (artifacts.c.workspace == sa.bindparam("its_workspace"), artifacts.c.path == sa.bindparam("its_path"))
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in ("size", "sha256", "created_at")}
+    mine = artifacts.c.workspace == use.c.workspace
+    total = sa.select(sa.func.coalesce(sa.func.sum(artifacts.c.size), 0)).where(mine).scalar_subquery()
+    count = sa.select(sa.func.count()).select_from(artifacts).where(mine).scalar_subquery()
+
+    def finish(connection: sa.Connection) -> None:
+        for batch in _batches(records):
+            connection.execute(sa.update(artifacts).where(*here).values(values), batch)
+        connection.execute(sa.delete(pending))
+        connection.execute(sa.update(use).values(bytes=total, files=count))
+
+    return finish
+
+
+def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    left = iter(records)
+    while batch := list(islice(left, _BATCH)):
+        yield batch

@@ -1,0 +1,154 @@
+"""Making a backup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from hokusai import __version__, errors
+from hokusai.artifacts import ArtifactStore, Ledger, Place, Stat, Written
+from hokusai.artifacts.ledger import artifacts
+from hokusai.auth.tables import installation
+from hokusai.backup import databases, files
+from hokusai.backup.files import Told
+from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, ledger, line
+from hokusai.database import Database
+from hokusai.settings import Settings
+
+
+async def back_up(settings: Settings, directory: Path, *, told: Told = files.nobody) -> Manifest:
+    """Everything this installation keeps, into a new directory; the server may be running.
+
+    Artifacts that the store has lost, or whose bytes are not those that were stored, are named in the
+    manifest's ``lacking``. Raises ``errors.BackupPlaceTaken`` or ``BackupUnwritable``,
+    ``errors.DatabaseUnreachable``, ``errors.ArtifactStoreUnusable`` or ``errors.Unavailable``.
+    """
+    with _made(directory):
+        manifest = await asyncio.to_thread(_databases, settings, directory)
+        if settings.role != "auth":
+            manifest = await _artifacts(settings, directory, manifest, told)
+        manifest.write(directory)
+    return manifest
+
+
+@contextmanager
+def _made(directory: Path) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(directory.iterdir()):
+            raise errors.BackupPlaceTaken(path=directory)
+        yield
+    except FileExistsError:
+        raise errors.BackupPlaceTaken(path=directory) from None
+    except OSError as error:
+        raise files.unwritable(directory, error) from error
+
+
+def _databases(settings: Settings, directory: Path) -> Manifest:
+    parts: dict[str, Part] = {}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with ExitStack() as stack:
+        for copy in databases.copies(settings):
+            connection, parts[copy.name] = stack.enter_context(copy.save(directory / copy.name))
+        pepper = connection.execute(sa.select(installation.c.pepper_fingerprint)).scalar()
+        _write_ledger(connection, directory)
+    return Manifest(__version__, at, parts, digests(directory), pepper=pepper)
+
+
+def _write_ledger(connection: sa.Connection, directory: Path) -> None:
+    """In the moment that the database's copy shows."""
+    columns = (artifacts.c.workspace, artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
+    rows = connection.execution_options(stream_results=True).execute(sa.select(*columns).order_by(*columns[:2]))
+    with (directory / LEDGER).open("w") as stream:
+        stream.writelines(line(Artifact(*row)) for row in rows)
+
+
+async def _artifacts(settings: Settings, directory: Path, manifest: Manifest, told: Told) -> Manifest:
+    database = Database(settings.own_database_url)
+    try:
+        async with (
+            files.started(files.kept_at(settings.store_url)) as source,
+            files.started(files.kept_in(directory)) as target,
+        ):
+            return await _Carrier(source, target, Ledger(database), told).carry(directory, manifest)
+    except errors.ArtifactStoreFull as error:  # nothing was written to the other store
+        raise errors.BackupUnwritable(path=directory, reason="no room is left") from error
+    finally:
+        await database.close()
+
+
+class _Carrier:
+    """The files, after the databases. The server goes on meanwhile: what it replaces or deletes is told apart."""
+
+    def __init__(self, source: ArtifactStore, target: ArtifactStore, now: Ledger, told: Told) -> None:
+        self._source = source
+        self._target = target
+        self._now = now
+        self._told = told
+        self._known: set[str] = set()
+        self._count = self._bytes = 0
+        self._replaced: dict[str, tuple[int, str]] = {}
+        self._unrecorded: dict[str, tuple[int, str]] = {}
+        self._lacking: dict[str, str] = {}
+
+    async def carry(self, directory: Path, manifest: Manifest) -> Manifest:
+        """What ``manifest`` says of the artifacts as well."""
+        await files.each(ledger(directory), self._recorded)
+        others = [key async for key in files.walk(self._source, "workspaces") if key not in self._known]
+        await files.each(others, self._other)
+        return replace(
+            manifest,
+            artifacts=self._count,
+            bytes=self._bytes,
+            replaced=self._replaced,
+            unrecorded=self._unrecorded,
+            lacking=self._lacking,
+        )
+
+    async def _recorded(self, artifact: Artifact) -> None:
+        key = artifact.key
+        self._known.add(key)
+        found = await self._take(key, artifact.sha256)
+        if isinstance(found, Written):
+            return
+        now = await self._now.find(Place(key, artifact.workspace, artifact.path))
+        if now is not None and now.sha256 != artifact.sha256:
+            await self._replacement(key, now.sha256)
+        elif now is None:
+            self._lacking.setdefault(key, "it was deleted while the backup ran")
+        else:
+            reason = "its bytes are not those that were stored" if found else "the store has lost it"
+            self._lacking.setdefault(key, reason)
+
+    async def _replacement(self, key: str, sha256: str) -> None:
+        found = await self._take(key, sha256)
+        if isinstance(found, Written):
+            self._replaced[key] = (found.size, found.sha256)
+        else:
+            self._lacking[key] = "it was replaced more than once while the backup ran"
+
+    async def _other(self, key: str) -> None:
+        """What the ledger did not know at that moment: it has come since, or its record was lost in a crash."""
+        _, workspace, path = key.split("/", 2)
+        if await self._now.find(Place(key, workspace, path)) is None:
+            found = await self._take(key, None)
+            if isinstance(found, Written):
+                self._unrecorded[key] = (found.size, found.sha256)
+
+    async def _take(self, key: str, sha256: str | None) -> Written | Stat | None:
+        try:
+            found = await files.carry(self._source, self._target, key, sha256)
+        except errors.ArtifactPathTaken as error:  # a bucket may have a file and a directory of one name
+            self._lacking[key] = str(error)
+            return None
+        if isinstance(found, Written):
+            self._count += 1
+            self._bytes += found.size
+            self._told(key, found.size)
+        return found
