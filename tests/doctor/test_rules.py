@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hokusai.console.readiness import _FAULTS
@@ -112,3 +114,14 @@ def test_each_trouble_of_tls_has_its_fault(trouble: Trouble, fault: str) -> None
 def test_each_code_of_ours_has_its_fault(code: str, fault: str) -> None:
     body = b'{"hokusai": {"code": "%s"}}' % code.encode()
     assert diagnose([result("bearer", failed(answer(503, body)))])[0].fault.id == fault
+
+
+def test_what_to_type_next_names_the_deployment() -> None:
+    silent = FAULTS["target-silent"].at("https://registry.example:8443")
+    assert silent.command == "nc -vz -w 5 registry.example 8443"
+    assert FAULTS["tls-expired"].at("https://a.example").command.startswith("openssl s_client -connect a.example:443")
+    assert "$HOKUSAI_AUTH_URL/ready" in FAULTS["auth-service-down"].at("http://x").command
+    named = diagnose([result("health", failed(answer(502, NGINX)))], url="https://registry.example")
+    assert named
+    for one in named:
+        assert not re.search(r"(?<![A-Z_$])(URL|HOST|PORT)\b", one.fault.command + "".join(one.fault.alike.values()))

@@ -29,8 +29,8 @@ class Named:
         return f"{self.fault.remedy} Next: {self.fault.command}{apart}"
 
 
-def diagnose(results: Sequence[Result], rules: Iterable[Rule] = RULES) -> tuple[Named, ...]:
-    """Every fault that a rule names; ``unexplained`` where checks failed and none does."""
+def diagnose(results: Sequence[Result], rules: Iterable[Rule] = RULES, *, url: str = "URL") -> tuple[Named, ...]:
+    """Every fault that a rule names, as it is told of ``url``; ``unexplained`` where checks failed and none does."""
     if all(result.status != "fail" for result in results):
         return ()
     by_id = {result.check.id: result for result in results}
@@ -44,9 +44,13 @@ def diagnose(results: Sequence[Result], rules: Iterable[Rule] = RULES) -> tuple[
         found["unexplained"] = (0, {result.check.id: None for result in results if result.status == "fail"})
     ordered = sorted(found.items(), key=lambda one: -one[1][0])
     return tuple(
-        Named(FAULTS[fault], sure, tuple(because), tuple(other for other in FAULTS[fault].alike if other in found))
+        Named(_at(fault, url), sure, tuple(because), tuple(other for other in FAULTS[fault].alike if other in found))
         for fault, (sure, because) in ordered
     )
+
+
+def _at(fault: str, url: str) -> Fault:
+    return FAULTS[fault] if url == "URL" else FAULTS[fault].at(url)
 
 
 def _because(rule: Rule, results: Mapping[str, Result]) -> list[str] | None:

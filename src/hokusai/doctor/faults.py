@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from hokusai.doctor.check import Layer
 
@@ -13,7 +15,7 @@ class Fault:
     """A cause, in the words of whoever has to mend it.
 
     ``command`` is what to type next, ``alike`` the faults that look the same from outside, each with
-    the command that tells it from this one.
+    the command that tells it from this one. In commands, URL, HOST and PORT stand for the deployment's.
     """
 
     id: str
@@ -23,6 +25,22 @@ class Fault:
     remedy: str
     command: str
     alike: Mapping[str, str]
+
+    def at(self, url: str) -> Fault:
+        """With commands for the deployment at ``url``, ready to be typed."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        places = {"URL": url, "HOST": parts.hostname or url, "PORT": str(port)}
+
+        def filled(text: str) -> str:
+            return _PLACE.sub(lambda found: places[found[0]], text)
+
+        alike = {name: filled(command) for name, command in self.alike.items()}
+        return replace(self, command=filled(self.command), alike=alike)
+
+
+#: Not those inside other names, such as HOKUSAI_PUBLIC_URL.
+_PLACE = re.compile(r"(?<![A-Za-z_$])(?:URL|HOST|PORT)(?![A-Za-z_])")
 
 
 def _f(

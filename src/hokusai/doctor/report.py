@@ -28,7 +28,7 @@ class Report:
 
     @classmethod
     def of(cls, target: str, run: Run) -> Report:
-        return cls(target, run.results, diagnose(run.results), run.left, datetime.now(UTC))
+        return cls(target, run.results, diagnose(run.results, url=target), run.left, datetime.now(UTC))
 
     @property
     def ok(self) -> bool:
