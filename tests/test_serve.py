@@ -97,6 +97,7 @@ def test_a_database_newer_than_the_code(tmp_path: Path) -> None:
         pass
     with sqlite3.connect(data / "hokusai.db") as database:
         database.execute("UPDATE hokusai_alembic_version SET version_num = '9999_from_the_future'")
+        database.execute("UPDATE hokusai_schema SET oldest_code = '9999_from_the_future'")
     database.close()
     found = refusal("--data", str(data), "--port", "0")
     assert "HK6005" in found
@@ -234,6 +235,7 @@ def test_workers_outlast_a_database_that_new_ones_cannot_use(tmp_path: Path) -> 
         with sqlite3.connect(tmp_path / "data" / "hokusai.db") as database:
             ((before,),) = database.execute("SELECT version_num FROM hokusai_alembic_version").fetchall()
             database.execute("UPDATE hokusai_alembic_version SET version_num = ?", (value,))
+            database.execute("UPDATE hokusai_schema SET oldest_code = ?", (value,))
         database.close()
         return str(before)
 

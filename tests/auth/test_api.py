@@ -236,7 +236,7 @@ async def test_a_fault_of_ours_says_nothing_of_its_cause(postgres: Postgres) -> 
     operator = await first_key(store)
     own = await service.ok(operator, "GET", "/keys/self")
     async with database.begin() as connection:
-        await connection.execute(sa.text("DROP TABLE hokusai_usage"))
+        await connection.execute(sa.text("ALTER TABLE hokusai_usage DROP COLUMN refused"))
     response = await service.call(operator, "GET", f"/usage/{own['key_id']}/stats")
     assert refusal(response) == (500, errors.Internal.code)
     assert "hokusai_usage" not in response.text
