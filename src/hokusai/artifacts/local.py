@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 from hokusai import errors
 from hokusai.artifacts import disk, openfile, partfile
 from hokusai.artifacts.faults import denied
-from hokusai.artifacts.store import CHUNK, Entry, Piece, Stat, Written
+from hokusai.artifacts.store import Entry, Piece, Stat, Written
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -183,9 +183,9 @@ class LocalReader:
 
     async def chunks(self, offset: int, length: int) -> AsyncGenerator[Piece, None]:
         while length:
-            data = self._file.cached(offset, min(length, CHUNK))
+            data = self._file.cached(offset, min(length, openfile.PIECE))
             if data is None:
-                data = await self._threads.run("read", self._file.read, offset, min(length, CHUNK))
+                data = await self._threads.run("read", self._file.read, offset, min(length, openfile.PIECE))
             offset += len(data)
             length -= len(data)
             yield data

@@ -12,10 +12,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from hokusai.artifacts.disk import NOTHING, RESERVED, Layout
-from hokusai.artifacts.store import CHUNK, PAGE, Entry, Piece, Stat
+from hokusai.artifacts.store import PAGE, Entry, Piece, Stat
 from hokusai.buffers import Buffers
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
+#: Bytes read at once: they are still in the processor's cache when the socket takes them.
+PIECE = 1 << 19
+
 #: Pieces of one file that are used in turns: one is being sent, one is next, one is read.
 _BUFFERS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +39,7 @@ class OpenFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
         self._done = False
-        self._buffers = Buffers(CHUNK, most=_BUFFERS)
+        self._buffers = Buffers(PIECE, most=_BUFFERS)
 
     def open(self) -> Stat | None:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -53,7 +56,7 @@ class OpenFile:
             return _regular(os.fstat(self._descriptor))
 
     def read(self, offset: int, length: int) -> Piece:
-        """At most ``CHUNK`` bytes, and at least one."""
+        """At most ``PIECE`` bytes, and at least one."""
         with self._lock:
             if not (piece := self._into(self._buffer(length), offset, 0)):
                 raise OSError(errno.EIO, "the file is shorter than it was")
