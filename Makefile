@@ -6,7 +6,7 @@ WORKERS ?= 2
 FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.PHONY: help setup demo test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ $(READY): requirements/dev.txt requirements/setup.txt pyproject.toml
 demo: $(READY) ## start a server, train a model, register it with stock MLflow, reload it, report
 	@$(BIN)/python scripts/demo.py
 
-test: $(READY) ## the whole test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+test: $(READY) ## the test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" $(ARGS)
+
+test-long: $(READY) ## what takes long and says the same of other layouts: the older stock clients, buckets, PostgreSQL
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m long $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, the AWS template, docs
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -285,6 +285,7 @@ def test_no_secret_is_written_on_the_embedded_default(tmp_path: Path, stock_317:
     assert not holds, "\n".join(holds)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_no_secret_is_written_on_postgres_with_workers(tmp_path: Path, postgres: Postgres) -> None:
     plain = postgres.create_database()

@@ -131,7 +131,7 @@ def test_another_pepper(tmp_path: Path) -> None:
     assert "HK6010" in found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_lets_an_upload_finish_and_refuses_new_ones(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path / "data") as server:
         team = server.workspace("team")
@@ -228,6 +228,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.long
 def test_workers_outlast_a_database_that_new_ones_cannot_use(tmp_path: Path) -> None:
     """Seen from a new worker, an outage: it ends with EXIT_START, and the other one serves on."""
 

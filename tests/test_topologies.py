@@ -54,6 +54,7 @@ def test_a_stock_client_registers_with_everything_apart(hosts: Hosts, stock_317:
     assert "models:delete" in seen["refused"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_stock_client_registers_on_postgres(postgres: Postgres, stock_317: Environment, tmp_path: Path) -> None:
     settings = {"HOKUSAI_DATABASE_URL": postgres.create_database()}

@@ -1,6 +1,6 @@
 """The catalogue against running servers: one test per threat and constellation.
 
-The embedded default is asked everything; the others a part of it, and everything with
+The embedded default is asked everything; the others (``make test-long``) a part of it, and everything with
 ``HOKUSAI_ATTACKS=all`` (``make attacks`` does that outside of pytest).
 """
 
@@ -49,11 +49,16 @@ def _target(targets: dict[str, Target], place: str) -> Target:
     return targets[place]
 
 
+def _marks(place: str) -> list[pytest.MarkDecorator]:
+    group = pytest.mark.xdist_group(f"attacks-{place}")
+    return [group] if place == "embedded" else [group, pytest.mark.long]
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("place", "threat"),
     [
-        pytest.param(place, threat, id=f"{place}-{threat:02d}", marks=pytest.mark.xdist_group(f"attacks-{place}"))
+        pytest.param(place, threat, id=f"{place}-{threat:02d}", marks=_marks(place))
         for place in PLACES
         for threat in THREATS
         if chosen(place, threat)

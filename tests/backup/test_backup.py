@@ -48,7 +48,7 @@ def run(given: Mapping[str, str], *arguments: object) -> subprocess.CompletedPro
     return subprocess.run(line, env=environment(**given), capture_output=True, text=True, timeout=120)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

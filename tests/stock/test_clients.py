@@ -10,7 +10,7 @@ import pytest
 from tests.serving import Server, Team
 from tests.stock.environments import Environment, environment, run, scenario
 
-VERSIONS = ["2.9.2", "2.22.5", "3.17.2"]
+VERSIONS = ["2.9.2", pytest.param("2.22.5", marks=pytest.mark.long), "3.17.2"]
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
