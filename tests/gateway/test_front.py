@@ -80,8 +80,7 @@ class TestKeys:
             refused(client.get(SEARCH), 401, "HK1103")
 
     def test_an_expired_key(self, server: Server) -> None:
-        short = server.key("front", expires="1s") if server.workspace("short") else None
-        assert short
+        short = server.key(server.workspace("short").name, expires="1s")
         time.sleep(1.1)
         with server.http(short.key) as client:
             refused(client.get(SEARCH), 401, "HK1104")
