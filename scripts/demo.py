@@ -23,8 +23,8 @@ from typing import Any
 
 import httpx2
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
 HOKUSAI = str(Path(sys.executable).with_name("hokusai"))
@@ -197,10 +197,10 @@ class Demo:
         """What the doctor saw, check by check."""
         table = Table(title="What the doctor saw", title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in ("", "check", "seconds", "seen"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
+            table.add_column(column, no_wrap=column != "seen")  # which alone gives way on a narrow terminal
         for check in self.examined.get("checks", ()):
             mark = {"pass": "[green]✓[/]", "fail": "[red]✗[/]"}.get(check["status"], "–")
-            seen = escape(check["evidence"] or check["reason"])
+            seen = Text(check["evidence"] or check["reason"], no_wrap=True, overflow="ellipsis")
             table.add_row(mark, check["title"], f"{check['seconds']:.1f}", seen)
         if table.row_count:
             self.console.print()
