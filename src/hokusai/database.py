@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.types import TypeDecorator
 
 from hokusai import errors
 
@@ -29,6 +32,22 @@ log = logging.getLogger("hokusai.database")
 
 #: All our tables; each room declares its own on this.
 metadata = sa.MetaData()
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, UTC in the database and in Python. SQLite keeps no zone, so it is added back."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
 
 VERSION_TABLE = "hokusai_alembic_version"
 #: The head of the oldest code that may run on this code's schema: see ``migrations``.
@@ -93,6 +112,10 @@ class Database:
                 log.error("database failed: %s", error)
                 raise translated from error
             raise
+
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def check(self) -> None:
         """Raises what ``begin`` raises unless our tables can be read."""

@@ -16,11 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
-from hokusai.database import Database, metadata
+from hokusai.database import Database, Instant, metadata
 from hokusai.identity import Quota, Use
 
 use = sa.Table(
@@ -30,7 +29,7 @@ use = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("files", sa.BigInteger, nullable=False),
     sa.Column("models", sa.BigInteger, nullable=False),
-    sa.Column("models_counted_at", sa.DateTime(timezone=True)),
+    sa.Column("models_counted_at", Instant),
 )
 
 #: Files that are landing, already counted in ``use``, until they are recorded or their time is over.
@@ -41,7 +40,7 @@ pending = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("files", sa.BigInteger, nullable=False),
-    sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("until", Instant, nullable=False),
 )
 
 #: The registered models that are counted, by name: their own rows are in MLflow's tables.
@@ -50,7 +49,7 @@ models = sa.Table(
     metadata,
     sa.Column("workspace", sa.String(63), primary_key=True),
     sa.Column("name", sa.String(256), primary_key=True),
-    sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("claimed_at", Instant, nullable=False),
 )
 
 
@@ -122,7 +121,7 @@ class UseStore:
 
         On SQLite only a write makes it a writer, so this is one.
         """
-        statement = _insert(self._database, use).values(workspace=workspace, bytes=0, files=0, models=0)
+        statement = self._database.insert(use).values(workspace=workspace, bytes=0, files=0, models=0)
         statement = statement.on_conflict_do_update(index_elements=["workspace"], set_={"bytes": use.c.bytes})
         return _use((await connection.execute(statement.returning(*use.c))).one())
 
@@ -221,7 +220,7 @@ class ModelQuota:
         async with self._database.begin() as connection:
             query = sa.select(use.c.models_counted_at).where(use.c.workspace == workspace)
             counted = (await connection.execute(query)).scalar()
-        return counted is None or datetime.now(UTC) - _aware(counted) > every
+        return counted is None or datetime.now(UTC) - counted > every
 
     async def reconcile(
         self, workspace: str, names: Collection[str], *, grace: timedelta = timedelta(minutes=5)
@@ -235,7 +234,7 @@ class ModelQuota:
             await self._use.lock(connection, workspace)
             here = models.c.workspace == workspace
             claimed = {row.name: row for row in await connection.execute(sa.select(models).where(here))}
-            gone = [name for name, row in claimed.items() if name not in names and now - _aware(row.claimed_at) > grace]
+            gone = [name for name, row in claimed.items() if name not in names and now - row.claimed_at > grace]
             missing = [{"workspace": workspace, "name": name, "claimed_at": now} for name in {*names} - {*claimed}]
             if gone:
                 await connection.execute(
@@ -248,14 +247,10 @@ class ModelQuota:
 
     async def _insert(self, connection: AsyncConnection, workspace: str, name: str) -> int:
         row = {"workspace": workspace, "name": name, "claimed_at": datetime.now(UTC)}
-        statement = _insert(self._database, models).values(row)
+        statement = self._database.insert(models).values(row)
         statement = statement.on_conflict_do_nothing(index_elements=["workspace", "name"])
         # What a driver counts as inserted differs; what came back was.
         return len((await connection.execute(statement.returning(models.c.name))).all())
-
-
-def _insert(database: Database, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if database.is_sqlite else postgresql.insert(table)
 
 
 def _named(workspace: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -280,8 +275,3 @@ def _sum(one: Use, sign: int, other: Use) -> Use:
 
 def _use(row: sa.Row[Any]) -> Use:
     return Use(row.bytes, row.files, row.models)
-
-
-def _aware(moment: datetime) -> datetime:
-    """SQLite keeps no zone; what was written was UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -22,17 +22,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.store import Stat, Written
-from hokusai.database import WAIT_SECONDS, Database, metadata
+from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
 from hokusai.identity import Quota, Use
 from hokusai.quota import UseStore, excess, replaced
 
@@ -43,7 +42,7 @@ artifacts = sa.Table(
     sa.Column("path", sa.String(1024), primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.CHAR(64), nullable=False),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
     sa.Column("key_id", sa.String(32), nullable=False),
 )
 
@@ -122,7 +121,7 @@ class Ledger:
         self._database = database
         self._landings = landings or database
         self._use = UseStore(database)
-        upsert = (sqlite.insert if database.is_sqlite else postgresql.insert)(artifacts)
+        upsert = database.insert(artifacts)
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
@@ -197,7 +196,7 @@ class Ledger:
         query = sa.select(artifacts).where(_in(place), artifacts.c.path == place.path)
         async with self._database.begin() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return Record(row.size, row.sha256, _aware(row.created_at), row.key_id) if row else None
+        return Record(row.size, row.sha256, row.created_at, row.key_id) if row else None
 
     @asynccontextmanager
     async def forgetting(self, place: Place) -> AsyncIterator[int]:
@@ -237,8 +236,7 @@ class Ledger:
         Deleted between two looks, it is looked for again.
         """
         row, place = arrival.row, arrival.place
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        new = insert(artifacts).values(row).on_conflict_do_nothing(index_elements=["workspace", "path"])
+        new = self._database.insert(artifacts).values(row).on_conflict_do_nothing(index_elements=["workspace", "path"])
         while (await connection.execute(new.returning(artifacts.c.size))).first() is None:
             if old := (await self._there(connection, [place])).get(place):
                 here = (_in(place), artifacts.c.path == place.path)
@@ -274,9 +272,3 @@ def _size(place: Place) -> sa.Select[Any]:
 
 def _in(place: Place) -> sa.ColumnElement[bool]:
     return artifacts.c.workspace == place.workspace
-
-
-def _aware(moment: Any) -> datetime:
-    """SQLite keeps no zone; what was written was UTC."""
-    at: datetime = moment
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -32,7 +32,7 @@ from hokusai.auth.keys import (
 )
 from hokusai.auth.usage import UsageStore
 from hokusai.auth.workspaces import WorkspaceStore
-from hokusai.database import Database
+from hokusai.database import Database, Instant
 from hokusai.identity import PERMISSION_SETS, Permission, Principal, Quota
 
 _T = tables.keys
@@ -79,7 +79,7 @@ class KeyStore:
         table = tables.installation
         async with self._database.begin() as connection:
             row = {"id": 1, "pepper_fingerprint": ours, "created_at": now()}
-            insert = tables.insert(table, self._database).values(row)
+            insert = self._database.insert(table).values(row)
             await connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]))
             noted = (await connection.execute(sa.select(table.c.pepper_fingerprint))).scalar_one()
         if not hmac.compare_digest(noted, ours):
@@ -110,7 +110,7 @@ class KeyStore:
     async def know(self, key: Key, grant: Grant, *, created_by: str) -> bool:
         """Have a key that was made elsewhere; False where it is known, and whatever became of it stands."""
         row = _row(_record_of(key, grant, created_by)) | {"digest": self.digest(key)}
-        insert = tables.insert(_T, self._database).values(row).on_conflict_do_nothing(index_elements=["digest"])
+        insert = self._database.insert(_T).values(row).on_conflict_do_nothing(index_elements=["digest"])
         async with self._database.begin() as connection:
             return (await connection.execute(insert)).rowcount == 1
 
@@ -146,7 +146,7 @@ class KeyStore:
         if workspace is not None:
             query = query.where(_T.c.workspace == workspace)
         if after is not None:
-            place = sa.tuple_(sa.literal(after.created_at, tables.Instant), sa.literal(after.id))
+            place = sa.tuple_(sa.literal(after.created_at, Instant), sa.literal(after.id))
             query = query.where(sa.tuple_(_T.c.created_at, _T.c.id) > place)
         async with self._database.begin() as connection:
             return [_record(row) for row in await connection.execute(query)]
@@ -155,7 +155,7 @@ class KeyStore:
         """Refuse the key from now on. Doing it again changes nothing."""
         if not is_id(key_id):
             return None
-        revoked_at = sa.func.coalesce(_T.c.revoked_at, sa.literal(now(), tables.Instant))
+        revoked_at = sa.func.coalesce(_T.c.revoked_at, sa.literal(now(), Instant))
         return await self._change(sa.update(_T).where(*_named(key_id, workspace)).values(revoked_at=revoked_at))
 
     async def rotate(
@@ -208,7 +208,7 @@ class KeyStore:
             raise errors.WorkspaceUnknown(workspace=workspace)
         if found.deleted_at is not None:
             raise errors.WorkspaceDeleted(workspace=workspace)
-        live = sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > sa.literal(now(), tables.Instant))
+        live = sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > sa.literal(now(), Instant))
         in_use = sa.select(sa.func.count()).where(_T.c.workspace == workspace, _T.c.revoked_at.is_(None), live)
         if (await connection.execute(in_use)).scalar_one() >= self._most_keys:
             raise errors.KeysFull(workspace=workspace, limit=self._most_keys)

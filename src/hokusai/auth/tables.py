@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeDecorator
 
-from hokusai.database import Database, metadata
+from hokusai.database import Instant, metadata
 from hokusai.identity import Quota
-
-
-class Instant(TypeDecorator[datetime]):
-    """A point in time, UTC in the database and in Python. SQLite keeps no zone, so it is added back."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
 
 workspaces = sa.Table(
     "hokusai_workspaces",
@@ -90,8 +71,3 @@ installation = sa.Table(
 def quota(row: sa.Row[Any]) -> Quota:
     """From a row that has the columns of ``QUOTA``."""
     return Quota(**{name: getattr(row, column.name) for name, column in QUOTA.items()})
-
-
-def insert(table: sa.Table, database: Database) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
-    return sqlite.insert(table) if database.is_sqlite else postgresql.insert(table)

@@ -40,7 +40,7 @@ class UsageStore:
 
     async def add(self, counted: Sequence[Usage]) -> None:
         """Add to what is stored: all of it, or nothing when it raises."""
-        insert = tables.insert(_T, self._database)
+        insert = self._database.insert(_T)
         more = {name: _T.c[name] + insert.excluded[name] for name in ("requests", "refused")}
         upsert = insert.on_conflict_do_update(index_elements=["key_id", "hour"], set_=more)
         # In one order everywhere, so that two servers cannot wait for each other's rows.

@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from hokusai import errors
 from hokusai.auth import tables
 from hokusai.auth.keys import now
-from hokusai.database import Database
+from hokusai.database import Database, Instant
 from hokusai.identity import RESERVED_WORKSPACES, WORKSPACE_NAME, Workspace
 
 _T = tables.workspaces
@@ -106,7 +106,7 @@ def _columns(quota: Quotas) -> dict[str, int | None]:
 
 
 def _now() -> sa.ColumnElement[Any]:
-    return sa.literal(now(), tables.Instant)
+    return sa.literal(now(), Instant)
 
 
 def _name_fault(name: str) -> str | None:
