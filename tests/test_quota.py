@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -122,7 +123,7 @@ async def land(
         if not landed:
             raise errors.ArtifactStoreDown
         async with database.begin() as connection:
-            await use.settle(connection, hold, replaced=old)
+            await connection.run_sync(partial(use.settle, hold=hold, replaced=old))
 
 
 async def test_a_file_lands_or_counts_nothing(databases: tuple[Database, Database], use: UseStore) -> None:
@@ -161,5 +162,5 @@ async def test_one_that_was_given_up_too_early_is_counted_again(
             await connection.execute(pending.update().values(until=datetime.now(UTC) - timedelta(seconds=1)))
         await land(databases[1], use, 600, 1000)
         async with databases[0].begin() as connection:
-            await use.settle(connection, hold, replaced=Use())
+            await connection.run_sync(partial(use.settle, hold=hold, replaced=Use()))
     assert await use.of("acme") == Use(bytes=1100, files=2)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import alembic.command
 import alembic.config
@@ -29,6 +30,8 @@ from sqlalchemy.types import TypeDecorator
 from hokusai import errors
 
 log = logging.getLogger("hokusai.database")
+
+T = TypeVar("T")
 
 #: All our tables; each room declares its own on this.
 metadata = sa.MetaData()
@@ -62,6 +65,8 @@ schema = sa.Table(
 )
 
 WAIT_SECONDS = 5
+#: Whole transactions at a time, in ``run``.
+_THREADS = 4
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
 _MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any constant of ours does
 
@@ -69,10 +74,11 @@ _MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any const
 class Database:
     """Connections to our own tables.
 
-    ``begin()`` opens a transaction that commits at the end of the block. Everything raises
-    ``errors.DatabaseDown``, ``DatabaseReadOnly``, ``DatabaseCredentials`` or ``SchemaMissing`` where
-    the database is the cause: within ``WAIT_SECONDS`` for a connection, a statement or a lock, twice
-    that for the whole transaction, unless it is given other ``seconds``.
+    ``run`` makes a whole transaction in one call. ``begin`` opens one that commits at the end of the block,
+    for what waits for something else in it. Both raise ``errors.DatabaseDown``, ``DatabaseReadOnly``,
+    ``DatabaseCredentials`` or ``SchemaMissing`` where the database is the cause: within ``WAIT_SECONDS``
+    for a connection, a statement or a lock, twice that for the whole transaction, unless ``begin`` is given
+    other ``seconds``.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
@@ -85,33 +91,44 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.name = parsed.render_as_string(hide_password=True)
         self._blocking_url: URL = parsed.set(drivername=blocking)
-        self._engine = create_async_engine(
-            parsed.set(drivername=asynchronous),
-            pool_size=pool_size,
-            max_overflow=0,
-            hide_parameters=True,  # or errors would carry rows into the log
-            pool_timeout=WAIT_SECONDS,
-            pool_pre_ping=not self.is_sqlite,
-            connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
-        )
+        options: dict[str, Any] = {
+            "max_overflow": 0,
+            "hide_parameters": True,  # or errors would carry rows into the log
+            "pool_timeout": WAIT_SECONDS,
+            "pool_pre_ping": not self.is_sqlite,
+            "connect_args": {"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
+        }
+        self._engine = create_async_engine(parsed.set(drivername=asynchronous), pool_size=pool_size, **options)
+        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS, **options)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="database")
         if self.is_sqlite:
-            event.listen(self._engine.sync_engine, "connect", _sqlite_pragmas)
+            for engine in (self._engine.sync_engine, self._blocking):
+                event.listen(engine, "connect", _sqlite_pragmas)
+
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """``work``'s transaction, on a thread: it commits when ``work`` returns, and rolls back when it raises.
+
+        In ``begin`` each statement is a change of threads of its own, which costs several times the statement.
+        Where the caller is cancelled or its time is over, the transaction comes to its end all the same.
+        """
+        with _edge():
+            async with asyncio.timeout(2 * WAIT_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    async def rows(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
+        """What one query finds, all of it."""
+        return await self.run(lambda connection: connection.execute(query, values).all())
+
+    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._blocking.begin() as connection:
+            return work(connection)
 
     @asynccontextmanager
     async def begin(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
-        try:
+        with _edge():
             # The server's own time-outs do not hold where the server itself stands still.
             async with asyncio.timeout(seconds or 2 * WAIT_SECONDS), self._engine.begin() as connection:
                 yield connection
-        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
-            log.error("database failed: %s", error)
-            raise _translated(error) from error
-        except (exc.InternalError, exc.ProgrammingError) as error:
-            # What psycopg makes of a standby or a read-only session, and of a table that is not there.
-            if not isinstance(translated := _translated(error), errors.DatabaseDown):
-                log.error("database failed: %s", error)
-                raise translated from error
-            raise
 
     def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
@@ -119,8 +136,7 @@ class Database:
 
     async def check(self) -> None:
         """Raises what ``begin`` raises unless our tables can be read."""
-        async with self.begin() as connection:
-            await connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
+        await self.rows(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
@@ -131,6 +147,8 @@ class Database:
         await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        self._blocking.dispose()
         await self._engine.dispose()
 
     def refuse_newer(self, revision: str | None) -> None:
@@ -207,6 +225,22 @@ _MEANINGS: tuple[tuple[type[errors.HokusaiError], tuple[str, ...]], ...] = (
     (errors.DatabaseCredentials, ("authentication failed", "not permitted to log in", "no pg_hba.conf entry")),
     (errors.SchemaMissing, ("no such table", "undefinedtable")),
 )
+
+
+@contextmanager
+def _edge() -> Iterator[None]:
+    """What a driver raises leaves the block as an error of ours."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
+        log.error("database failed: %s", error)
+        raise _translated(error) from error
+    except (exc.InternalError, exc.ProgrammingError) as error:
+        # What psycopg makes of a standby or a read-only session, and of a table that is not there.
+        if not isinstance(translated := _translated(error), errors.DatabaseDown):
+            log.error("database failed: %s", error)
+            raise translated from error
+        raise
 
 
 def _translated(error: Exception) -> errors.HokusaiError:

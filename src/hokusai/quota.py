@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
 from hokusai.database import Database, Instant, metadata
@@ -53,6 +53,13 @@ models = sa.Table(
 )
 
 
+#: What ``UseStore.set`` writes for the workspace ``of``.
+_SET = (
+    sa.update(use)
+    .where(use.c.workspace == sa.bindparam("of"))
+    .values({name: sa.bindparam(name) for name in ("bytes", "files", "models")})
+)
+
 NOTHING = Use()
 #: How long a file may be on its way from being counted to being recorded; many times what it takes.
 PENDING = timedelta(minutes=5)
@@ -68,19 +75,24 @@ class Hold:
 
 
 class UseStore:
-    """Reads and changes ``hokusai_use``. Raises ``errors.Unavailable`` where the database is the cause."""
+    """Reads and changes ``hokusai_use``. Raises ``errors.Unavailable`` where the database is the cause.
+
+    What takes a connection is part of its caller's transaction.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        lock = database.insert(use).values(bytes=0, files=0, models=0)
+        lock = lock.on_conflict_do_update(index_elements=["workspace"], set_={"bytes": use.c.bytes})
+        self._lock = lock.returning(*use.c)
 
     async def of(self, workspace: str) -> Use:
-        async with self._database.begin() as connection:
-            return await self.read(connection, workspace)
+        return await self._database.run(partial(self.read, workspace=workspace))
 
-    async def read(self, connection: AsyncConnection, workspace: str) -> Use:
+    def read(self, connection: sa.Connection, workspace: str) -> Use:
         """Without what crashed, which the next ``holding`` gives back."""
-        row = (await connection.execute(sa.select(use).where(use.c.workspace == workspace))).one_or_none()
-        rows = (await connection.execute(sa.select(pending).where(*_over(workspace)))).all()
+        row = connection.execute(sa.select(use).where(use.c.workspace == workspace)).one_or_none()
+        rows = connection.execute(sa.select(pending).where(*_over(workspace))).all()
         return _sum(_use(row), -1, _files(rows)) if row else Use()
 
     @asynccontextmanager
@@ -90,60 +102,54 @@ class UseStore:
         Raises ``errors.TooLarge`` where it does not fit. Given back where the block raises.
         """
         hold = Hold(secrets.token_hex(16), workspace, more)
-        async with self._database.begin() as connection:
-            now = await self.lock(connection, workspace)
-            now = _sum(now, -1, await self._expired(connection, workspace))
-            if refusal := excess(now, more, quota, instead=instead):
-                raise refusal
-            row = {"workspace": workspace, "id": hold.id, "until": datetime.now(UTC) + PENDING}
-            await connection.execute(pending.insert().values(**row, bytes=more.bytes, files=more.files))
-            await self.set(connection, workspace, _sum(now, 1, more))
+        await self._database.run(partial(self._hold, hold=hold, instead=instead, quota=quota))
         try:
             yield hold
         except BaseException:
             with contextlib.suppress(errors.HokusaiError):  # else it ends by itself
-                await self._release(hold)
+                await self._database.run(partial(self._release, hold=hold))
             raise
 
-    async def settle(self, connection: AsyncConnection, hold: Hold, *, replaced: Use) -> None:
+    def settle(self, connection: sa.Connection, hold: Hold, *, replaced: Use) -> None:
         """What was held is kept from now on, and ``replaced`` is gone; in the transaction that records it."""
-        now = await self.lock(connection, hold.workspace)
-        gone = (await connection.execute(pending.delete().where(*_held(hold)))).rowcount
+        now = self.lock(connection, hold.workspace)
+        gone = connection.execute(pending.delete().where(*_held(hold))).rowcount
         now = now if gone else _sum(now, 1, hold.more)  # its time was over, and it was given back
-        await self.set(connection, hold.workspace, _sum(now, -1, replaced))
+        self.set(connection, hold.workspace, _sum(now, -1, replaced))
 
-    async def forget(self, connection: AsyncConnection, workspace: str, gone: Use) -> None:
+    def forget(self, connection: sa.Connection, workspace: str, gone: Use) -> None:
         """Count something less, in the transaction that removes it, and last in it."""
-        await self.set(connection, workspace, _sum(await self.lock(connection, workspace), -1, gone))
+        self.set(connection, workspace, _sum(self.lock(connection, workspace), -1, gone))
 
-    async def lock(self, connection: AsyncConnection, workspace: str) -> Use:
+    def lock(self, connection: sa.Connection, workspace: str) -> Use:
         """Make the caller the only one who changes this workspace's use until its transaction ends.
 
         On SQLite only a write makes it a writer, so this is one.
         """
-        statement = self._database.insert(use).values(workspace=workspace, bytes=0, files=0, models=0)
-        statement = statement.on_conflict_do_update(index_elements=["workspace"], set_={"bytes": use.c.bytes})
-        return _use((await connection.execute(statement.returning(*use.c))).one())
+        return _use(connection.execute(self._lock, {"workspace": workspace}).one())
 
-    async def change(self, connection: AsyncConnection, workspace: str, now: Use, *, more: Use, less: Use) -> None:
-        """Count ``more`` and not ``less``, under ``lock``, which told ``now``."""
-        await self.set(connection, workspace, replaced(now, more, less))
-
-    async def set(self, connection: AsyncConnection, workspace: str, now: Use) -> None:
+    def set(self, connection: sa.Connection, workspace: str, now: Use) -> None:
         """Under ``lock``."""
-        counts = {"bytes": now.bytes, "files": now.files, "models": now.models}
-        await connection.execute(sa.update(use).where(use.c.workspace == workspace).values(counts))
+        connection.execute(_SET, {"of": workspace, "bytes": now.bytes, "files": now.files, "models": now.models})
 
-    async def _expired(self, connection: AsyncConnection, workspace: str) -> Use:
+    def _hold(self, connection: sa.Connection, *, hold: Hold, instead: Use, quota: Quota) -> None:
+        now, more = self.lock(connection, hold.workspace), hold.more
+        now = _sum(now, -1, self._expired(connection, hold.workspace))
+        if refusal := excess(now, more, quota, instead=instead):
+            raise refusal
+        row = {"workspace": hold.workspace, "id": hold.id, "until": datetime.now(UTC) + PENDING}
+        connection.execute(pending.insert().values(**row, bytes=more.bytes, files=more.files))
+        self.set(connection, hold.workspace, _sum(now, 1, more))
+
+    def _expired(self, connection: sa.Connection, workspace: str) -> Use:
         """What crashed while it was landing."""
         over = pending.delete().where(*_over(workspace)).returning(pending.c.bytes, pending.c.files)
-        return _files((await connection.execute(over)).all())
+        return _files(connection.execute(over).all())
 
-    async def _release(self, hold: Hold) -> None:
-        async with self._database.begin() as connection:
-            now = await self.lock(connection, hold.workspace)
-            if (await connection.execute(pending.delete().where(*_held(hold)))).rowcount:
-                await self.set(connection, hold.workspace, _sum(now, -1, hold.more))
+    def _release(self, connection: sa.Connection, hold: Hold) -> None:
+        now = self.lock(connection, hold.workspace)
+        if connection.execute(pending.delete().where(*_held(hold))).rowcount:
+            self.set(connection, hold.workspace, _sum(now, -1, hold.more))
 
 
 def excess(now: Use, more: Use, quota: Quota, *, instead: Use = NOTHING) -> errors.TooLarge | None:
@@ -190,36 +196,45 @@ class ModelQuota:
 
     async def claim(self, workspace: str, name: str, limit: int | None = None) -> bool | errors.TooLarge:
         """True: counted now; False: it was counted before; or the refusal. ``limit`` None is the default."""
-        async with self._database.begin() as connection:
-            now = await self._use.lock(connection, workspace)
-            if not await self._insert(connection, workspace, name):
+        quota = Quota(models=limit).over(self._default)
+
+        def claim(connection: sa.Connection) -> bool | errors.TooLarge:
+            now = self._use.lock(connection, workspace)
+            if not self._insert(connection, workspace, name):
                 return False
-            if refusal := excess(now, Use(models=1), Quota(models=limit).over(self._default)):
-                await connection.execute(models.delete().where(*_named(workspace, name)))
+            if refusal := excess(now, Use(models=1), quota):
+                connection.execute(models.delete().where(*_named(workspace, name)))
                 return refusal
-            await self._use.set(connection, workspace, _sum(now, 1, Use(models=1)))
+            self._use.set(connection, workspace, _sum(now, 1, Use(models=1)))
             return True
+
+        return await self._database.run(claim)
 
     async def release(self, workspace: str, name: str) -> None:
         """The model is gone. Doing it again changes nothing."""
-        async with self._database.begin() as connection:
-            now = await self._use.lock(connection, workspace)
-            gone = (await connection.execute(models.delete().where(*_named(workspace, name)))).rowcount
-            await self._use.set(connection, workspace, _sum(now, -1, Use(models=gone)))
+
+        def release(connection: sa.Connection) -> None:
+            now = self._use.lock(connection, workspace)
+            gone = connection.execute(models.delete().where(*_named(workspace, name))).rowcount
+            self._use.set(connection, workspace, _sum(now, -1, Use(models=gone)))
+
+        await self._database.run(release)
 
     async def rename(self, workspace: str, old: str, new: str) -> None:
         """The model has another name. It counts as one, whatever was counted before."""
-        async with self._database.begin() as connection:
-            now = await self._use.lock(connection, workspace)
-            gone = (await connection.execute(models.delete().where(*_named(workspace, old)))).rowcount
-            made = await self._insert(connection, workspace, new)
-            await self._use.set(connection, workspace, _sum(now, 1, Use(models=made - gone)))
+
+        def rename(connection: sa.Connection) -> None:
+            now = self._use.lock(connection, workspace)
+            gone = connection.execute(models.delete().where(*_named(workspace, old))).rowcount
+            made = self._insert(connection, workspace, new)
+            self._use.set(connection, workspace, _sum(now, 1, Use(models=made - gone)))
+
+        await self._database.run(rename)
 
     async def is_due(self, workspace: str, *, every: timedelta = timedelta(days=1)) -> bool:
         """Whether the workspace's models were never counted in MLflow itself, or not lately."""
-        async with self._database.begin() as connection:
-            query = sa.select(use.c.models_counted_at).where(use.c.workspace == workspace)
-            counted = (await connection.execute(query)).scalar()
+        query = sa.select(use.c.models_counted_at).where(use.c.workspace == workspace)
+        counted = next((row.models_counted_at for row in await self._database.rows(query)), None)
         return counted is None or datetime.now(UTC) - counted > every
 
     async def reconcile(
@@ -229,28 +244,31 @@ class ModelQuota:
 
         What exists is counted, also past the quota.
         """
-        now = datetime.now(UTC)
-        async with self._database.begin() as connection:
-            await self._use.lock(connection, workspace)
-            here = models.c.workspace == workspace
-            claimed = {row.name: row for row in await connection.execute(sa.select(models).where(here))}
-            gone = [name for name, row in claimed.items() if name not in names and now - row.claimed_at > grace]
-            missing = [{"workspace": workspace, "name": name, "claimed_at": now} for name in {*names} - {*claimed}]
-            if gone:
-                await connection.execute(
-                    models.delete().where(here, models.c.name == sa.bindparam("gone")), [{"gone": one} for one in gone]
-                )
-            if missing:
-                await connection.execute(models.insert(), missing)
-            counts = {"models": len(claimed) - len(gone) + len(missing), "models_counted_at": now}
-            await connection.execute(sa.update(use).where(use.c.workspace == workspace).values(counts))
+        await self._database.run(partial(self._reconcile, workspace=workspace, names=names, grace=grace))
 
-    async def _insert(self, connection: AsyncConnection, workspace: str, name: str) -> int:
+    def _reconcile(
+        self, connection: sa.Connection, *, workspace: str, names: Collection[str], grace: timedelta
+    ) -> None:
+        now = datetime.now(UTC)
+        self._use.lock(connection, workspace)
+        here = models.c.workspace == workspace
+        claimed = {row.name: row for row in connection.execute(sa.select(models).where(here))}
+        gone = [name for name, row in claimed.items() if name not in names and now - row.claimed_at > grace]
+        missing = [{"workspace": workspace, "name": name, "claimed_at": now} for name in {*names} - {*claimed}]
+        if gone:
+            one_gone = models.delete().where(here, models.c.name == sa.bindparam("gone"))
+            connection.execute(one_gone, [{"gone": one} for one in gone])
+        if missing:
+            connection.execute(models.insert(), missing)
+        counts = {"models": len(claimed) - len(gone) + len(missing), "models_counted_at": now}
+        connection.execute(sa.update(use).where(use.c.workspace == workspace).values(counts))
+
+    def _insert(self, connection: sa.Connection, workspace: str, name: str) -> int:
         row = {"workspace": workspace, "name": name, "claimed_at": datetime.now(UTC)}
         statement = self._database.insert(models).values(row)
         statement = statement.on_conflict_do_nothing(index_elements=["workspace", "name"])
         # What a driver counts as inserted differs; what came back was.
-        return len((await connection.execute(statement.returning(models.c.name))).all())
+        return len(connection.execute(statement.returning(models.c.name)).all())
 
 
 def _named(workspace: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:

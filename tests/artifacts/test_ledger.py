@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from hokusai import errors
 from hokusai.artifacts import Ledger, Place, Record, Stat, Written
 from hokusai.artifacts.ledger import Arrival, Seen
 from hokusai.database import Database
-from hokusai.identity import Quota
+from hokusai.identity import Quota, Use
 from tests.artifacts.service import create_tables
 from tests.postgres import Postgres
 
@@ -39,12 +42,30 @@ def ledger(database: Database) -> Ledger:
     return Ledger(database)
 
 
-async def appears() -> None:
-    """What lets a file appear: here, the block of ``recording``."""
+Appear = Callable[[], None]
+Lands = Callable[[Ledger, Arrival, Appear], Awaitable[None]]
+
+
+async def at_once(ledger: Ledger, arrival: Arrival, appear: Appear) -> None:
+    (refusal,) = await ledger.record([replace(arrival, appear=appear)])
+    if refusal:
+        raise refusal
+
+
+async def in_time(ledger: Ledger, arrival: Arrival, appear: Appear) -> None:
+    async with ledger.recording(arrival):
+        await asyncio.to_thread(appear)
+
+
+@pytest.fixture(params=[at_once, in_time])
+def lands(request: pytest.FixtureRequest) -> Lands:
+    """Both ways in which a file lands."""
+    way: Lands = request.param
+    return way
 
 
 def arrival(place: Place, written: Written, key_id: str, seen: Seen | None = None) -> Arrival:
-    return Arrival(place, written, key_id, Quota(), appears, seen)
+    return Arrival(place, written, key_id, Quota(), seen)
 
 
 def at(path: str, workspace: str = "acme") -> Place:
@@ -54,8 +75,7 @@ def at(path: str, workspace: str = "acme") -> Place:
 async def record(
     ledger: Ledger, place: Place, *, size: int = 1, sha256: str = "a" * 64, created: datetime = NOW
 ) -> None:
-    async with ledger.recording(arrival(place, Written(size, sha256, created), "key-1")):
-        pass
+    await at_once(ledger, arrival(place, Written(size, sha256, created), "key-1"), lambda: None)
 
 
 async def test_there_and_back(ledger: Ledger) -> None:
@@ -81,27 +101,61 @@ async def test_the_last_one_counts(ledger: Ledger) -> None:
     assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-1")
 
 
-async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger) -> None:
+async def test_both_ways_leave_the_same_record(ledger: Ledger, lands: Lands) -> None:
+    for size, created in ((1, NOW), (2, LATER)):
+        await lands(ledger, arrival(at("a"), Written(size, "b" * 64, created), "key-2"), lambda: None)
+        assert await ledger.find(at("a")) == Record(size, "b" * 64, created, "key-2")
+        assert await ledger.room(at("a")) == (Use(bytes=size, files=1), size)
+
+
+async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger, lands: Lands) -> None:
+    def fails() -> None:
+        raise errors.ArtifactStoreFull
+
     await record(ledger, at("old"))
     for place in (at("new"), at("old")):
         with pytest.raises(errors.ArtifactStoreFull):
-            async with ledger.recording(arrival(place, Written(9, "b" * 64, LATER), "key-2")):
-                raise errors.ArtifactStoreFull()
+            await lands(ledger, arrival(place, Written(9, "b" * 64, LATER), "key-2"), fails)
     assert await ledger.find(at("new")) is None
     assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
+    assert await ledger.room(at("old")) == (Use(bytes=1, files=1), 1)
 
 
-async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: Ledger) -> None:
+async def test_what_changed_since_it_was_seen_is_refused(ledger: Ledger, lands: Lands) -> None:
+    await record(ledger, at("a"))
+    for seen in (Seen(None), Seen("b" * 64)):
+        with pytest.raises(errors.ConditionFailed):
+            await lands(ledger, arrival(at("a"), Written(2, "c" * 64, LATER), "key-2", seen), pytest.fail)
+    await lands(ledger, arrival(at("a"), Written(2, "c" * 64, LATER), "key-2", Seen("a" * 64)), lambda: None)
+
+
+async def test_of_files_that_land_together_the_refused_ones_are_left_out(ledger: Ledger) -> None:
+    there: list[str] = []
+
+    def one(name: str, size: int) -> Arrival:
+        written = Written(size, "a" * 64, NOW)
+        return Arrival(at(name), written, "key-1", Quota(bytes=10), appear=lambda: there.append(name))
+
+    refusals = await ledger.record([one("a", 6), one("b", 5), one("c", 4)])
+    assert [type(refusal) for refusal in refusals] == [type(None), errors.BytesQuotaExceeded, type(None)]
+    assert there == ["a", "c"]
+    assert await ledger.find(at("b")) is None
+    assert (await ledger.room(at("b")))[0] == Use(bytes=10, files=2)
+
+
+async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: Ledger, lands: Lands) -> None:
     order: list[str] = []
+    under_way = threading.Event()
 
-    async def second() -> None:
-        async with ledger.recording(arrival(at("a"), Written(2, "b" * 64, LATER), "key-2")):
-            order.append("second lands")
-
-    async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
-        task = asyncio.create_task(second())
-        await asyncio.sleep(0.1)
+    def first() -> None:
+        under_way.set()
+        time.sleep(0.2)
         order.append("first lands")
+
+    task = asyncio.create_task(lands(ledger, arrival(at("a"), Written(1, "a" * 64, NOW), "key-1"), first))
+    await asyncio.to_thread(under_way.wait)
+    second = arrival(at("a"), Written(2, "b" * 64, LATER), "key-2")
+    await lands(ledger, second, lambda: order.append("second lands"))
     await task
     assert order == ["first lands", "second lands"]
     assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-2")
@@ -134,17 +188,13 @@ async def test_what_landed_after_the_deletion_began_is_kept(ledger: Ledger) -> N
     assert await ledger.find(at("m/new"))
 
 
-async def test_no_file_lands_while_records_are_forgotten(ledger: Ledger) -> None:
+async def test_no_file_lands_while_records_are_forgotten(ledger: Ledger, lands: Lands) -> None:
     """Or it would stay, and not count."""
     await record(ledger, at("m/old"))
     order: list[str] = []
-
-    async def lands() -> None:
-        async with ledger.recording(arrival(at("m/new"), Written(2, "b" * 64, NOW), "key-2")):
-            order.append("lands")
-
+    new = arrival(at("m/new"), Written(2, "b" * 64, NOW), "key-2")
     async with ledger.forgetting(at("m")) as gone:
-        task = asyncio.create_task(lands())
+        task = asyncio.create_task(lands(ledger, new, lambda: order.append("lands")))
         await asyncio.sleep(0.1)
         order.append("removed")
     await task
@@ -171,22 +221,21 @@ async def test_a_slow_bucket_takes_nobody_elses_connection(postgres: Postgres) -
         slow.push_async_callback(landings.close)
         for name in "abc":
             written = Written(1, "a" * 64, NOW)
-            await slow.enter_async_context(ledger.recording(arrival(at(name), written, "key-1"), at_once=False))
+            await slow.enter_async_context(ledger.recording(arrival(at(name), written, "key-1")))
         async with asyncio.timeout(2):
             assert await ledger.find(at("a")) is None
 
 
-async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres) -> None:
+async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres, lands: Lands) -> None:
     url = own_postgres.create_database()
     create_tables(url)
     database = Database(url)
     ledger = Ledger(database)
+    one = arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
-            own_postgres.stop()
+        await lands(ledger, one, own_postgres.stop)
     with pytest.raises(errors.DatabaseDown):
-        async with ledger.recording(arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")):
-            raise AssertionError("the file landed")
+        await lands(ledger, one, pytest.fail)
     with pytest.raises(errors.DatabaseDown):
         await ledger.find(at("a"))
     with pytest.raises(errors.DatabaseDown):

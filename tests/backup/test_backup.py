@@ -244,7 +244,7 @@ class Installation:
         async with self.store.upload(self.place(path).key) as upload:
             await upload.write([content])
             written = await upload.finish()
-            async with self.ledger.recording(Arrival(self.place(path), written, "key", Quota(), upload.commit)):
+            async with self.ledger.recording(Arrival(self.place(path), written, "key", Quota())):
                 await upload.commit()
 
     async def digest(self, path: str) -> str | None:

@@ -108,7 +108,7 @@ class ArtifactsApp:
 
     async def _delete(self, found: Place, send: Send) -> None:
         """Both or neither, where the store removes at once; else files first: records without a file are never read."""
-        if self._store.lands_at_once:
+        if self._store.deletes_at_once:
             async with self._ledger.forgetting(found) as forgotten:
                 removed = await self._store.delete(found.key)
         else:

@@ -33,7 +33,7 @@ class _Landing:
 
 
 class Landings:
-    """Lets files appear, each as ``Ledger.recording`` promises, for stores that land at once.
+    """Lets files appear, each as ``Ledger.record`` promises, for stores that land at once.
 
     A transaction costs about the same for one file as for many. While one is under way the next files
     wait, and share the one after it; a file that comes alone does not wait.
@@ -45,7 +45,7 @@ class Landings:
         self._task: asyncio.Task[None] | None = None
 
     async def land(self, arrival: Arrival) -> None:
-        """Raises what ``Ledger.recording`` and the arrival's ``commit`` raise."""
+        """Raises the refusal, or what ``Ledger.record`` raises."""
         landing = _Landing(arrival, asyncio.get_running_loop().create_future())
         self._waiting.append(landing)
         if self._task is None:
@@ -80,7 +80,7 @@ class Landings:
 
     async def _together(self, batch: list[_Landing]) -> None:
         try:
-            refusals = await self._ledger.record_all([landing.arrival for landing in batch])
+            refusals = await self._ledger.record([landing.arrival for landing in batch])
         except (errors.DatabaseDown, errors.DatabaseReadOnly) as error:
             for landing in batch:
                 landing.end(error)

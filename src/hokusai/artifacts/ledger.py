@@ -19,14 +19,14 @@ at its end: no file waits for another one's landing. What is counted is what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
@@ -47,6 +47,15 @@ artifacts = sa.Table(
 )
 
 
+_FIND = sa.select(artifacts).where(
+    artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
+)
+_THERE = (
+    sa.select(*artifacts.c["workspace", "path", "size", "sha256"])
+    .where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True)))
+    .with_for_update()
+)
+
 #: Seconds a transaction has in which a file lands: object stores may take long to put its parts together.
 _LANDING_SECONDS = 60
 
@@ -60,17 +69,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """A file that is to appear, by ``commit``, and be recorded; ``quota`` is what it counts against.
+    """A file that is to appear and be recorded; ``quota`` is what it counts against.
 
-    Where ``seen`` is set, it has to be so still.
+    ``appear`` is how, for ``Ledger.record``. Where ``seen`` is set, it has to be so still.
     """
 
     place: Place
     written: Written
     key_id: str
     quota: Quota
-    commit: Callable[[], Awaitable[None]]
     seen: Seen | None = None
+    appear: Callable[[], None] = lambda: None
 
     @property
     def use(self) -> Use:
@@ -125,29 +134,21 @@ class Ledger:
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
-    def recording(self, arrival: Arrival, *, at_once: bool = True) -> AbstractAsyncContextManager[None]:
-        """Record a file together with the block, which lets it appear: both, or neither.
+    async def record(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
+        """Record files together, each at a place of its own, and let them ``appear``: all of them, or none.
 
-        ``at_once`` says that the block takes no longer than a rename. Raises ``errors.TooLarge`` or
-        ``ConditionFailed`` before the block where it may not appear. Only where the database fails in the
-        very commit has the file appeared already; it then has no record that speaks for it, and the caller
-        is told to send it again.
+        Returns for each its refusal (``errors.TooLarge`` or ``ConditionFailed``); it is left out then. Raises
+        what any ``appear`` raises; others may have appeared then, and have no record that speaks for them. So
+        have all where the database fails in the very commit: who sent them is told to send them again.
         """
-        return (self._at_once if at_once else self._in_time)(arrival)
+        return await self._database.run(partial(self._record, arrivals=arrivals))
 
     @asynccontextmanager
-    async def _at_once(self, arrival: Arrival) -> AsyncIterator[None]:
-        workspace = arrival.place.workspace
-        async with self._database.begin() as connection:
-            now = await self._use.lock(connection, workspace)
-            old = await self._replace(connection, arrival)
-            if refusal := arrival.refusal(old, now):
-                raise refusal
-            await self._use.set(connection, workspace, replaced(now, arrival.use, _use(old)))
-            yield
+    async def recording(self, arrival: Arrival) -> AsyncIterator[None]:
+        """Record a file together with the block, which takes its time to let it appear: both, or neither.
 
-    @asynccontextmanager
-    async def _in_time(self, arrival: Arrival) -> AsyncIterator[None]:
+        Raises ``errors.TooLarge`` or ``ConditionFailed`` before the block where it may not appear.
+        """
         place = arrival.place
         now, size = await self.room(place)
         instead = Use() if size is None else Use(bytes=size, files=1)
@@ -158,45 +159,24 @@ class Ledger:
             self._landings.begin(seconds=_LANDING_SECONDS) as connection,
         ):
             async with asyncio.timeout(2 * WAIT_SECONDS):
-                old = await self._replace(connection, arrival)
+                old = await connection.run_sync(self._replace, arrival)
             if changed := arrival.refusal(old, Use()):
                 raise changed
             yield
-            await self._use.settle(connection, hold, replaced=_use(old))
-
-    async def record_all(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
-        """Record files together, each at a place of its own, and let them appear: all of them, or none.
-
-        Returns for each its refusal, as of ``recording``; it is left out then. Raises what any ``commit``
-        raises; others may have appeared then, and have no record that speaks for them.
-        """
-        refusals: list[errors.HokusaiError | None] = []
-        async with self._database.begin() as connection:
-            uses = {name: await self._use.lock(connection, name) for name in _workspaces(arrivals)}
-            there = await self._there(connection, [one.place for one in arrivals])
-            for one in arrivals:
-                workspace, old = one.place.workspace, there.get(one.place)
-                refusals.append(refusal := one.refusal(old, uses[workspace]))
-                if refusal is None:
-                    uses[workspace] = replaced(uses[workspace], one.use, _use(old))
-            if accepted := [one for one, refusal in zip(arrivals, refusals, strict=True) if refusal is None]:
-                await connection.execute(self._upsert, [one.row for one in accepted])
-                for name in _workspaces(accepted):
-                    await self._use.set(connection, name, uses[name])
-                await _all(one.commit() for one in accepted)
-        return refusals
+            await connection.run_sync(partial(self._use.settle, hold=hold, replaced=_use(old)))
 
     async def room(self, place: Place) -> tuple[Use, int | None]:
         """What the workspace uses now, and the size of the file that an upload there would replace."""
-        async with self._database.begin() as connection:
-            replaced = (await connection.execute(_size(place))).scalar()
-            return await self._use.read(connection, place.workspace), replaced
+
+        def room(connection: sa.Connection) -> tuple[Use, int | None]:
+            replaced = connection.execute(sa.select(artifacts.c.size).where(*_at(place))).scalar()
+            return self._use.read(connection, place.workspace), replaced
+
+        return await self._database.run(room)
 
     async def find(self, place: Place) -> Record | None:
-        query = sa.select(artifacts).where(_in(place), artifacts.c.path == place.path)
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return Record(row.size, row.sha256, row.created_at, row.key_id) if row else None
+        rows = await self._database.rows(_FIND, {"here": place.workspace, "name": place.path})
+        return next((Record(row.size, row.sha256, row.created_at, row.key_id) for row in rows), None)
 
     @asynccontextmanager
     async def forgetting(self, place: Place) -> AsyncIterator[int]:
@@ -204,43 +184,64 @@ class Ledger:
 
         No file lands in the workspace meanwhile. Gives how many records there were.
         """
+
+        def forget(connection: sa.Connection) -> int:
+            now = self._use.lock(connection, place.workspace)
+            gone = self._drop(connection, _in(place), self._at_or_below(place.path))
+            self._use.set(connection, place.workspace, replaced(now, Use(), gone))
+            return gone.files
+
         async with self._database.begin() as connection:
-            now = await self._use.lock(connection, place.workspace)
-            gone = await self._drop(connection, _in(place), self._at_or_below(place.path))
-            await self._use.set(connection, place.workspace, replaced(now, Use(), gone))
-            yield gone.files
+            yield await connection.run_sync(forget)
 
     async def forget(self, place: Place, *, before: datetime) -> int:
         """As ``forgetting``, after files were removed in a time of its own: only records of files made before it."""
-        async with self._database.begin() as connection:
-            here = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
-            if (gone := await self._drop(connection, *here)).files:
-                await self._use.forget(connection, place.workspace, gone)
-        return gone.files
 
-    async def _drop(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> Use:
-        sizes = (await connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size))).scalars().all()
+        def forget(connection: sa.Connection) -> int:
+            here = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+            if (gone := self._drop(connection, *here)).files:
+                self._use.forget(connection, place.workspace, gone)
+            return gone.files
+
+        return await self._database.run(forget)
+
+    def _record(self, connection: sa.Connection, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
+        uses = {name: self._use.lock(connection, name) for name in _workspaces(arrivals)}
+        there = self._there(connection, [one.place for one in arrivals])
+        refusals: list[errors.HokusaiError | None] = []
+        for one in arrivals:
+            workspace, old = one.place.workspace, there.get(one.place)
+            refusals.append(refusal := one.refusal(old, uses[workspace]))
+            if refusal is None:
+                uses[workspace] = replaced(uses[workspace], one.use, _use(old))
+        if accepted := [one for one, refusal in zip(arrivals, refusals, strict=True) if refusal is None]:
+            connection.execute(self._upsert, [one.row for one in accepted])
+            for name in _workspaces(accepted):
+                self._use.set(connection, name, uses[name])
+            for one in accepted:
+                one.appear()
+        return refusals
+
+    def _drop(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
+        sizes = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size)).scalars().all()
         return Use(bytes=sum(map(int, sizes)), files=len(sizes))
 
-    async def _there(self, connection: AsyncConnection, places: Sequence[Place]) -> dict[Place, Old]:
+    def _there(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, Old]:
         """The files that are recorded there. Their rows are held, where a database can."""
         keys = {(place.workspace, place.path): place for place in places}
-        query = sa.select(*artifacts.c["workspace", "path", "size", "sha256"]).with_for_update()
-        query = query.where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(list(keys)))
-        rows = (await connection.execute(query)).all()
+        rows = connection.execute(_THERE, {"keys": list(keys)}).all()
         return {keys[row.workspace, row.path]: Old(int(row.size), row.sha256) for row in rows}
 
-    async def _replace(self, connection: AsyncConnection, arrival: Arrival) -> Old | None:
+    def _replace(self, connection: sa.Connection, arrival: Arrival) -> Old | None:
         """Write the record, and hold its row; returns what was there.
 
         Deleted between two looks, it is looked for again.
         """
         row, place = arrival.row, arrival.place
         new = self._database.insert(artifacts).values(row).on_conflict_do_nothing(index_elements=["workspace", "path"])
-        while (await connection.execute(new.returning(artifacts.c.size))).first() is None:
-            if old := (await self._there(connection, [place])).get(place):
-                here = (_in(place), artifacts.c.path == place.path)
-                await connection.execute(artifacts.update().where(*here).values(row))
+        while connection.execute(new.returning(artifacts.c.size)).first() is None:
+            if old := self._there(connection, [place]).get(place):
+                connection.execute(artifacts.update().where(*_at(place)).values(row))
                 return old
         return None
 
@@ -255,20 +256,13 @@ def _workspaces(arrivals: Sequence[Arrival]) -> list[str]:
     return sorted({one.place.workspace for one in arrivals})
 
 
-async def _all(calls: Iterable[Awaitable[None]]) -> None:
-    """Every call comes to its end; then the first failure is raised."""
-    for outcome in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
-
-
 def _use(old: Old | None) -> Use:
     return Use() if old is None else Use(bytes=old.size, files=1)
 
 
-def _size(place: Place) -> sa.Select[Any]:
-    return sa.select(artifacts.c.size).where(_in(place), artifacts.c.path == place.path)
-
-
 def _in(place: Place) -> sa.ColumnElement[bool]:
     return artifacts.c.workspace == place.workspace
+
+
+def _at(place: Place) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_in(place), artifacts.c.path == place.path)

@@ -11,9 +11,9 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -39,7 +39,7 @@ class LocalStore:
     each has ``seconds``. Several processes may share a directory.
     """
 
-    lands_at_once = True
+    deletes_at_once = True
 
     def __init__(self, directory: bytes, *, threads: int = 8, seconds: float = 60) -> None:
         self._layout = disk.Layout(directory)
@@ -145,6 +145,10 @@ class LocalUpload:
         last, self._last = self._last, ()
         return await self._threads.run("write", self._part.finish, last)
 
+    def appear(self) -> None:
+        with _edge("write"):
+            self._part.commit()
+
     async def commit(self) -> None:
         await self._threads.run("write", self._part.commit)
 
@@ -208,11 +212,9 @@ class _Threads:
         return await self.result(action, self.submit(call, *args, **kwargs))
 
     async def result(self, action: str, future: asyncio.Future[T]) -> T:
-        try:
+        with _edge(action):  # TimeoutError is an OSError
             async with asyncio.timeout(self._seconds):
                 return await future
-        except OSError as error:  # TimeoutError is one
-            raise _translated(error, action) from error
 
     def later(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Run a call that must happen, whether or not somebody waits for it."""
@@ -231,6 +233,15 @@ class _Threads:
 def _noted(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()):
         log.error("an upload could not be cleaned up: %s", error)
+
+
+@contextmanager
+def _edge(action: str) -> Iterator[None]:
+    """What the system raises leaves the block as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, action) from error
 
 
 def _translated(error: OSError, action: str) -> errors.HokusaiError:

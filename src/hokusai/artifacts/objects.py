@@ -49,7 +49,7 @@ class ObjectStore:
     (obstore 0.12 has no call for that): those of killed processes are for the bucket's own rule.
     """
 
-    lands_at_once = False
+    deletes_at_once = False
 
     def __init__(self, store: MemoryStore | S3Store, *, seconds: float = 60, commit_seconds: float = 45) -> None:
         self.vendor = store

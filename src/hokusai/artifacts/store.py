@@ -10,7 +10,7 @@ message names a host, bucket or file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,6 +58,10 @@ class Entry:
 class Upload(Protocol):
     """A file on its way in. What was there before stays as it is until ``commit``."""
 
+    @property
+    def appear(self) -> Callable[[], None] | None:
+        """``commit`` on the caller's thread, where it takes no longer than a rename; else None."""
+
     async def write(self, data: Sequence[Piece]) -> None:
         """Append. May return while the bytes are still on their way; the next call waits for them."""
 
@@ -71,7 +75,7 @@ class Upload(Protocol):
         """Let the file appear, at once and whole, in place of what was there.
 
         Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent; an
-        object store, which has no transactions, as of ``finish``. Over within 50 seconds. Where ``lands_at_once``,
+        object store, which has no transactions, as of ``finish``. Over within 50 seconds. Where it can ``appear``,
         doing it again changes nothing.
         """
 
@@ -90,8 +94,8 @@ class Reader(Protocol):
 class ArtifactStore(Protocol):
     """Where artifacts are kept. Implementations: ``LocalStore`` (POSIX) and ``ObjectStore`` (obstore)."""
 
-    #: Whether ``commit`` and ``delete`` take no longer than a rename: then a database's lock may be held over them.
-    lands_at_once: bool
+    #: Whether ``delete`` takes no longer than a rename: then a database's lock may be held over it.
+    deletes_at_once: bool
 
     def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
         """Take in one file. Leaving the block without ``commit`` aborts, and nothing remains.
@@ -109,7 +113,7 @@ class ArtifactStore(Protocol):
     async def delete(self, key: str) -> bool:
         """Remove a file, or a directory with all that is in it. False where there was neither.
 
-        Where ``lands_at_once``, the disk is freed a little later.
+        Where ``deletes_at_once``, the disk is freed a little later.
         """
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +18,7 @@ from hokusai.artifacts.landing import Landings
 from hokusai.artifacts.ledger import Arrival, Ledger, Seen
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.room import Room
-from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece, Written
+from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece, Upload, Written
 from hokusai.artifacts.suspended import Name, Running, Suspended, Transfer
 from hokusai.identity import Principal, Quota
 
@@ -152,7 +152,7 @@ class Uploads:
                 written = await self._received(transfer, body, sending)
             if any(sha256 != written.sha256 for sha256 in sending.digests):
                 raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            await self._land(Arrival(place, written, principal.key_id, quota, transfer.upload.commit, seen))
+            await self._land(Arrival(place, written, principal.key_id, quota, seen), transfer.upload)
             transfer.share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
 
@@ -203,12 +203,12 @@ class Uploads:
         condition.check(stat is not None, seen.sha256 if stat and record and record.speaks_for(stat) else None)
         return seen
 
-    async def _land(self, arrival: Arrival) -> None:
-        if self._store.lands_at_once:
-            await self._landings.land(arrival)
+    async def _land(self, arrival: Arrival, upload: Upload) -> None:
+        if upload.appear is not None:
+            await self._landings.land(replace(arrival, appear=upload.appear))
         else:
-            async with self._ledger.recording(arrival, at_once=False):
-                await arrival.commit()
+            async with self._ledger.recording(arrival):
+                await upload.commit()
 
 
 def _offset(rest: str, declared: int | None) -> int:

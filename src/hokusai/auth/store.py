@@ -38,6 +38,12 @@ from hokusai.identity import PERMISSION_SETS, Permission, Principal, Quota
 _T = tables.keys
 _W = tables.workspaces
 
+_FIND = (
+    sa.select(_T, _W.c.suspended_at, _W.c.deleted_at, *tables.QUOTA.values())
+    .join_from(_T, _W, isouter=True)
+    .where(_T.c.digest == sa.bindparam("digested"))
+)
+
 #: Keys in use that one workspace may have: its own members can make them.
 MOST_KEYS = 1_000
 
@@ -86,8 +92,7 @@ class KeyStore:
             raise errors.PepperChanged()
 
     async def is_empty(self) -> bool:
-        async with self._database.begin() as connection:
-            return (await connection.execute(sa.select(_T.c.id).limit(1))).first() is None
+        return not await self._database.rows(sa.select(_T.c.id).limit(1))
 
     async def check(self) -> None:
         await self._database.check()
@@ -116,15 +121,10 @@ class KeyStore:
 
     async def find(self, digested: bytes) -> Found | None:
         """One query: the key with that digest, and the state of its workspace."""
-        query = (
-            sa.select(_T, _W.c.suspended_at, _W.c.deleted_at, *tables.QUOTA.values())
-            .join_from(_T, _W, isouter=True)
-            .where(_T.c.digest == digested)
-        )
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
+        rows = await self._database.rows(_FIND, {"digested": digested})
+        if not rows:
             return None
+        row = rows[0]
         record = _record(row)
         if row.deleted_at is not None:  # a key made in the very moment of the deletion
             record = replace(record, revoked_at=record.revoked_at or row.deleted_at)
@@ -134,9 +134,8 @@ class KeyStore:
         """``workspace`` None looks everywhere."""
         if not is_id(key_id):
             return None
-        async with self._database.begin() as connection:
-            row = (await connection.execute(sa.select(_T).where(*_named(key_id, workspace)))).one_or_none()
-        return _record(row) if row else None
+        rows = await self._database.rows(sa.select(_T).where(*_named(key_id, workspace)))
+        return _record(rows[0]) if rows else None
 
     async def page(
         self, *, workspace: str | None = None, limit: int, after: KeyRecord | None = None
@@ -148,8 +147,7 @@ class KeyStore:
         if after is not None:
             place = sa.tuple_(sa.literal(after.created_at, Instant), sa.literal(after.id))
             query = query.where(sa.tuple_(_T.c.created_at, _T.c.id) > place)
-        async with self._database.begin() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+        return [_record(row) for row in await self._database.rows(query)]
 
     async def revoke(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
         """Refuse the key from now on. Doing it again changes nothing."""

@@ -44,16 +44,16 @@ class UsageStore:
         more = {name: _T.c[name] + insert.excluded[name] for name in ("requests", "refused")}
         upsert = insert.on_conflict_do_update(index_elements=["key_id", "hour"], set_=more)
         # In one order everywhere, so that two servers cannot wait for each other's rows.
-        rows = sorted((one.key_id, one.hour, one.requests, one.refused) for one in counted)
-        async with self._database.begin() as connection:
-            await connection.execute(upsert, [dict(zip(_T.c.keys(), row, strict=True)) for row in rows])
+        ordered = sorted((one.key_id, one.hour, one.requests, one.refused) for one in counted)
+        rows = [dict(zip(_T.c.keys(), row, strict=True)) for row in ordered]
+        await self._database.run(lambda connection: connection.execute(upsert, rows))
 
     async def of(self, key_id: str, *, hours: int) -> list[Usage]:
         """The last ``hours`` hours, the current one included; hours without a request are absent."""
         since = hour_of(now()) - timedelta(hours=hours - 1)
         query = sa.select(_T).where(_T.c.key_id == key_id, _T.c.hour >= since).order_by(_T.c.hour)
-        async with self._database.begin() as connection:
-            return [Usage(row.key_id, row.hour, row.requests, row.refused) for row in await connection.execute(query)]
+        rows = await self._database.rows(query)
+        return [Usage(row.key_id, row.hour, row.requests, row.refused) for row in rows]
 
 
 class UsageCounter:

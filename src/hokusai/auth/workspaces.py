@@ -48,15 +48,13 @@ class WorkspaceStore:
     async def get(self, name: str) -> Workspace | None:
         if _name_fault(name):
             return None
-        async with self._database.begin() as connection:
-            row = (await connection.execute(sa.select(_T).where(_T.c.name == name))).one_or_none()
-        return _workspace(row) if row else None
+        rows = await self._database.rows(sa.select(_T).where(_T.c.name == name))
+        return _workspace(rows[0]) if rows else None
 
     async def page(self, *, limit: int, after: str = "") -> list[Workspace]:
         """In the order of their names, from the first one behind ``after``; the deleted ones as well."""
         query = sa.select(_T).where(_T.c.name > after).order_by(_T.c.name).limit(limit)
-        async with self._database.begin() as connection:
-            return [_workspace(row) for row in await connection.execute(query)]
+        return [_workspace(row) for row in await self._database.rows(query)]
 
     async def suspend(self, name: str) -> Workspace | None:
         """Refuse all its keys from now on. None where there is no such workspace."""

@@ -106,8 +106,7 @@ class AuditTrail:
             return
         rows, self._rows = self._rows, []
         try:
-            async with self._database.begin() as connection:
-                await connection.execute(trail.insert(), rows)
+            await self._database.run(lambda connection: connection.execute(trail.insert(), rows))
         except errors.Unavailable as error:
             self._rows = rows + self._rows
             log.error("audit rows are waiting (%d): %s", len(self._rows), error)
