@@ -144,8 +144,9 @@ async def test_what_is_landing_is_counted(databases: tuple[Database, Database], 
 
 
 async def test_a_crash_while_landing_gives_its_room_back(databases: tuple[Database, Database], use: UseStore) -> None:
-    """What a process that was killed leaves: a hold that nobody settles."""
-    await use.holding("acme", file(900), instead=Use(), quota=Quota()).__aenter__()
+    """What a process that was killed leaves: a hold that nobody settles, nor the garbage collector."""
+    crashed = use.holding("acme", file(900), instead=Use(), quota=Quota())
+    await crashed.__aenter__()
     with pytest.raises(errors.BytesQuotaExceeded):
         await land(databases[1], use, 600, 1000)
     async with databases[1].begin() as connection:
