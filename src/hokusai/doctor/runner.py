@@ -37,25 +37,15 @@ class Runner:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, exam: Examination) -> Run:
-        """What was made is removed even when this is cancelled."""
-        left: list[str] = []
+        """What was made is removed even when this is cancelled; not any more when it is cancelled again."""
+        tasks: dict[str, asyncio.Task[Result]] = {}
         try:
-            tasks: dict[str, asyncio.Task[Result]] = {}
             for check in self._checks:
                 tasks[check.id] = asyncio.create_task(self._one(check, tasks, exam), name=check.id)
-            await self._all(tasks.values())
-            results = tuple(self._result(check, tasks[check.id]) for check in self._checks)
+            await asyncio.wait(tasks.values(), timeout=self._seconds)
         finally:
-            left = await asyncio.shield(exam.litter.remove())
-        return Run(results, tuple(left))
-
-    async def _all(self, tasks: Collection[asyncio.Task[Result]]) -> None:
-        try:
-            await asyncio.wait(tasks, timeout=self._seconds)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            left = await asyncio.shield(_cleared(tasks.values(), exam))
+        return Run(tuple(self._result(check, tasks[check.id]) for check in self._checks), tuple(left))
 
     def _result(self, check: Check, task: asyncio.Task[Result]) -> Result:
         if not task.cancelled():
@@ -96,6 +86,16 @@ class Runner:
             if found.status == "fail" or (found.status == "skip" and not lenient):
                 return f"it needs {wanted}, which was {'skipped' if found.status == 'skip' else 'not passed'}"
         return None
+
+
+async def _cleared(tasks: Collection[asyncio.Task[Result]], exam: Examination) -> list[str]:
+    """Nothing goes on any more, and then what was made is removed. Returns what is left, in words."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    unsettled = await exam.probe.settled()
+    left = await exam.litter.remove()
+    return left + [f"what {unsettled} requests may still make that were not answered"] * bool(unsettled)
 
 
 def chosen(checks: Sequence[Check], only: Collection[str]) -> tuple[Check, ...]:

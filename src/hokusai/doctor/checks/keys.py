@@ -147,18 +147,17 @@ async def temporary_key(
     if make and (refused := await _make(exam, workspace)):
         return refused
     body = {"name": exam.name, "workspace": workspace, "permissions": permissions, "expires": "1h", **facts}
-    found = await exam.auth("POST", "/api/v1/keys", body=body)
-    made = found.document.get("key")
-    if not found.ok or not isinstance(made, str):
-        return found
-    key_id = found.document["key_id"]
 
-    async def revoke() -> str | None:
+    async def revoke(made: Answer) -> str | None:
+        if not made.ok:
+            return f"a key named {exam.name}, if one was made" if made.trouble else None
+        key_id = made.document.get("key_id")
         answer = await exam.auth("DELETE", f"/api/v1/keys/{key_id}")
         return None if answer.ok else f"key {key_id}"
 
-    exam.litter.add(revoke)
-    return made
+    found = await exam.litter.made(exam.auth("POST", "/api/v1/keys", body=body), revoke)
+    made = found.document.get("key")
+    return made if found.ok and isinstance(made, str) else found
 
 
 async def _make(exam: Examination, workspace: str) -> Answer | None:
