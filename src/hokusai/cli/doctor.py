@@ -178,7 +178,7 @@ def _print(report: Report) -> None:
     for one in report.results:
         seen = one.outcome.reason if one.status == "skip" else one.outcome.evidence
         time = "" if one.status == "skip" else f"{one.seconds:.2f} s"
-        grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(output.visible(seen or "")))
+        grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(seen or ""))
     output.lay_out(grid, console)
     for place, named in enumerate(report.diagnosis, 1):
         _explain(console, place, named.fault.title, named.fault.id, named.fault.layer)
@@ -186,7 +186,7 @@ def _print(report: Report) -> None:
             (("  cause", named.fault.cause), ("  what to do", named.remedy), ("  seen by", named.because)), console
         )
     for thing in report.left:
-        console.print(Text(f"left behind: {output.visible(thing)}", style="yellow"))
+        console.print(Text(f"left behind: {thing}", style="yellow"))
     console.print(_verdict(report))
 
 

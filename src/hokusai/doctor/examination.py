@@ -38,6 +38,11 @@ class Target:
     python: str | None = None
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """Those given, which nobody is to see."""
+        return tuple(filter(None, (self.key, self.operator_key)))
+
+    @property
     def secure(self) -> bool:
         return self.url.startswith("https:")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from hokusai.doctor.answer import told
 from hokusai.doctor.check import Check, Outcome, Result, failed, skipped
 from hokusai.doctor.examination import Examination
 
@@ -54,15 +55,16 @@ class Runner:
 
     async def _one(self, check: Check, tasks: dict[str, asyncio.Task[Result]], exam: Examination) -> Result:
         if (reason := await self._hindered(check, tasks)) is not None:
-            return self._ended(exam, Result(check, skipped(reason)))
+            return self._ended(exam, check, skipped(reason))
         async with self._places:
             self._observe(check, None)
             started = time.perf_counter()
             outcome = await self._outcome(check, exam)
-            return self._ended(exam, Result(check, outcome, time.perf_counter() - started))
+            return self._ended(exam, check, outcome, time.perf_counter() - started)
 
-    def _ended(self, exam: Examination, result: Result) -> Result:
-        exam.results[result.check.id] = result
+    def _ended(self, exam: Examination, check: Check, outcome: Outcome, seconds: float = 0.0) -> Result:
+        result = Result(check, outcome.without(exam.target.keys), seconds)
+        exam.results[check.id] = result
         self._observe(result.check, result)
         return result
 
@@ -95,7 +97,8 @@ async def _cleared(tasks: Collection[asyncio.Task[Result]], exam: Examination) -
     await asyncio.gather(*tasks, return_exceptions=True)
     unsettled = await exam.probe.settled()
     left = await exam.litter.remove()
-    return left + [f"what {unsettled} requests may still make that were not answered"] * bool(unsettled)
+    left += [f"what {unsettled} requests may still make that were not answered"] * bool(unsettled)
+    return [told(words, exam.target.keys) for words in left]
 
 
 def chosen(checks: Sequence[Check], only: Collection[str]) -> tuple[Check, ...]:
