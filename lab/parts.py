@@ -273,14 +273,14 @@ def tampering(
 
 @contextlib.contextmanager
 def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
-    """A server that answers everything alike; yields its URL."""
+    """A server that answers everything alike, and names itself in no header; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
+            self.send_response_only(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))

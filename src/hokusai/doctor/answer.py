@@ -127,6 +127,8 @@ class Answer:
         parts = [f"{asked} → {self.status} {kind}", f"{self.size} bytes"]
         if server := self.headers.get("server"):
             parts.append(f"server: {server}")
+        if leads := self.headers.get("location"):
+            parts.append(f"to {leads.partition('?')[0]}")
         if self.status >= 300:
             parts.append(f"by {self.who}")
             parts.append(f"{self.code} {self.message}".strip() or f"says {self._said()!r}")

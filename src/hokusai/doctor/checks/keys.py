@@ -6,6 +6,7 @@ import base64
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from hokusai.apikey import Key, parse
 from hokusai.doctor.answer import Answer, Who
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import V2, Examination
@@ -39,11 +40,14 @@ async def key(exam: Examination) -> Outcome:
 
 
 async def _refused(exam: Examination, found: Answer) -> Outcome:
-    """Where the key is said to be missing, see whether it arrives in another header."""
-    if found.code != "HK1101":
+    """Where a key is said to be missing or none, and is one, see whether it arrives in another header."""
+    if found.code not in {"HK1101", "HK1102"} or not isinstance(parse(str(exam.learnt.key)), Key):
         return failed(found)
     other = await exam.auth("GET", "/api/v1/keys/self", key=None, headers={"X-API-Key": str(exam.learnt.key)})
-    note = "a key was sent, and the server saw none" + ("; the same key in X-API-Key is accepted" if other.ok else "")
+    seen = "none" if found.code == "HK1101" else "another"
+    note = f"a key was sent, and the server saw {seen}" + (
+        "; the same key in X-API-Key is accepted" if other.ok else ""
+    )
     return failed(other, found, note=note, signs=["key-lost", *(["other-header-works"] if other.ok else [])])
 
 
