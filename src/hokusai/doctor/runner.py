@@ -64,7 +64,6 @@ class Runner:
 
     def _ended(self, exam: Examination, check: Check, outcome: Outcome, seconds: float = 0.0) -> Result:
         result = Result(check, outcome.without(exam.target.keys), seconds)
-        exam.results[check.id] = result
         self._observe(result.check, result)
         return result
 
@@ -74,6 +73,8 @@ class Runner:
                 return await check.run(exam)
         except TimeoutError:
             return failed(note=f"no end after {check.seconds:g} s", signs=["too-slow"])
+        except OSError as error:
+            return failed(note=f"this machine cannot try it: {error}")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             # An answer of another shape than any known: said by the check, not by a traceback.
             return failed(note=f"the answer makes no sense: {type(error).__name__}: {error}", signs=["senseless"])

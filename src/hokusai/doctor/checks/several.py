@@ -185,6 +185,8 @@ async def log(exam: Examination) -> Outcome:
     """What the server itself says, where its log was given."""
     if exam.target.log is None:
         return skipped("no --log: give the server's log, or - for standard input", matters=False)
+    if not exam.target.log.strip():
+        return skipped("the log is empty")
     signs = logbook.signs(exam.target.log)
     if not signs:
         return passed(note=f"{len(exam.target.log.splitlines())} lines without a known complaint")
