@@ -13,6 +13,7 @@ from lab.parts import (
     PROXY_ADDRESS,
     Certificate,
     Passed,
+    answering,
     certificate,
     free_port,
     haproxy,
@@ -41,6 +42,12 @@ def in_front(bench: Bench, *locations: str, body: str = "client_max_body_size 0;
 @planted("wrong-upstream-path", "nginx cuts the path on the way to Hokusai", fast=True)
 def _(bench: Bench) -> Iterator[Seen]:
     with in_front(bench, location("/", "UP"), location("/api/mlflow/", "UP/mlflow/")) as seen:
+        yield seen
+
+
+@planted("wrong-upstream-path", "nginx passes paths on decoded: proxy_pass with $uri")
+def _(bench: Bench) -> Iterator[Seen]:
+    with in_front(bench, location("/", "UP$uri$is_args$args")) as seen:
         yield seen
 
 
@@ -98,6 +105,15 @@ def _(bench: Bench) -> Iterator[Seen]:
         yield Seen(f"http://127.0.0.1:{port}", variables=keys(running, team))
 
 
+@planted(
+    "upstream-refused", "a proxy of another make says so in its own words", instead="a server that answers as Traefik"
+)
+def _(bench: Bench) -> Iterator[Seen]:
+    running, team = bench.base
+    with answering(502, b"Bad Gateway", {"Content-Type": "text/plain; charset=utf-8"}) as url:
+        yield Seen(url, variables=keys(running, team))
+
+
 @planted("upstream-timeout", "nginx's upstream takes connections and says nothing", fast=True)
 def _(bench: Bench) -> Iterator[Seen]:
     brief = PASS_ON.replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
@@ -124,6 +140,25 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("authorization-stripped", "nginx drops Authorization", fast=True)
 def _(bench: Bench) -> Iterator[Seen]:
     with in_front(bench, location("/", "UP", 'proxy_set_header Authorization "";')) as seen:
+        yield seen
+
+
+@planted("authorization-stripped", "nginx sends credentials of its own instead")
+def _(bench: Bench) -> Iterator[Seen]:
+    own = 'proxy_set_header Authorization "Basic cHJveHk6cHJveHk=";'
+    with in_front(bench, location("/", "UP", own)) as seen:
+        yield seen
+
+
+@planted("redirected", "nginx sends everybody to HTTPS, and the URL says http", fast=True)
+def _(bench: Bench) -> Iterator[Seen]:
+    with in_front(bench, "location / { return 301 https://$host$request_uri; }") as seen:
+        yield seen
+
+
+@planted("method-refused", "nginx lets nothing but GET and POST through")
+def _(bench: Bench) -> Iterator[Seen]:
+    with in_front(bench, location("/", "UP", "limit_except GET POST { deny all; }")) as seen:
         yield seen
 
 

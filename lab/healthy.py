@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.front import with_tls
-from lab.parts import PROXY_ADDRESS, certificate, free_port, haproxy
+from lab.front import in_front, with_tls
+from lab.parts import PROXY_ADDRESS, certificate, free_port, haproxy, location
 from lab.rows import Bench, Seen, keys, planted, stock
 
 
@@ -18,6 +18,13 @@ def _(bench: Bench) -> Iterator[Seen]:
 @planted("", "behind nginx with TLS")
 def _(bench: Bench) -> Iterator[Seen]:
     with with_tls(bench, certificate()) as seen:
+        yield seen
+
+
+@planted("", "behind nginx that packs what it passes on")
+def _(bench: Bench) -> Iterator[Seen]:
+    packing = "gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;"
+    with in_front(bench, location("/", "UP", packing)) as seen:
         yield seen
 
 

@@ -222,17 +222,22 @@ def _as_it_came(_method: str, _path: str, answer: Passed) -> Passed:
     return answer
 
 
+def _at_once(_method: str, _path: str) -> None: ...
+
+
 @contextlib.contextmanager
 def tampering(
     upstream: str,
     change: Callable[[str, str, Passed], Passed] = _as_it_came,
     *,
+    before: Callable[[str, str], None] = _at_once,
     drop: Collection[str] = (),
     source: str = "127.0.0.1",
 ) -> Iterator[str]:
     """A small proxy that does to every answer what ``change`` says (method, path, answer); yields its URL.
 
-    It collects whole bodies, takes the headers named in ``drop`` from requests, and has the address ``source``.
+    It collects whole bodies, calls ``before`` with each request that it has and has not passed on yet, takes the
+    headers named in ``drop`` from requests, and has the address ``source``. It goes on when the client has left.
     """
     client = httpx2.Client(transport=httpx2.HTTPTransport(local_address=source), timeout=60)
     dropped = {"host", "connection", *drop}
@@ -243,16 +248,18 @@ def tampering(
         def _pass(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             kept = {name: value for name, value in self.headers.items() if name.lower() not in dropped}
-            found = client.request(self.command, upstream + self.path, headers=kept, content=sent or None)
             path = unquote(urlsplit(self.path).path)
+            before(self.command, path)
+            found = client.request(self.command, upstream + self.path, headers=kept, content=sent or None)
             headers = {"content-length": str(len(found.content)), **found.headers}
             answer = change(self.command, path, Passed(found.status_code, headers, found.content))
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 if name.lower() not in {"connection", "transfer-encoding"}:
                     self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.end_headers()
+                self.wfile.write(answer.body)
             self.close_connection = len(answer.body) != int(answer.headers.get("content-length", len(answer.body)))
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _pass
@@ -266,14 +273,14 @@ def tampering(
 
 @contextlib.contextmanager
 def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
-    """A server that answers everything alike; yields its URL."""
+    """A server that answers everything alike, and names itself in no header; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
+            self.send_response_only(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))

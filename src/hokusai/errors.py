@@ -1232,7 +1232,7 @@ class PathUnusable(
     ClientError,
     code="HK7004",
     message="client: {path}: {reason}.",
-    remedy="Name a model directory or a file that exists.",
+    remedy="Name a file or directory that is there and that you may use.",
 ): ...
 
 

@@ -64,6 +64,13 @@ def test_wrong_usage_ends_with_2(hokusai: Hokusai) -> None:
     assert hokusai("doctor").code == 2  # no URL
     assert hokusai("doctor", "ftp://x").code == 2
     assert hokusai("doctor", "http://127.0.0.1:9", "--log", "/no/such/file").code == 2
+    assert hokusai("doctor", "http://127.0.0.1:9", "--python", "/no/such/python").code == 2
+
+
+def test_a_report_that_cannot_be_written_is_still_shown(hokusai: Hokusai) -> None:
+    ran = hokusai("doctor", "http://127.0.0.1:9", "--only", "dns", "--json", "--junit", "/no/such/directory/r.xml")
+    assert ran.code == 2
+    assert ran.json["diagnosis"][0]["fault"] == "target-refused"
 
 
 def _hear_ctrl_c() -> None:

@@ -126,3 +126,9 @@ async def test_logs_name_their_codes_without_keys(tmp_path: Path) -> None:
     report = await examine(Target(url="http://127.0.0.1:9", log=log))
     assert report.diagnosis[0].fault.id == "schema-newer"
     assert "hk_live_x" not in str(report.document())
+
+
+async def test_an_empty_log_proves_nothing() -> None:
+    report = await examine(Target(url="http://127.0.0.1:9", log="\n"), chosen(CHECKS, ["log"]))
+    assert not report.ok
+    assert [one.reason for one in (result.outcome for result in report.results)] == ["the log is empty"]

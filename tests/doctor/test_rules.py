@@ -55,6 +55,47 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
     return Answer("GET", "/", status, headers, body, len(body))
 
 
+OURS = '{"error_code": "X", "message": "%s", "hokusai": {"code": "%s", "remedy": "r", "request_id": "1"}}'
+ENVOY = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+APACHE = (
+    b'<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">\n<html><head>\n<title>503 Service Unavailable</title>\n</html>'
+)
+
+
+@pytest.mark.parametrize(
+    ("check", "seen", "fault"),
+    [
+        ("health", answer(502, b"Bad Gateway"), "upstream-refused"),  # Traefik
+        ("health", answer(502, b"", server="Caddy"), "upstream-refused"),
+        ("health", answer(503, ENVOY, server="envoy"), "upstream-refused"),
+        ("health", answer(503, APACHE, server="Apache/2.4"), "upstream-refused"),
+        ("health", answer(504, b"Gateway Timeout"), "upstream-timeout"),
+        ("health", answer(301, NGINX, location="https://registry.example/health"), "redirected"),
+        ("api", answer(302, b"", location="https://login.example/oauth2/start?state=x"), "redirected"),
+        ("artifact-small", answer(403, NGINX), "method-refused"),
+        ("artifact-small", answer(405, b"no such method"), "method-refused"),
+        (
+            "artifact-small",
+            answer(400, (OURS % ("Invalid char in url path", "HK1010")).encode()),
+            "wrong-upstream-path",
+        ),
+        (
+            "tracking",
+            answer(400, (OURS % ("Missing value for required parameter 'run_id'", "HK3004")).encode()),
+            "wrong-upstream-path",
+        ),
+    ],
+)
+def test_what_others_say_is_understood(check: str, seen: Answer, fault: str) -> None:
+    assert diagnose([result(check, failed(seen))])[0].fault.id == fault
+
+
+def test_commands_lead_to_the_url_that_was_given() -> None:
+    for fault in FAULTS.values():
+        if fault.id != "https-rules-missing":  # which compares the two
+            assert "https://h" not in fault.at("http://h:5051").command, fault.id
+
+
 def test_nothing_is_named_where_nothing_failed() -> None:
     assert diagnose([result("health", passed(answer(200)))]) == ()
 

@@ -76,6 +76,15 @@ async def test_an_answer_without_sense_is_a_failure() -> None:
     assert (await ran(check("a", odd)))["a"].status == "fail"
 
 
+async def test_what_this_machine_does_not_allow_is_a_failure() -> None:
+    async def unable(_: Examination) -> Outcome:
+        raise PermissionError(13, "Permission denied")
+
+    found = (await ran(check("a", unable)))["a"]
+    assert found.status == "fail"
+    assert "Permission denied" in found.evidence
+
+
 async def test_checks_that_do_not_wait_for_each_other_run_side_by_side() -> None:
     both = asyncio.Barrier(2)
 

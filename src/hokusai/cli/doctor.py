@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,17 +90,17 @@ def doctor(
         http_port=http_port,
         tracking_url=checked_url(tracking_url) if tracking_url else None,
         log=_text(log),
-        python=python,
+        python=_program(python),
     )
     checks = chosen(CHECKS, only.split(",")) if only else CHECKS
     with _watching(not as_json) as observe:
         report = asyncio.run(examine(target, checks, observe=observe))
-    _write(junit, report.junit())
-    _write(markdown, ticket.markdown(report))
     if as_json:
         output.document(report.document())
     else:
         _print(report)
+    _write(junit, report.junit())
+    _write(markdown, ticket.markdown(report))
     if not report.ok:
         raise typer.Exit(1 if report.reached else _UNREACHED)
 
@@ -124,6 +125,12 @@ def _text(log: Path | None) -> str | None:
         return sys.stdin.read() if str(log) == "-" else log.read_text("utf-8", "replace")
     except OSError as error:
         raise errors.PathUnusable(path=log, reason=error.strerror) from None
+
+
+def _program(name: str | None) -> str | None:
+    if name and not shutil.which(name):
+        raise errors.PathUnusable(path=name, reason="there is no such program")
+    return name
 
 
 def _write(file: Path | None, text: str) -> None:
@@ -178,7 +185,7 @@ def _print(report: Report) -> None:
     for one in report.results:
         seen = one.outcome.reason if one.status == "skip" else one.outcome.evidence
         time = "" if one.status == "skip" else f"{one.seconds:.2f} s"
-        grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(output.visible(seen or "")))
+        grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(seen or ""))
     output.lay_out(grid, console)
     for place, named in enumerate(report.diagnosis, 1):
         _explain(console, place, named.fault.title, named.fault.id, named.fault.layer)
@@ -186,7 +193,7 @@ def _print(report: Report) -> None:
             (("  cause", named.fault.cause), ("  what to do", named.remedy), ("  seen by", named.because)), console
         )
     for thing in report.left:
-        console.print(Text(f"left behind: {output.visible(thing)}", style="yellow"))
+        console.print(Text(f"left behind: {thing}", style="yellow"))
     console.print(_verdict(report))
 
 

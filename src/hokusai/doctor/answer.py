@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from hokusai.doctor.trouble import Trouble
 KEPT = 256 * 1024
 _KEY = re.compile(r"hk_(live|test)_[0-9A-Za-z_-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[0-9a-z+/=._~-]{16,}")
+_TELLING = 8  # characters that a key is known by
 _SHOWN = 160
 _PATH = 60
 
@@ -38,9 +39,17 @@ _WERKZEUG = b"<!doctype html>\n<html lang=en>\n<title>"
 _MLFLOW_SAYS = (b"--serve-artifacts", b"Invalid Host header", b'"mlflow')
 
 
-def redacted(text: str) -> str:
-    """The text without anything that could be a key."""
+def redacted(text: str, keys: Iterable[str] = ()) -> str:
+    """The text without anything that could be a key, nor ``keys``, whatever they look like, even if cut short."""
+    for key in keys:
+        text = re.sub(re.escape(key[:_TELLING]) + r"[^\s\"',;<>]*", "…", text)
     return _KEY.sub(r"hk_\1_…", _BEARER.sub(r"\1 …", text))
+
+
+def told(text: str, keys: Iterable[str] = ()) -> str:
+    """The text as a report has it: one line, without keys, of characters no terminal obeys and XML has a place for."""
+    line = redacted(" ".join(text.split()), keys)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,8 @@ class Answer:
         parts = [f"{asked} → {self.status} {kind}", f"{self.size} bytes"]
         if server := self.headers.get("server"):
             parts.append(f"server: {server}")
+        if leads := self.headers.get("location"):
+            parts.append(f"to {leads.partition('?')[0]}")
         if self.status >= 300:
             parts.append(f"by {self.who}")
             parts.append(f"{self.code} {self.message}".strip() or f"says {self._said()!r}")

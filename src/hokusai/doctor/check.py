@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from hokusai.doctor.answer import Answer
+from hokusai.doctor.answer import Answer, told
 
 if TYPE_CHECKING:
     from hokusai.doctor.examination import Examination
@@ -43,6 +43,10 @@ class Outcome:
     signs: frozenset[str] = frozenset()
     reason: str | None = None
     matters: bool = True
+
+    def without(self, keys: Collection[str]) -> Outcome:
+        """As a report may have it; see ``told``."""
+        return replace(self, evidence=told(self.evidence, keys), reason=self.reason and told(self.reason, keys))
 
 
 def passed(*answers: Answer, note: str = "", signs: Iterable[str] = ()) -> Outcome:

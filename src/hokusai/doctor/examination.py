@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from hokusai.doctor.answer import Answer
-from hokusai.doctor.check import Kind, Result
+from hokusai.doctor.check import Kind
 from hokusai.doctor.litter import Litter
 from hokusai.doctor.probe import Probe
 
@@ -36,6 +36,11 @@ class Target:
     tracking_url: str | None = None
     log: str | None = field(default=None, repr=False)
     python: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Those given, which nobody is to see."""
+        return tuple(filter(None, (self.key, self.operator_key)))
 
     @property
     def secure(self) -> bool:
@@ -77,7 +82,7 @@ class Learnt:
 
 
 class Examination:
-    """One run of the doctor: the target, the means, and the results so far."""
+    """One run of the doctor: the target, the means, and what is known so far."""
 
     def __init__(self, target: Target, probe: Probe) -> None:
         self.target = target
@@ -85,7 +90,6 @@ class Examination:
         self.name = "hokusai-doctor-" + secrets.token_hex(4)
         self.learnt = Learnt(key=target.key)
         self.litter = Litter()
-        self.results: dict[str, Result] = {}
 
     async def ask(self, method: str, path: str, **more: Any) -> Answer:
         """A request to the base URL, without a key unless told."""

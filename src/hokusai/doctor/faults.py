@@ -89,7 +89,7 @@ _CLIENT_SIDE = (
         "The certificate has expired",
         "The certificate's last day has passed: its renewal failed, or the renewed one was not loaded.",
         "Renew it and reload whatever ends TLS.",
-        "openssl s_client -connect HOST:443 -servername HOST </dev/null | openssl x509 -noout -dates",
+        "openssl s_client -connect HOST:PORT -servername HOST </dev/null | openssl x509 -noout -dates",
     ),
     _f(
         "tls-wrong-name",
@@ -97,7 +97,7 @@ _CLIENT_SIDE = (
         "The certificate is for another name",
         "None of the certificate's names is the host in the URL: the wrong certificate is attached, or the URL has the wrong host.",
         "Attach the certificate for this host, or use a name that it carries.",
-        "openssl s_client -connect HOST:443 -servername HOST </dev/null | openssl x509 -noout -ext subjectAltName",
+        "openssl s_client -connect HOST:PORT -servername HOST </dev/null | openssl x509 -noout -ext subjectAltName",
     ),
     _f(
         "tls-untrusted",
@@ -105,7 +105,7 @@ _CLIENT_SIDE = (
         "The certificate's issuer is not trusted here",
         "The chain ends at an authority this machine does not know: a private one, a self-signed certificate, or a missing intermediate.",
         "Serve the full chain; for a private authority set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to its certificate.",
-        "openssl s_client -connect HOST:443 -servername HOST -showcerts </dev/null",
+        "openssl s_client -connect HOST:PORT -servername HOST -showcerts </dev/null",
     ),
     _f(
         "tls-handshake-failed",
@@ -113,7 +113,7 @@ _CLIENT_SIDE = (
         "The TLS handshake breaks off",
         "Both sides speak TLS and cannot agree, or the other one hangs up: old protocol versions only, a client certificate is asked for, or no certificate is loaded.",
         "Allow TLS 1.2 and 1.3, and see the log of whatever ends TLS.",
-        "openssl s_client -connect HOST:443 -servername HOST </dev/null",
+        "openssl s_client -connect HOST:PORT -servername HOST </dev/null",
     ),
     _f(
         "client-unsupported",
@@ -156,18 +156,34 @@ _IN_FRONT = (
         "The auth service gets the registry's requests",
         "A rule for /api* stands before the one for /api/mlflow, so registry calls end at the auth service.",
         "Put the rule for /api/mlflow* first.",
-        "curl -s https://HOST/api/mlflow/version   # MLflow's number when it is right",
+        "curl -s URL/api/mlflow/version   # MLflow's number when it is right",
     ),
     _f(
         "wrong-upstream-path",
         "proxy",
         "A proxy maps the path to one that does not exist",
-        "The proxy cuts off or adds a part of the path on the way to the upstream, which then answers 404.",
-        "Pass the path on as it came. For nginx: no path behind the upstream's name in proxy_pass.",
+        "The proxy cuts off, adds or decodes a part of the path or the query on the way to the upstream, which then answers 404 or 400.",
+        "Pass both on as they came. For nginx: nothing behind the upstream's name in proxy_pass, neither a path nor $uri.",
         "grep -n proxy_pass -r /etc/nginx",
         {
             "prefix-covers-half": "curl -si UPSTREAM/ajax-api/2.0/mlflow/experiments/search?max_results=1   # 200: half the routes carry a prefix"
         },
+    ),
+    _f(
+        "redirected",
+        "load-balancer",
+        "The URL only leads to another one",
+        "What is in front answers with a redirect: plain HTTP to HTTPS, one host name to another, or everybody to a login page. On the way clients lose the body (a POST becomes a GET) or the key.",
+        "Use the URL it leads to. If that is a login page, exempt /api, /health and /ready from it: keys are judged behind it.",
+        "curl -si URL/health | grep -i ^location",
+    ),
+    _f(
+        "method-refused",
+        "proxy",
+        "Something in front refuses uploads",
+        "Reading and POST come through and PUT does not: a list of allowed methods, or a rule of a web application firewall.",
+        "Allow GET, POST, PUT, PATCH and DELETE below /api.",
+        "curl -si -X PUT URL/api/mlflow/api/2.0/mlflow-artifacts/artifacts/x   # 401 from Hokusai when it is right",
     ),
     _f(
         "proxy-loop",
@@ -265,7 +281,7 @@ _IN_FRONT = (
         "The health check says something else than the service",
         "What the load balancer asks answers 200 while the service is not ready, 503 while it is, or asks for a key; targets come and go for no reason.",
         "Let the health check ask /ready without a key, and let nobody in front answer it.",
-        "curl -si https://HOST/ready; curl -si https://HOST/health",
+        "curl -si URL/ready; curl -si URL/health",
     ),
 )
 
@@ -375,7 +391,7 @@ _AUTH = (
         "The clocks are minutes apart",
         "The server's clock or this machine's is wrong: keys seem expired or not yet valid, and signed requests to a bucket are refused.",
         "Let NTP set both.",
-        "date -u; curl -sI https://HOST/health | grep -i ^date",
+        "date -u; curl -sI URL/health | grep -i ^date",
     ),
 )
 
@@ -566,7 +582,7 @@ _RELEASE = (
         "Another version runs than was rolled out",
         "The deployment was reported done and the old tasks still answer, or the image tag did not move.",
         "Roll out by digest, wait until the old tasks are gone, and ask again.",
-        "curl -s https://HOST/version; aws ecs describe-services --cluster C --services S --query 'services[0].deployments'",
+        "curl -s URL/version; aws ecs describe-services --cluster C --services S --query 'services[0].deployments'",
     ),
     _f(
         "wrong-architecture",
@@ -598,7 +614,7 @@ _RELEASE = (
         "One of the replicas is broken",
         "Some of the same requests fail and others do not: one target behind the balancer is ill and still gets traffic.",
         "Find it, take it out, and let the health check ask /ready.",
-        "for i in $(seq 12); do curl -s -o /dev/null -w '%{http_code} ' https://HOST/ready; done",
+        "for i in $(seq 12); do curl -s -o /dev/null -w '%{http_code} ' URL/ready; done",
     ),
     _f(
         "replicas-disagree",
@@ -614,7 +630,7 @@ _RELEASE = (
         "The server is on its way out",
         "It was told to end and takes no new requests.",
         "Wait for the replacement; if none comes, start it.",
-        "curl -s https://HOST/ready",
+        "curl -s URL/ready",
     ),
     _f(
         "unexplained",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from hokusai.doctor.answer import Answer
 
 #: Takes one thing away; returns what is left behind, or nothing.
 Removal = Callable[[], Awaitable[str | None]]
@@ -20,6 +23,21 @@ class Litter:
     def add(self, removal: Removal) -> None:
         """Call this before the thing is made: a request that is cut may still have made it."""
         self._removals.append(removal)
+
+    async def made(
+        self, asking: Coroutine[Any, Any, Answer], forget: Callable[[Answer], Awaitable[str | None]]
+    ) -> Answer:
+        """The answer to a request that makes something only the answer names; ``forget`` takes that away.
+
+        The request goes on when this is cancelled, and what it made is known all the same.
+        """
+        asked = asyncio.create_task(asking)
+
+        async def remove() -> str | None:
+            return await forget(await asked)
+
+        self.add(remove)
+        return await asyncio.shield(asked)
 
     async def remove(self) -> list[str]:
         """Everything, within ``_SECONDS``. Returns what had to be left behind, in words."""

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,7 +19,10 @@ from hokusai.doctor.trouble import trouble_of
 _Origin = tuple[str, str]  # scheme, host with port
 
 _AGENT = "hokusai-doctor"
+_READS = frozenset({"GET", "HEAD"})
 CONNECT_SECONDS = 5.0
+#: How long writes are waited for that nobody asks about any more.
+SETTLE_SECONDS = 6.0
 
 
 class Probe:
@@ -28,12 +31,16 @@ class Probe:
     ``seconds`` is how long a host that has answered before may stay silent, ``first`` how long
     another: once it has let that pass, it is not waited for again. Certificates are verified against
     the machine's trust store, or ``SSL_CERT_FILE``.
+
+    A write goes on when the one who asked is cancelled: cut, it might still be carried out, and later
+    than what is to undo it. ``settled`` waits for those.
     """
 
     def __init__(self, *, seconds: float = 12, first: float = 7) -> None:
         self.tls = ssl.create_default_context()
         self._seconds, self._first = seconds, first
         self._answered, self._silent = set[_Origin](), set[_Origin]()
+        self._writes = set[asyncio.Task[Answer]]()
         head = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
         self._pooled = httpx2.AsyncClient(verify=self.tls, headers=head)
         once = httpx2.Limits(max_keepalive_connections=0)
@@ -43,6 +50,8 @@ class Probe:
         return self
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for write in self._writes:
+            write.cancel()
         await self._pooled.aclose()
         await self._fresh.aclose()
 
@@ -61,15 +70,29 @@ class Probe:
         """One exchange; ``fresh`` on a connection of its own, so that a balancer chooses anew."""
         client = self._fresh if fresh else self._pooled
         head = dict(headers or {}) | ({"Authorization": f"Bearer {key}"} if key else {})
+        exchange = self._exchange(client, method, url, headers=head, params=query, json=body, content=content)
+        if method in _READS:
+            return await exchange
+        write = asyncio.create_task(exchange)
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        return await asyncio.shield(write)
+
+    async def settled(self) -> int:
+        """Wait for the writes under way, ``SETTLE_SECONDS`` at most. Returns how many are still without an answer."""
+        if not self._writes:
+            return 0
+        _, open_ = await asyncio.wait(self._writes, timeout=SETTLE_SECONDS)
+        return len(open_)
+
+    async def _exchange(self, client: httpx2.AsyncClient, method: str, url: str, **what: Any) -> Answer:
         origin = urlsplit(url)[:2]
         seen = _Seen(method, url)
         if origin in self._silent - self._answered:
             return seen.answer(TimeoutError("it has not answered before"))
         patience = httpx2.Timeout(self._seconds if origin in self._answered else self._first, connect=CONNECT_SECONDS)
         try:
-            async with client.stream(
-                method, url, headers=head, params=query, json=body, content=content, timeout=patience
-            ) as response:
+            async with client.stream(method, url, timeout=patience, **what) as response:
                 self._answered.add(origin)
                 await seen.read(response)
         except httpx2.ReadTimeout as error:

@@ -47,6 +47,8 @@ T = Trouble
 _FRONT = IN_FRONT
 _OTHERS = IN_FRONT | {Who.UNKNOWN}
 _MLFLOW = frozenset({Who.MLFLOW})
+_UNKNOWN = frozenset({Who.UNKNOWN})
+_MOVED = (301, 302, 303, 307, 308)
 _BROKEN = (T.SILENT, T.RESET, T.CUT)
 _ROUND = ("reload", "artifact-large", "artifact-slow", "steady")
 #: The checks that ask with the key that was given. Others make keys that are to be refused.
@@ -106,6 +108,8 @@ _AT_THE_FRONT = (
         unless=(When("api", sign=("path-changed",)),),
     ),
     _sign("wrong-upstream-path", 97, "path-changed"),
+    _one("wrong-upstream-path", 85, When("artifact-small", code=("HK1010",))),
+    _one("wrong-upstream-path", 80, When("tracking", code=("HK3004",), says=("Missing value for required parameter",))),
     _one("wrong-upstream-path", 70, When("api", code=("HK1101",))),
     _one("rule-swallows-registry", 65, When("api", code=("HK1101",))),
     _one(
@@ -124,13 +128,18 @@ _AT_THE_FRONT = (
         When(ANY, status=(400, 431), by=_FRONT, says=("Header Or Cookie Too Large", "Request Header Fields")),
     ),
     _one("proxy-loop", 84, When(ANY, status=(500,), by=frozenset({Who.NGINX}))),
-    _one("upstream-refused", 82, When(ANY, status=(502,), by=_FRONT)),
+    _one("redirected", 92, When("health", status=_MOVED, by=_OTHERS)),
+    _one("redirected", 90, When("api", status=_MOVED, by=_OTHERS)),
+    _one("method-refused", 90, When("artifact-small", status=(403, 405, 501), by=_OTHERS)),
+    _one("upstream-refused", 82, When(ANY, status=(502,), by=_OTHERS)),
+    _one("upstream-refused", 62, When("health", status=(503,), by=_UNKNOWN)),
     _one("upstream-refused", 82, When(ANY, status=(503,), by=frozenset({Who.HAPROXY, Who.ALB}))),
-    _one("upstream-name-unresolved", 78, When(ANY, status=(502,), by=_FRONT)),
+    _one("upstream-name-unresolved", 78, When(ANY, status=(502,), by=_OTHERS)),
+    _one("upstream-name-unresolved", 58, When("health", status=(503,), by=_UNKNOWN)),
     _one("upstream-name-unresolved", 78, When(ANY, status=(503,), by=frozenset({Who.HAPROXY}))),
     _sign("upstream-name-unresolved", 97, "log-host-unresolved"),
     _sign("upstream-refused", 88, "log-upstream-refused"),
-    _one("upstream-timeout", 82, When(ANY, status=(504,), by=_FRONT)),
+    _one("upstream-timeout", 82, When(ANY, status=(504,), by=_OTHERS)),
     _one("upstream-timeout", 60, When("health", trouble=(T.SILENT,))),
     _sign("upstream-timeout", 88, "log-upstream-silent"),
     _one("upstream-refuses-host", 97, When(ANY, status=(403,), says=("Invalid Host header",))),

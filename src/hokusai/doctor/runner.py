@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from hokusai.doctor.answer import told
 from hokusai.doctor.check import Check, Outcome, Result, failed, skipped
 from hokusai.doctor.examination import Examination
 
@@ -37,25 +38,15 @@ class Runner:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, exam: Examination) -> Run:
-        """What was made is removed even when this is cancelled."""
-        left: list[str] = []
+        """What was made is removed even when this is cancelled; not any more when it is cancelled again."""
+        tasks: dict[str, asyncio.Task[Result]] = {}
         try:
-            tasks: dict[str, asyncio.Task[Result]] = {}
             for check in self._checks:
                 tasks[check.id] = asyncio.create_task(self._one(check, tasks, exam), name=check.id)
-            await self._all(tasks.values())
-            results = tuple(self._result(check, tasks[check.id]) for check in self._checks)
+            await asyncio.wait(tasks.values(), timeout=self._seconds)
         finally:
-            left = await asyncio.shield(exam.litter.remove())
-        return Run(results, tuple(left))
-
-    async def _all(self, tasks: Collection[asyncio.Task[Result]]) -> None:
-        try:
-            await asyncio.wait(tasks, timeout=self._seconds)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            left = await asyncio.shield(_cleared(tasks.values(), exam))
+        return Run(tuple(self._result(check, tasks[check.id]) for check in self._checks), tuple(left))
 
     def _result(self, check: Check, task: asyncio.Task[Result]) -> Result:
         if not task.cancelled():
@@ -64,15 +55,15 @@ class Runner:
 
     async def _one(self, check: Check, tasks: dict[str, asyncio.Task[Result]], exam: Examination) -> Result:
         if (reason := await self._hindered(check, tasks)) is not None:
-            return self._ended(exam, Result(check, skipped(reason)))
+            return self._ended(exam, check, skipped(reason))
         async with self._places:
             self._observe(check, None)
             started = time.perf_counter()
             outcome = await self._outcome(check, exam)
-            return self._ended(exam, Result(check, outcome, time.perf_counter() - started))
+            return self._ended(exam, check, outcome, time.perf_counter() - started)
 
-    def _ended(self, exam: Examination, result: Result) -> Result:
-        exam.results[result.check.id] = result
+    def _ended(self, exam: Examination, check: Check, outcome: Outcome, seconds: float = 0.0) -> Result:
+        result = Result(check, outcome.without(exam.target.keys), seconds)
         self._observe(result.check, result)
         return result
 
@@ -82,6 +73,8 @@ class Runner:
                 return await check.run(exam)
         except TimeoutError:
             return failed(note=f"no end after {check.seconds:g} s", signs=["too-slow"])
+        except OSError as error:
+            return failed(note=f"this machine cannot try it: {error}")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             # An answer of another shape than any known: said by the check, not by a traceback.
             return failed(note=f"the answer makes no sense: {type(error).__name__}: {error}", signs=["senseless"])
@@ -96,6 +89,17 @@ class Runner:
             if found.status == "fail" or (found.status == "skip" and not lenient):
                 return f"it needs {wanted}, which was {'skipped' if found.status == 'skip' else 'not passed'}"
         return None
+
+
+async def _cleared(tasks: Collection[asyncio.Task[Result]], exam: Examination) -> list[str]:
+    """Nothing goes on any more, and then what was made is removed. Returns what is left, in words."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    unsettled = await exam.probe.settled()
+    left = await exam.litter.remove()
+    left += [f"what {unsettled} requests may still make that were not answered"] * bool(unsettled)
+    return [told(words, exam.target.keys) for words in left]
 
 
 def chosen(checks: Sequence[Check], only: Collection[str]) -> tuple[Check, ...]:

@@ -11,8 +11,10 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hokusai.doctor.answer import redacted
+from hokusai.doctor.probe import SETTLE_SECONDS
 
 #: The minor versions that were tried against this gateway (tests/stock).
 OLDEST, NEWEST = "2.9", "3.17"
@@ -64,7 +66,9 @@ async def registration(python: str | None, *, uri: str, key: str | None, name: s
         variables["MLFLOW_TRACKING_TOKEN"] = key
     if "SSL_CERT_FILE" in os.environ:  # what our own requests trust; MLflow's library reads another variable
         variables.setdefault("REQUESTS_CA_BUNDLE", os.environ["SSL_CERT_FILE"])
-    printed, complaint = await _run(python or sys.executable, str(_ROUND), name, variables=variables, seconds=_SECONDS)
+    with TemporaryDirectory(prefix="hokusai-doctor-", ignore_cleanup_errors=True) as place:
+        round_ = (python or sys.executable, str(_ROUND), name)
+        printed, complaint = await _run(*round_, variables=variables | {"TMPDIR": place}, seconds=_SECONDS)
     steps = [Step(**json.loads(line)) for line in printed.splitlines() if line.startswith('{"name"')]
     steps = [Step(step.name, step.seconds, redacted(step.error) if step.error else None) for step in steps]
     if not steps or (steps[-1].name != "predict" and not steps[-1].error):
@@ -74,7 +78,7 @@ async def registration(python: str | None, *, uri: str, key: str | None, name: s
 
 
 async def _run(*command: str, variables: dict[str, str], seconds: float) -> tuple[str, str]:
-    """What it printed, on either stream. It is ended when this is cancelled or takes too long."""
+    """What it printed, on either stream. Cancelled or out of time, it is ended."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HOKUSAI_"))}
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -91,10 +95,20 @@ async def _run(*command: str, variables: dict[str, str], seconds: float) -> tupl
         return "", f"nothing after {seconds} seconds"
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
     return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Let it finish what it writes; then kill it and what it has started."""
+    try:
+        with suppress(ProcessLookupError, TimeoutError):
+            process.terminate()
+            await asyncio.wait_for(process.wait(), SETTLE_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _minor(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ usage: python stock_round.py NAME, with MLflow's variables set — prints one JS
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -13,10 +14,18 @@ from contextlib import contextmanager
 NAME = sys.argv[1]
 LARGE_BYTES = 9 * 2**20
 READY_SECONDS = 20
+stopping = False
+
+
+def stop(*_):
+    global stopping
+    stopping = True
 
 
 @contextmanager
-def step(name):
+def step(name, *, writes=False):
+    """Told to end, a step that writes comes to its end before: a request that is cut may still be carried out."""
+    signal.signal(signal.SIGTERM, stop if writes else signal.SIG_DFL)
     started = time.time()
     error = None
     try:
@@ -24,7 +33,7 @@ def step(name):
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"[:600]
     print(json.dumps({"name": name, "seconds": round(time.time() - started, 2), "error": error}), flush=True)
-    if error:
+    if error or stopping:
         sys.exit(1)
 
 
@@ -40,13 +49,13 @@ try:
 except ImportError:
     Ridge = None
 
-place = tempfile.TemporaryDirectory()
+place = tempfile.mkdtemp()  # whoever starts this removes it
 weights = {"coefficients": [1.0, -2.0, 0.5]}
 
 
 def plain_model():
     """A model directory that needs no library to write: MLmodel, and the weights."""
-    directory = os.path.join(place.name, "model")
+    directory = os.path.join(place, "model")
     os.mkdir(directory)
     with open(os.path.join(directory, "MLmodel"), "w") as file:
         file.write("flavors:\n  plain:\n    weights: weights.json\nmodel_uuid: 0123456789abcdef0123456789abcdef\n")
@@ -59,17 +68,17 @@ with step("train"):
     if Ridge:
         X = np.random.default_rng(7).normal(size=(40, 3))
         model = Ridge(alpha=0.1).fit(X, X @ weights["coefficients"])
-    large = os.path.join(place.name, "large.bin")
+    large = os.path.join(place, "large.bin")
     with open(large, "wb") as file:
         file.write(os.urandom(LARGE_BYTES))
 
-with step("log"):
+with step("log", writes=True):
     mlflow.set_experiment(NAME)
     run = mlflow.start_run()
     mlflow.log_params({"alpha": 0.1})
     mlflow.log_metric("loss", 0.25)
 
-with step("upload"):
+with step("upload", writes=True):
     mlflow.log_artifact(large)
     if Ridge:
         named = {"name": "model"} if int(mlflow.__version__.split(".")[0]) >= 3 else {"artifact_path": "model"}
@@ -79,7 +88,7 @@ with step("upload"):
         source = mlflow.get_artifact_uri("model")
     mlflow.end_run()
 
-with step("register"):
+with step("register", writes=True):
     if Ridge:
         version = mlflow.register_model(source, NAME, await_registration_for=0).version
     else:
@@ -100,7 +109,7 @@ with step("reload"):
     if Ridge:
         loaded = mlflow.pyfunc.load_model(f"models:/{NAME}/latest")
     else:
-        local = mlflow.artifacts.download_artifacts(f"models:/{NAME}/latest", dst_path=place.name)
+        local = mlflow.artifacts.download_artifacts(f"models:/{NAME}/latest", dst_path=place)
 
 with step("predict"):
     if Ridge:
@@ -108,5 +117,3 @@ with step("predict"):
     else:
         with open(os.path.join(local, "weights.json")) as file:
             assert json.load(file) == weights, "the weights differ"
-
-place.cleanup()

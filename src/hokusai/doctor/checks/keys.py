@@ -6,6 +6,7 @@ import base64
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from hokusai.apikey import Key, parse
 from hokusai.doctor.answer import Answer, Who
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import V2, Examination
@@ -39,11 +40,14 @@ async def key(exam: Examination) -> Outcome:
 
 
 async def _refused(exam: Examination, found: Answer) -> Outcome:
-    """Where the key is said to be missing, see whether it arrives in another header."""
-    if found.code != "HK1101":
+    """Where a key is said to be missing or none, and is one, see whether it arrives in another header."""
+    if found.code not in {"HK1101", "HK1102"} or not isinstance(parse(str(exam.learnt.key)), Key):
         return failed(found)
     other = await exam.auth("GET", "/api/v1/keys/self", key=None, headers={"X-API-Key": str(exam.learnt.key)})
-    note = "a key was sent, and the server saw none" + ("; the same key in X-API-Key is accepted" if other.ok else "")
+    seen = "none" if found.code == "HK1101" else "another"
+    note = f"a key was sent, and the server saw {seen}" + (
+        "; the same key in X-API-Key is accepted" if other.ok else ""
+    )
     return failed(other, found, note=note, signs=["key-lost", *(["other-header-works"] if other.ok else [])])
 
 
@@ -147,18 +151,17 @@ async def temporary_key(
     if make and (refused := await _make(exam, workspace)):
         return refused
     body = {"name": exam.name, "workspace": workspace, "permissions": permissions, "expires": "1h", **facts}
-    found = await exam.auth("POST", "/api/v1/keys", body=body)
-    made = found.document.get("key")
-    if not found.ok or not isinstance(made, str):
-        return found
-    key_id = found.document["key_id"]
 
-    async def revoke() -> str | None:
+    async def revoke(made: Answer) -> str | None:
+        if not made.ok:
+            return f"a key named {exam.name}, if one was made" if made.trouble else None
+        key_id = made.document.get("key_id")
         answer = await exam.auth("DELETE", f"/api/v1/keys/{key_id}")
         return None if answer.ok else f"key {key_id}"
 
-    exam.litter.add(revoke)
-    return made
+    found = await exam.litter.made(exam.auth("POST", "/api/v1/keys", body=body), revoke)
+    made = found.document.get("key")
+    return made if found.ok and isinstance(made, str) else found
 
 
 async def _make(exam: Examination, workspace: str) -> Answer | None:

@@ -135,11 +135,7 @@ async def isolation(exam: Examination) -> Outcome:
         return failed(refused)
     ours, theirs = map(str, keys)
     ask, base = exam.probe.ask, exam.target.api
-    made = await ask("POST", f"{base}{V2}/registered-models/create", key=ours, body={"name": "canary"})
     path = f"{base}/api/2.0/mlflow-artifacts/artifacts/canary.txt"
-    sent = await ask("PUT", path, key=ours, content=b"canary")
-    if not (made.ok and sent.ok):
-        return failed(sent if made.ok else made)
 
     async def remove() -> str | None:
         for url, body in ((path, None), (f"{base}{V2}/registered-models/delete", {"name": "canary"})):
@@ -147,6 +143,10 @@ async def isolation(exam: Examination) -> Outcome:
         return None
 
     exam.litter.add(remove)
+    made = await ask("POST", f"{base}{V2}/registered-models/create", key=ours, body={"name": "canary"})
+    sent = await ask("PUT", path, key=ours, content=b"canary")
+    if not (made.ok and sent.ok):
+        return failed(sent if made.ok else made)
     tries = (
         await ask("GET", path, key=theirs),
         await ask("GET", f"{base}{V2}/registered-models/get", key=theirs, query={"name": "canary"}),
@@ -185,6 +185,8 @@ async def log(exam: Examination) -> Outcome:
     """What the server itself says, where its log was given."""
     if exam.target.log is None:
         return skipped("no --log: give the server's log, or - for standard input", matters=False)
+    if not exam.target.log.strip():
+        return skipped("the log is empty")
     signs = logbook.signs(exam.target.log)
     if not signs:
         return passed(note=f"{len(exam.target.log.splitlines())} lines without a known complaint")
