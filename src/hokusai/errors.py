@@ -10,6 +10,7 @@
     ├── Unsatisfiable 416   a range lies outside the file
     ├── TooMany       429   a rate is used up
     ├── Fault         500   we, or a part behind us, went wrong
+    ├── NotOffered    501   a way of MLflow's that this product does without
     ├── Unavailable   503   a dependency is down, slow or full, named, with Retry-After
     ├── Full          507   the disk or the bucket has no room
     ├── StartError    –     the server refuses to start (exit code 2)
@@ -155,6 +156,9 @@ class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", ret
 
 
 class Fault(HokusaiError, status=500, error_code="INTERNAL_ERROR"): ...
+
+
+class NotOffered(HokusaiError, status=501, error_code="NOT_IMPLEMENTED"): ...
 
 
 class Unavailable(HokusaiError, status=503, error_code="TEMPORARILY_UNAVAILABLE", retry_after=5): ...
@@ -993,6 +997,15 @@ class ConditionFailed(
     message="artifacts: the file is not as {header} says.",
     remedy="Read the file again, then decide; the ETag of its answer names what is there (RFC 9110, section 13).",
 ): ...
+
+
+class PartsNotOffered(
+    NotOffered,
+    code="HK4021",
+    message="Multipart upload is not supported for the current artifact repository: a file of any size is one stream.",
+    remedy="Unset MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD; MLflow's client sends the stream then, as it does with it.",
+):
+    """The words are MLflow's: by them its client knows to send the file as one stream."""
 
 
 # HK50: our own database

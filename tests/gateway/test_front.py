@@ -180,7 +180,7 @@ class TestRoutes:
             ("POST", "/api/3.0/mlflow/workspaces"),
             ("POST", "/graphql"),
             ("GET", "/get-artifact"),
-            ("POST", "/api/2.0/mlflow-artifacts/mpu/create/x"),
+            ("POST", "/api/2.0/mlflow-artifacts/mpu/complete/x"),
             ("TRACE", "/"),
             ("OPTIONS", SEARCH),
             ("PROPFIND", "/"),

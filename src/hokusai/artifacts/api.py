@@ -22,6 +22,7 @@ from hokusai.artifacts.upload import Uploads
 from hokusai.identity import Quota, principal_of
 
 ROUTE = b"/api/2.0/mlflow-artifacts/artifacts"
+_PARTS = b"/api/2.0/mlflow-artifacts/mpu/create/"
 _UNBOUNDED = Quota()
 
 
@@ -69,6 +70,8 @@ class ArtifactsApp:
         principal = principal_of(scope)
         if principal.workspace is None:
             raise errors.WorkspaceNone()
+        if scope["raw_path"].startswith(_PARTS):
+            raise errors.PartsNotOffered()
         method, remainder = scope["method"], scope["raw_path"].removeprefix(ROUTE)
         if remainder in {b"", b"/"} and method in {"GET", "HEAD"}:
             await self._list(principal.workspace, scope, receive, send)
