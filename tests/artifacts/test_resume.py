@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hokusai.artifacts.suspended import Running
 from tests.artifacts.service import Answer, Service, create_tables, running
 from tests.artifacts.test_api import RUN, code
 from tests.artifacts.test_upload import eventually, leftovers
@@ -89,6 +91,17 @@ def test_a_request_that_still_waits_for_its_client_gives_way(service: Service, c
         offset = there(service, path)
         assert service.call("PUT", "/" + path, content[offset:], rest(content, offset)).status == 200
     assert service.get(path).body == content
+
+
+async def test_a_request_that_is_cut_while_it_writes_waits_no_longer() -> None:
+    running = Running()
+    async with running.wait(60):
+        pass
+    running.cut()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(30), running.wait(60):
+            await asyncio.Event().wait()
+    running.cut()
 
 
 def test_it_belongs_to_one_place_one_name_and_one_offset(service: Service, content: bytes) -> None:
