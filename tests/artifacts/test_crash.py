@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.artifacts.service import Service, create_tables
 from tests.artifacts.test_api import RUN, files
 from tests.artifacts.test_upload import eventually, leftovers
@@ -70,18 +72,25 @@ def test_a_killed_server_leaves_no_half_file(tmp_path: Path) -> None:
             assert files(service.list(RUN)) == {"file": 4}
 
 
-def test_a_hundred_uploads_and_a_server_killed_among_them(tmp_path: Path) -> None:
+@pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.long)])
+def store(request: pytest.FixtureRequest) -> list[str]:
+    """The options that say where a server keeps its files."""
+    return ["--store", request.getfixturevalue("s3_url")] if request.param == "bucket" else []
+
+
+def test_a_hundred_uploads_and_a_server_killed_among_them(tmp_path: Path, store: list[str]) -> None:
     """What was answered is there; what is there is whole, and is what its digest says; nothing else remains."""
     create_tables(f"sqlite:///{tmp_path / 'hokusai.db'}")
     chance = random.Random(4)
     sent: dict[str, set[bytes]] = {f"{number}.bin": set() for number in range(20)}  # every version ever begun
     kept: dict[str, bytes] = {}  # the last that was answered, where nothing was begun after it
     for _ in range(10):
-        batch = [(name, chance.randbytes(chance.choice((7, 200_000, 3 * MEGABYTE)))) for name in list(sent)[:10]]
+        sizes = (7, 200_000, (12 if store else 3) * MEGABYTE)  # in a bucket, in parts
+        batch = [(name, chance.randbytes(chance.choice(sizes))) for name in list(sent)[:10]]
         sent = dict([*list(sent.items())[10:], *list(sent.items())[:10]])
-        with process(tmp_path) as (running, service):
+        with process(tmp_path, *store) as (running, service):
             _whole(service, sent, kept)
-            assert leftovers(tmp_path / "store") == []
+            assert store or leftovers(tmp_path / "store") == []
             for name, body in batch:
                 sent[name].add(hashlib.sha256(body).digest())
                 kept.pop(name, None)
@@ -93,7 +102,7 @@ def test_a_hundred_uploads_and_a_server_killed_among_them(tmp_path: Path) -> Non
             for name, body in batch:
                 if answers[name].result():
                     kept[name] = hashlib.sha256(body).digest()
-    with process(tmp_path) as (_, service):
+    with process(tmp_path, *store) as (_, service):
         _whole(service, sent, kept)
     assert kept, "the server was always killed before it had answered"
     assert sum(map(len, sent.values())) > len(kept), "it was never killed in mid-upload"
