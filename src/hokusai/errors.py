@@ -1323,6 +1323,15 @@ class VersionNotReady(
     """Admission refused the version, or had not finished in the time the caller gave it."""
 
 
+class TransferStopped(
+    ClientError,
+    code="HK7014",
+    message="client: stopped by Ctrl-C. {left}.",
+    remedy="Run the command again: it begins anew.",
+):
+    """The command ends with 130."""
+
+
 # HK80: releases
 
 

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ def test_a_hundred_uploads_and_a_server_killed_among_them(tmp_path: Path, store:
                 kept.pop(name, None)
             with ThreadPoolExecutor(4) as senders:
                 answers = {name: senders.submit(_put, service, name, body) for name, body in batch}
-                time.sleep(chance.uniform(0.02, 0.3))
+                list(islice(as_completed(answers.values(), 60), chance.randrange(len(batch))))
+                time.sleep(chance.uniform(0, 0.05))
                 running.kill()
                 running.wait()
             for name, body in batch:
