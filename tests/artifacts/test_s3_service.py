@@ -62,8 +62,9 @@ def test_no_room_in_the_middle_of_a_file_keeps_nothing(
         with running(s3_url, database, quota=Quota(bytes=3 * PART)) as service:
             service.put(f"{RUN}/file", b"old")
             before = s3.keys(bucket)
-            answer = service.put(f"{RUN}/file", iter(unknown))
+            answer = service.put(f"{RUN}/file", iter(unknown * 3))
             assert (answer.status, code(answer)) == (413, "HK1308")
+            assert sum(asked.part for asked in way.asked) <= 3, "it is noticed on the way"
             way.plan = lambda asked: fault(507, "XMinioStorageFull") if "partNumber=2&" in asked.target else "pass"
             answer = service.put(f"{RUN}/file", iter(unknown[:14]))
             assert (answer.status, code(answer)) == (507, "HK4005")

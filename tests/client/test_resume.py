@@ -60,6 +60,7 @@ class Cutting:
         with source, target:
             while data := _received(source):
                 total += len(data)
+                self.passed.append(len(data))
                 if total > 1 << 20 and self.cuts and total >= self.cuts[0]:
                     self.cuts.pop(0)
                     self.reached.set()
@@ -70,8 +71,6 @@ class Cutting:
                     target.sendall(data)
                 except OSError:
                     break
-            if total > 1 << 20:
-                self.passed.append(total)
             for end in (source, target):  # closing alone says nothing while another thread reads from it
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
