@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import keys, layers, memory, page, read, register, rest, results, transfer
+from bench import keys, layers, memory, page, read, register, rest, results, servers, transfer
 from bench.results import Result
 
 BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "rest": rest.run,
     "transfer": transfer.run,
     "memory": memory.run,
+    "servers": servers.run,
     "layers": layers.run,
     "keys": keys.run,
 }

@@ -66,7 +66,7 @@ class Mlflow:
         self._environment = environment(self.pins)
 
     def command(self, port: int) -> list[str]:
-        return [_program(self._environment, "mlflow"), "server", "--port", str(port), *self._workers]
+        return [program(self._environment, "mlflow"), "server", "--port", str(port), *self._workers]
 
     def variables(self) -> Mapping[str, str]:
         return {"MLFLOW_DISABLE_TELEMETRY": "true"}  # it would try to reach the internet
@@ -112,7 +112,7 @@ class Hokusai:
         install_product(self._environment)
 
     def command(self, port: int) -> list[str]:
-        return [_program(self._environment, "hokusai"), "serve", "--data", "data", "--port", str(port)]
+        return [program(self._environment, "hokusai"), "serve", "--data", "data", "--port", str(port)]
 
     def variables(self) -> Mapping[str, str]:
         # All load comes from one address and one workspace; it is still counted.
@@ -163,7 +163,7 @@ def prepare(peers: list[Peer]) -> None:
         peer.prepare()
 
 
-def _program(made: Environment | None, name: str) -> str:
+def program(made: Environment | None, name: str) -> str:
     if made is None:
         raise RuntimeError("the peer was not prepared")
     return made.program(name)

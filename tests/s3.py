@@ -1,22 +1,29 @@
-"""A real HTTP server that speaks S3, started by the tests: moto's, in a process of its own.
+"""Real HTTP servers that speak S3, started by the tests, each in a process of its own.
 
-Its buckets live in memory. It ends when the test process does, however that ends. To run the same
-tests against another server, name it: ``HOKUSAI_TEST_S3_URL=http://127.0.0.1:9000``, with its keys
-in ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``. They make buckets of their own there.
+moto's, whose buckets live in memory, for nearly all; and rclone's, written in another language by
+other people, for the conformance suite (``make test-long``). They end when the test process does,
+however that ends. To run the tests against a server of yours, name it:
+``HOKUSAI_TEST_S3_URL=http://127.0.0.1:9000``, with its keys in ``AWS_ACCESS_KEY_ID`` and
+``AWS_SECRET_ACCESS_KEY``. They make buckets of their own there.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+
+from scripts.environments import environment
 
 _SERVE = """
 import os, sys
@@ -26,6 +33,14 @@ server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 os._exit(0)
+"""
+
+#: Runs the program it is given until standard input ends; what that says comes out on standard output.
+_KEEP = """
+import subprocess, sys
+server = subprocess.Popen(sys.argv[1:], stderr=subprocess.STDOUT)
+sys.stdin.read()
+server.kill()
 """
 
 #: moto takes any keys.
@@ -93,6 +108,30 @@ def _start() -> subprocess.Popen[str]:
     )
 
 
+@contextmanager
+def _rclone(directory: Path) -> Iterator[S3Server]:
+    """``rclone serve s3``, from the package that brings its binary. Skips loudly where there is none."""
+    try:
+        found = next(environment("rclone").path.glob("lib/*/site-packages/rclone_api/bin/rclone"))
+    except (subprocess.CalledProcessError, StopIteration) as error:
+        pytest.skip(f"NO SECOND S3 SERVER: requirements/rclone.txt cannot be installed here: {error}")
+    keys = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
+    (directory / "rclone.conf").touch()
+    (directory / "buckets").mkdir()
+    command = [str(found), "serve", "s3", str(directory / "buckets"), "--addr", "127.0.0.1:0", "--auth-key", keys]
+    command += ["--config", str(directory / "rclone.conf"), "--no-unicode-normalization"]
+    kept = [sys.executable, "-c", _KEEP, *command]
+    with subprocess.Popen(kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = (re.search(r"s3 server on \[(http://[^/\]]+)", line) for line in process.stdout)
+        server = S3Server(next(found[1] for found in told if found))
+        try:
+            yield server
+        finally:
+            server.close()
+            process.communicate("", timeout=20)
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
     """The server of this test process: use your own buckets."""
@@ -103,9 +142,25 @@ def s3() -> Iterator[S3Server]:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with _rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
 @pytest.fixture
 def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """``s3://`` and a new bucket; this process's environment leads there."""
-    for name, value in s3.environ().items():
+    return _bucket_url(s3, monkeypatch)
+
+
+@pytest.fixture
+def rclone_url(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As ``s3_url``, on the other server."""
+    return _bucket_url(rclone, monkeypatch)
+
+
+def _bucket_url(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
-    return f"s3://{s3.bucket()}"
+    return f"s3://{server.bucket()}"

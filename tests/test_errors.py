@@ -20,6 +20,8 @@ def test_codes_are_unique() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
 def test_a_row_is_complete(row: type[errors.HokusaiError]) -> None:
     assert re.fullmatch(r"HK\d{4}", row.code)
+    if row is errors.PartsNotOffered:  # it begins as MLflow's clients expect
+        return
     layer = row.message.partition(":")[0]
     layers = {"auth", "gateway", "tracking", "artifacts", "database", "start", "backup", "client", "deploy", "{layer}"}
     assert layer in layers, row.message

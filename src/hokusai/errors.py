@@ -10,6 +10,7 @@
     ├── Unsatisfiable 416   a range lies outside the file
     ├── TooMany       429   a rate is used up
     ├── Fault         500   we, or a part behind us, went wrong
+    ├── NotOffered    501   a way of MLflow's that this product does without
     ├── Unavailable   503   a dependency is down, slow or full, named, with Retry-After
     ├── Full          507   the disk or the bucket has no room
     ├── StartError    –     the server refuses to start (exit code 2)
@@ -155,6 +156,9 @@ class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", ret
 
 
 class Fault(HokusaiError, status=500, error_code="INTERNAL_ERROR"): ...
+
+
+class NotOffered(HokusaiError, status=501, error_code="NOT_IMPLEMENTED"): ...
 
 
 class Unavailable(HokusaiError, status=503, error_code="TEMPORARILY_UNAVAILABLE", retry_after=5): ...
@@ -995,6 +999,15 @@ class ConditionFailed(
 ): ...
 
 
+class PartsNotOffered(
+    NotOffered,
+    code="HK4021",
+    message="Multipart upload is not supported for the current artifact repository: a file of any size is one stream.",
+    remedy="Unset MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD; MLflow's client sends the stream then, as it does with it.",
+):
+    """The words are MLflow's: by them its client knows to send the file as one stream."""
+
+
 # HK50: our own database
 
 
@@ -1308,6 +1321,15 @@ class VersionNotReady(
     remedy="Its state is shown by: hokusai models show {name}.",
 ):
     """Admission refused the version, or had not finished in the time the caller gave it."""
+
+
+class TransferStopped(
+    ClientError,
+    code="HK7014",
+    message="client: stopped by Ctrl-C. {left}.",
+    remedy="Run the command again: it begins anew.",
+):
+    """The command ends with 130."""
 
 
 # HK80: releases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts.service import Service, create_tables, running
+from hokusai.artifacts.suspended import Running
+from tests.artifacts.service import Answer, Service, create_tables, running
 from tests.artifacts.test_api import RUN, code
 from tests.artifacts.test_upload import eventually, leftovers
 
@@ -91,6 +93,17 @@ def test_a_request_that_still_waits_for_its_client_gives_way(service: Service, c
     assert service.get(path).body == content
 
 
+async def test_a_request_that_is_cut_while_it_writes_waits_no_longer() -> None:
+    running = Running()
+    async with running.wait(60):
+        pass
+    running.cut()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(30), running.wait(60):
+            await asyncio.Event().wait()
+    running.cut()
+
+
 def test_it_belongs_to_one_place_one_name_and_one_offset(service: Service, content: bytes) -> None:
     path = f"{RUN}/mine"
     begin(service, path, content, sent=SIZE // 2)
@@ -130,6 +143,33 @@ def test_conditions_of_an_upload(service: Service) -> None:
     assert service.put(path, b"3", If_Match=tag).status == 412
     assert service.get(path, If_Match=tag).status == 412
     assert service.get(path).body == b"2"
+
+
+def test_a_condition_that_comes_in_two_lines_is_one(service: Service) -> None:
+    path = f"{RUN}/twice-told"
+    service.put(path, b"1")
+    assert service.put(path, b"2", If_None_Match="*, *").status == 412
+    assert service.put(path, b"2", If_None_Match='"other", *').status == 412
+    assert service.get(path).body == b"1"
+
+
+def test_conditions_of_a_deletion(service: Service) -> None:
+    path = f"{RUN}/directory/file"
+    tag = service.put(path, b"1").headers["etag"]
+    service.put(path, b"2")
+
+    def delete(path: str, **headers: str) -> Answer:
+        return service.call("DELETE", "/" + path, None, {n.replace("_", "-"): v for n, v in headers.items()})
+
+    for refused in ({"If_Match": tag}, {"If_Match": '"other"'}, {"If_None_Match": "*"}):
+        answer = delete(path, **refused)
+        assert (answer.status, code(answer)) == (412, "HK4020"), refused
+    for unknown in (f"{RUN}/directory", f"{RUN}/nothing"):  # neither is a file, so no condition is looked at
+        assert delete(unknown, If_Match="*").status == 404
+    assert service.get(path).body == b"2"
+    assert service.get(path).headers["etag"], "its record is there as well"
+    assert delete(path, If_Match=service.get(path).headers["etag"]).status == 200
+    assert service.get(path).status == 404
 
 
 def test_of_two_who_create_one_wins(service: Service) -> None:

@@ -8,9 +8,11 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -309,7 +311,7 @@ async def test_a_download_that_is_cut_goes_on_where_it_was(store: ObjectStore, w
 async def test_ranges_are_asked_for_as_ranges(store: ObjectStore, way: Trouble) -> None:
     await put(store, KEY, bytes(range(256)))
     assert await get(store, KEY, 10, 5) == bytes(range(10, 15))
-    assert sum(asked.reads and asked.method == "GET" for asked in way.asked) == 1
+    assert [asked.range for asked in way.asked if asked.reads and asked.method == "GET"] == ["bytes=10-14"]
 
 
 async def test_a_small_file_is_one_put(store: ObjectStore, way: Trouble) -> None:
@@ -352,38 +354,87 @@ async def test_keys_of_a_profile(way: Trouble, bucket: str, tmp_path: Path, monk
         store_at(f"s3://{bucket}")
 
 
+TOKEN = "let me in"
+
+
 class _Role(BaseHTTPRequestHandler):
-    """The metadata service of a container."""
+    """The metadata services of a container (at ``/role``) and of an instance; each wants its token."""
+
+    given: ClassVar[list[str]]
+    ends: ClassVar[str] = "2100-01-01T00:00:00Z"
+
+    def do_PUT(self) -> None:
+        self._answer(TOKEN.encode() if self.path == "/latest/api/token" else None)
 
     def do_GET(self) -> None:
-        facts = {"AccessKeyId": "OFROLE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2100-01-01T00:00:00Z"}
-        body = json.dumps(facts).encode()
-        self.send_response_only(200)
-        self.send_header("content-length", str(len(body)))
+        container = self.path == "/role" and self.headers["authorization"] == TOKEN
+        instance = self.headers["x-aws-ec2-metadata-token"] == TOKEN and self.path.removeprefix(
+            "/latest/meta-data/iam/security-credentials/"
+        )
+        if container or instance == "of-instance":
+            self.given.append(f"OFROLE{len(self.given)}")
+            facts = {"AccessKeyId": self.given[-1], "SecretAccessKey": "s", "Token": "t", "Expiration": self.ends}
+            self._answer(
+                json.dumps({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": self.ends, **facts}).encode()
+            )
+        else:
+            self._answer(b"of-instance" if instance == "" else None)
+
+    def _answer(self, body: bytes | None) -> None:
+        self.send_response_only(403 if body is None else 200)
+        self.send_header("content-length", str(len(body or b"")))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body or b"")
 
     def log_message(self, *args: object) -> None: ...
 
 
-async def test_keys_of_a_containers_role(
-    way: Trouble, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def role(monkeypatch: pytest.MonkeyPatch, way: Trouble) -> Iterator[tuple[str, type[_Role]]]:
+    """The URL of a metadata service, and what it has given; no keys are set."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    token = tmp_path / "token"
-    token.write_text("let me in")
-    with HTTPServer(("127.0.0.1", 0), _Role) as role:
-        thread = Thread(target=role.serve_forever, args=(0.05,))
+    handler = type("Role", (_Role,), {"given": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{role.server_port}/role")
-            monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
-            await store_in(bucket).check()
+            yield f"http://127.0.0.1:{server.server_port}", handler
         finally:
-            role.shutdown()
+            server.shutdown()
             thread.join()
-    assert signed_by(way) == {"OFROLE"}
+
+
+async def test_keys_of_a_containers_role(
+    way: Trouble, bucket: str, role: tuple[str, type[_Role]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{role[0]}/role")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    await store_in(bucket).check()
+    assert signed_by(way) == {"OFROLE0"}
+
+
+async def test_keys_of_an_instances_role(
+    way: Trouble, bucket: str, role: tuple[str, type[_Role]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", role[0])
+    await store_in(bucket).check()
+    assert signed_by(way) == {"OFROLE0"}
+
+
+async def test_keys_of_a_role_are_asked_for_again_before_they_end(
+    way: Trouble, bucket: str, role: tuple[str, type[_Role]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", role[0])
+    role[1].ends = (datetime.now(UTC) + timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    store = store_in(bucket)
+    await put(store, KEY, b"1")
+    await asyncio.sleep(0.2)
+    way.asked.clear()
+    await put(store, KEY, b"2")
+    assert signed_by(way)
+    assert "OFROLE0" not in signed_by(way)
 
 
 async def test_no_keys_at_all(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hokusai.artifacts.objectupload import PART
+from hokusai.identity import Quota
 from tests.artifacts.service import create_tables, running
 from tests.artifacts.test_api import RUN, code, files
 from tests.artifacts.test_crash import MEGABYTE, process, resident
@@ -49,6 +50,30 @@ def test_a_digest_that_does_not_match_keeps_nothing(s3: S3Server, s3_url: str, d
         assert (answer.status, code(answer)) == (400, "HK4009")
         assert s3.parts(bucket_of(s3_url)) == []
         assert files(service.list(RUN)) == {}
+
+
+def test_no_room_in_the_middle_of_a_file_keeps_nothing(
+    s3: S3Server, s3_url: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket has none, or the workspace's quota; the next file that fits is taken."""
+    bucket, unknown = bucket_of(s3_url), [bytes(MEGABYTE)] * 16
+    with trouble(s3.port) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
+        with running(s3_url, database, quota=Quota(bytes=3 * PART)) as service:
+            service.put(f"{RUN}/file", b"old")
+            before = s3.keys(bucket)
+            answer = service.put(f"{RUN}/file", iter(unknown * 3))
+            assert (answer.status, code(answer)) == (413, "HK1308")
+            assert sum(asked.part for asked in way.asked) <= 3, "it is noticed on the way"
+            way.plan = lambda asked: fault(507, "XMinioStorageFull") if "partNumber=2&" in asked.target else "pass"
+            answer = service.put(f"{RUN}/file", iter(unknown[:14]))
+            assert (answer.status, code(answer)) == (507, "HK4005")
+            assert s3.parts(bucket) == []
+            assert s3.keys(bucket) == before
+            way.plan = lambda asked: "pass"
+            assert service.get(f"{RUN}/file").body == b"old"
+            assert service.put(f"{RUN}/file", iter(unknown[:14])).status == 200
+            assert files(service.list(RUN)) == {"file": 14 * MEGABYTE}
 
 
 def test_the_digest_is_that_of_the_bytes(s3_url: str, database: str) -> None:

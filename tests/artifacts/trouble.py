@@ -21,6 +21,7 @@ class Asked:
     method: str
     target: str
     authorization: str
+    range: str | None = None
 
     @property
     def lists(self) -> bool:
@@ -96,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _any(self) -> None:
-        asked = Asked(self.command, self.path, self.headers.get("authorization", ""))
+        asked = Asked(self.command, self.path, self.headers.get("authorization", ""), self.headers["range"])
         self.trouble.asked.append(asked)
         fate = self.trouble.plan(asked)
         length = int(self.headers.get("content-length", 0))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,25 +15,32 @@ from urllib.parse import urlsplit
 import pytest
 
 from hokusai import Client
-from tests.serving import Server
+from tests.serving import Server, environment, hokusai
 
 SIZE = 12 << 20
 
 
 class Cutting:
-    """A TCP proxy. It ends the n-th large answer, or body, when ``cuts[n]`` bytes of it are through."""
+    """A TCP proxy. It ends the n-th large answer, or body, when ``cuts[n]`` bytes of it are through.
 
-    def __init__(self, upstream: str, cuts: list[int], *, up: bool = False) -> None:
+    With ``hold`` it does not end it there, but passes nothing more, and ``reached`` is set.
+    """
+
+    def __init__(self, upstream: str, cuts: list[int], *, up: bool = False, hold: bool = False) -> None:
         parts = urlsplit(upstream)
         self._upstream = (str(parts.hostname), int(parts.port or 80))
         self.cuts = cuts
         self.passed: list[int] = []
+        self.reached = threading.Event()
+        self._over = threading.Event()
+        self._hold = hold
         self._up = up
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._over.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -51,15 +60,17 @@ class Cutting:
         with source, target:
             while data := _received(source):
                 total += len(data)
+                self.passed.append(len(data))
                 if total > 1 << 20 and self.cuts and total >= self.cuts[0]:
                     self.cuts.pop(0)
+                    self.reached.set()
+                    if self._hold:
+                        self._over.wait(60)
                     break
                 try:
                     target.sendall(data)
                 except OSError:
                     break
-            if total > 1 << 20:
-                self.passed.append(total)
             for end in (source, target):  # closing alone says nothing while another thread reads from it
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
@@ -82,10 +93,12 @@ def _received(source: socket.socket) -> bytes:
 
 
 @contextmanager
-def cutting(server: Server, *cuts: int, up: bool = False) -> Iterator[Cutting]:
-    proxy = Cutting(server.url, list(cuts), up=up)
-    yield proxy
-    proxy.close()
+def cutting(server: Server, *cuts: int, up: bool = False, hold: bool = False) -> Iterator[Cutting]:
+    proxy = Cutting(server.url, list(cuts), up=up, hold=hold)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +181,46 @@ def test_a_registration_that_is_cut_goes_on(server: Server, cuts: list[int], tmp
     with Client(server.url, team.key) as client:
         client.pull("models:/large/1", tmp_path / "out")
     assert (tmp_path / "out" / "weights.bin").read_bytes() == content
+
+
+def interrupted(proxy: Cutting, key: str, *arguments: str) -> str:
+    """Run a command until the proxy holds it, then Ctrl-C; what it said on standard error."""
+    process = subprocess.Popen(
+        hokusai(*arguments),
+        env=environment(HOKUSAI_URL=proxy.url, HOKUSAI_API_KEY=key),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    assert proxy.reached.wait(60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    return err
+
+
+def test_ctrl_c_during_a_pull_leaves_nothing(server: Server, key: str, tmp_path: Path) -> None:
+    with cutting(server, SIZE // 2, hold=True) as proxy:
+        err = interrupted(proxy, key, "pull", "models:/large/1", str(tmp_path / "out"))
+    assert "Nothing was kept" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_a_registration_registers_nothing(server: Server, tmp_path: Path, content: bytes) -> None:
+    team = server.workspace("resume-interrupted")
+    (tmp_path / "weights.bin").write_bytes(content)
+    with cutting(server, SIZE // 2, up=True, hold=True) as proxy:
+        err = interrupted(proxy, team.key, "register", str(tmp_path), "--name", "half")
+    assert "only if every file had been sent" in err
+    with Client(server.url, team.key) as client:
+        assert list(client.models.versions("half")) == []
+    with server.http(team.key) as http:
+        named = {"experiment_name": "hokusai-register"}
+        found = http.get("/api/2.0/mlflow/experiments/get-by-name", params=named).json()["experiment"]["experiment_id"]
+        runs = http.post("/api/2.0/mlflow/runs/search", json={"experiment_ids": [found], "max_results": 10}).json()
+        (info,) = [run["info"] for run in runs["runs"]]
+        assert info["status"] == "KILLED"
+        path = info["artifact_uri"].removeprefix("mlflow-artifacts:/")
+        assert http.get("/api/2.0/mlflow-artifacts/artifacts", params={"path": f"{path}/model"}).json()["files"] == []

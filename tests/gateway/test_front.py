@@ -160,6 +160,12 @@ class TestPermissions:
             delete = "/api/2.0/mlflow/registered-models/delete"
             refused(writer.request("DELETE", delete, json={"name": "kept"}), 403, "HK1201")
             assert owner.request("DELETE", delete, json={"name": "kept"}).is_success
+            file = FILES + "/1/run/artifacts/kept"
+            assert writer.put(file, content=b"1").is_success
+            refused(writer.delete(file), 403, "HK1201")
+            assert writer.get(file).content == b"1"
+            assert owner.delete(file).is_success
+            refused(writer.get(file), 404, "HK4001")
 
     def test_validation_asks_who_asks(self, server: Server, team: Team) -> None:
         with server.http(team.key) as client:
@@ -180,7 +186,7 @@ class TestRoutes:
             ("POST", "/api/3.0/mlflow/workspaces"),
             ("POST", "/graphql"),
             ("GET", "/get-artifact"),
-            ("POST", "/api/2.0/mlflow-artifacts/mpu/create/x"),
+            ("POST", "/api/2.0/mlflow-artifacts/mpu/complete/x"),
             ("TRACE", "/"),
             ("OPTIONS", SEARCH),
             ("PROPFIND", "/"),

@@ -35,7 +35,7 @@ def test_both_tracking_uris_find_the_same_route(prefix: str) -> None:
         "/api/2.0/mlflow/logged-models/",
         "/api/2.0/mlflow/logged-models/a/b/c",
         "/api/2.0/mlflow-artifacts/artifacts/",
-        "/api/2.0/mlflow-artifacts/mpu/create/x",
+        "/api/2.0/mlflow-artifacts/mpu/complete/x",
         "/api/2.0/mlflow/workspaces",
         "/api/3.0/mlflow/workspaces",
         "/get-artifact",

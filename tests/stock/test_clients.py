@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,26 @@ class TestStock:
         predict = ("mlflow", "models", "predict", "-m", "models:/größe-model-twice/1", "-i", "input.csv", "-t", "csv")
         run(stock, *predict, "--env-manager", "local", "-o", "out.json", place=tmp_path, **variables)
         assert "2.0" in (tmp_path / "out.json").read_text()
+
+    def test_who_insists_on_parts_and_presigned_addresses_takes_the_stream(
+        self, server: Server, stock: Environment, team: Team, tmp_path: Path
+    ) -> None:
+        """Neither is offered; the client is told so in the words by which it goes on without."""
+        (tmp_path / "large.bin").write_bytes(content := os.urandom(3 << 20))
+        code = (
+            "import mlflow\n"
+            "with mlflow.start_run() as run: mlflow.log_artifact('large.bin', 'model')\n"
+            "mlflow.artifacts.download_artifacts(f'runs:/{run.info.run_id}/model/large.bin', dst_path='back')"
+        )
+        variables = {
+            "MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow",
+            "MLFLOW_TRACKING_TOKEN": team.key,
+            "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
+            "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "true",
+            "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(1 << 20),
+        }
+        run(stock, "python", "-c", code, place=tmp_path, **variables)
+        assert (tmp_path / "back" / "large.bin").read_bytes() == content
 
     def test_a_wrong_key_is_told_at_once(self, server: Server, stock: Environment, team: Team, tmp_path: Path) -> None:
         wrong = team.key[:-1] + ("a" if team.key[-1] != "a" else "b")

@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 from hokusai import errors
 from hokusai.artifacts import suspended
 from hokusai.artifacts.answers import JSON, answer, header, stream
+from hokusai.artifacts.conditions import Condition
 from hokusai.artifacts.download import Downloads
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.ledger import Ledger, Record
 from hokusai.artifacts.path import ArtifactPath, Place, place
 from hokusai.artifacts.room import Room
 from hokusai.artifacts.store import ArtifactStore, Entry
@@ -22,6 +23,7 @@ from hokusai.artifacts.upload import Uploads
 from hokusai.identity import Quota, principal_of
 
 ROUTE = b"/api/2.0/mlflow-artifacts/artifacts"
+_PARTS = b"/api/2.0/mlflow-artifacts/mpu/create/"
 _UNBOUNDED = Quota()
 
 
@@ -69,6 +71,8 @@ class ArtifactsApp:
         principal = principal_of(scope)
         if principal.workspace is None:
             raise errors.WorkspaceNone()
+        if scope["raw_path"].startswith(_PARTS):
+            raise errors.PartsNotOffered()
         method, remainder = scope["method"], scope["raw_path"].removeprefix(ROUTE)
         if remainder in {b"", b"/"} and method in {"GET", "HEAD"}:
             await self._list(principal.workspace, scope, receive, send)
@@ -83,7 +87,7 @@ class ArtifactsApp:
         elif method == "PUT":
             await self._uploads.put(found, principal, scope, receive, send)
         elif method == "DELETE":
-            await self._delete(found, send)
+            await self._delete(found, Condition.of(scope), send)
         else:
             raise errors.RouteUnknown(method=method, path=scope["path"], base="/api/mlflow")
 
@@ -106,18 +110,32 @@ class ArtifactsApp:
                 before = b", "
         yield b"]}" if before == b", " else b'{"files": []}'
 
-    async def _delete(self, found: Place, send: Send) -> None:
+    async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
         """Both or neither, where the store removes at once; else files first: records without a file are never read."""
+        record = await self._ledger.find(found) if condition else None
         if self._store.deletes_at_once:
             async with self._ledger.forgetting(found) as forgotten:
+                await self._judge(found, condition, record)
                 removed = await self._store.delete(found.key)
         else:
+            await self._judge(found, condition, record)
             now = datetime.now(UTC)
             removed = await self._store.delete(found.key)
             forgotten = await self._ledger.forget(found, before=now)
         if not removed and not forgotten:
             raise found.unknown
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
+
+    async def _judge(self, found: Place, condition: Condition, record: Record | None) -> None:
+        """Conditions are on a file: there is none where a directory is. Raises ``errors.ConditionFailed``.
+
+        A file that came after the record was read is not the one that the record speaks for.
+        """
+        if not condition:
+            return
+        if not (stat := await self._store.stat(found.key)):
+            raise found.unknown
+        condition.check(exists=True, sha256=record.sha256 if record and record.speaks_for(stat) else None)
 
 
 def _named(remainder: bytes, method: str, workspace: str) -> Place:

@@ -40,10 +40,13 @@ class Condition:
 
 
 def _names(value: str, exists: bool, sha256: str | None, *, weak: bool = True) -> bool:
-    """Whether a list of entity tags names the file; ``*`` is any (section 8.8.3.2 for weak comparison)."""
-    if value.strip() == "*":
+    """Whether a list of entity tags names the file; ``*`` is any (section 8.8.3.2 for weak comparison).
+
+    Sent in two lines, ``*`` stands in a list, where the RFC has no place for it: it is any there too.
+    """
+    tags = [one.strip() for one in value.split(",")]
+    if "*" in tags:
         return exists
     if sha256 is None:
         return False
-    tags = (one.strip() for one in value.split(","))
-    return digest.etag(sha256) in ((tag.removeprefix("W/") for tag in tags) if weak else tags)
+    return digest.etag(sha256) in ([tag.removeprefix("W/") for tag in tags] if weak else tags)

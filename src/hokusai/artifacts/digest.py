@@ -24,11 +24,14 @@ def proofs(sha256: str | None) -> list[tuple[bytes, bytes]]:
 
 
 def claimed(value: str) -> list[str] | errors.DigestMismatch:
-    """The SHA-256 digests that a digest field names; other algorithms are passed over."""
+    """The SHA-256 digests that a digest field names; other algorithms are passed over.
+
+    What is a name of ours but for its case or a space is no other: it would be taken for checked.
+    """
     found: list[str] = []
     for member in value.split(","):
         name, _, rest = member.strip().partition("=")
-        if name != "sha-256":
+        if name.strip().lower() != "sha-256":
             continue
         if not (digest := _SHA256.fullmatch(rest)):
             return errors.DigestMismatch(reason="is not sha-256=:BASE64: (RFC 9530)")

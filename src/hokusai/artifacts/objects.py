@@ -23,7 +23,7 @@ from hokusai.artifacts.objectupload import CREATED, ObjectUpload
 from hokusai.artifacts.store import CHUNK, PAGE, Entry, Stat
 
 if TYPE_CHECKING:
-    from obstore import ListStream, ObjectMeta
+    from obstore import GetOptions, ListStream, ObjectMeta
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -202,10 +202,11 @@ class ObjectReader:
     async def chunks(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         if not length:
             return
+        options: GetOptions = {"if_match": self._etag}
+        if length < self.stat.size:  # some servers answer a range that is the whole with the whole
+            options["range"] = (offset, offset + length)
         async with self._store.calling("read"):
-            found = await obstore.get_async(
-                self._store.vendor, self._key, options={"range": (offset, offset + length), "if_match": self._etag}
-            )
+            found = await obstore.get_async(self._store.vendor, self._key, options=options)
         stream = found.stream(min_chunk_size=CHUNK // 2)
         while length:
             async with self._store.calling("read"):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from hokusai import errors
@@ -58,14 +58,20 @@ class _Kept:
 class Running:
     """A request that sends an upload. ``cut`` makes it end as if its connection had broken."""
 
-    deadline: asyncio.Timeout | None = None
     is_cut: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _deadline: asyncio.Timeout | None = None
+
+    def wait(self, seconds: float) -> asyncio.Timeout:
+        """The bound of a wait for the client; it is over at once where the request was cut before."""
+        self._deadline = asyncio.timeout(0 if self.is_cut else seconds)
+        return self._deadline
 
     def cut(self) -> None:
         self.is_cut = True
-        if self.deadline is not None and not self.deadline.expired():
-            self.deadline.reschedule(asyncio.get_running_loop().time())
+        if self._deadline is not None:
+            with suppress(RuntimeError):  # it does not wait just now
+                self._deadline.reschedule(asyncio.get_running_loop().time())
 
 
 class Suspended:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
@@ -62,7 +61,7 @@ class Body:
 
     async def _next(self) -> Piece:
         try:
-            async with asyncio.timeout(self._idle_seconds) as self._running.deadline:
+            async with self._running.wait(self._idle_seconds):
                 message = await self._receive()
         except TimeoutError:
             if self._running.is_cut:

@@ -68,7 +68,7 @@ def exit_code(error: errors.HokusaiError) -> int:
     """1: the answer is no. 2: nothing was asked, the command or the settings are wrong. 3: nobody answered."""
     if isinstance(error, errors.ServerUnreachable | errors.AnswerUnreadable | errors.CloudUnreachable):
         return EXIT_UNREACHABLE
-    if isinstance(error, errors.Interrupted):
+    if isinstance(error, errors.Interrupted | errors.TransferStopped):
         return EXIT_INTERRUPTED
     if isinstance(error, _FOUND_IN_THE_ANSWER):
         return EXIT_REFUSED

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hokusai import errors
 from hokusai.cli import output
 from hokusai.client import Client, Model, ModelVersion
 
@@ -28,7 +31,8 @@ def register(
 
     [bold]Example:[/bold] hokusai register model/ --name churn
     """
-    with Client() as client, output.progress("Sending") as progress:
+    left = "A version was made only if every file had been sent"
+    with _told(left), Client() as client, output.progress("Sending") as progress:
         version = client.register(path, name, description=description, progress=progress)
     if as_json:
         output.document(_document(version))
@@ -50,12 +54,21 @@ def pull(
 
     [bold]Example:[/bold] hokusai pull models:/churn/3 churn-3/
     """
-    with Client() as client, output.progress("Fetching") as progress:
+    with _told("Nothing was kept"), Client() as client, output.progress("Fetching") as progress:
         found = client.pull(uri, directory, progress=progress)
     if as_json:
         output.document({"uri": uri, "path": found})
     else:
         output.out().print(str(found) if output.piped() else f"Fetched {uri} into {found}.")
+
+
+@contextmanager
+def _told(left: str) -> Iterator[None]:
+    """Ctrl-C says what it left behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise errors.TransferStopped(left=left) from None
 
 
 @app.command("list")

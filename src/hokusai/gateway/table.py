@@ -18,6 +18,7 @@ T = Thing
 _V2 = "/api/2.0/mlflow"
 _V3 = "/api/3.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts/artifacts"
+_PARTS = "/api/2.0/mlflow-artifacts/mpu/create/{path:path}"
 _V1 = "/api/v1"
 
 
@@ -140,6 +141,8 @@ ARTIFACTS = (
     Route("HEAD", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ),
     Route("PUT", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_WRITE, Body.STREAM),
     Route("DELETE", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_DELETE),
+    # Open only to say that it is not offered: clients go on without it then, and fail where there is no such route.
+    Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields("path", "num_parts")),
 )
 
 
