@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 import uvloop
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai.intake import BUFFER, THRESHOLD
 from hokusai.protocol import Protocol
@@ -49,9 +49,9 @@ async def digest(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextmanager
-def listening(loop: str) -> Iterator[int]:
+def listening(loop: str, app: ASGIApp) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(digest, http=Protocol, ws="none", lifespan="off", log_config=None))
+        server = uvicorn.Server(uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None))
         factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
 
         def run() -> None:
@@ -69,7 +69,7 @@ def listening(loop: str) -> Iterator[int]:
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
-    with listening(request.param) as found:
+    with listening(request.param, digest) as found:
         yield found
 
 

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hokusai import errors
 from hokusai.intake import THRESHOLD, Intake
+from hokusai.zerocopy import ZEROCOPY, ZeroCopy, available
 
 log = logging.getLogger("hokusai.protocol")
 
@@ -109,6 +110,9 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
         self._in_body = True
+        if available(self.transport):
+            self.cycle.send = ZeroCopy(self.cycle)  # type: ignore[method-assign]
+            self.scope["extensions"] = {ZEROCOPY: {}}
         length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         if length >= THRESHOLD and len(self._unanswered) == 1:
             self._intake = Intake(self, self.cycle, self.flow, length=length, done=self._body_ends)
@@ -219,6 +223,8 @@ def _hang_up(cycle: RequestResponseCycle) -> None:
     cycle.waiting_for_100_continue = False
     cycle.disconnected = True
     cycle.message_event.set()
+    if isinstance(cycle.send, ZeroCopy):
+        cycle.send.wake()
 
 
 def _faults(version: str, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from hokusai import errors
 from hokusai.artifacts import ArtifactStore, Entry, Written, store_at
-from hokusai.artifacts.store import CHUNK, PAGE
+from hokusai.artifacts.store import CHUNK, PAGE, STRETCH, Stretch
 
 STORES: Mapping[str, Callable[[Path, pytest.FixtureRequest], ArtifactStore]] = {
     "local": lambda directory, _: store_at(directory.as_uri()),
@@ -110,6 +110,20 @@ async def test_parts(store: ArtifactStore) -> None:
     await put(store, KEY, data)
     for offset, length in ((0, 1), (5, 10), (CHUNK - 1, 2), (CHUNK, CHUNK), (2 * CHUNK, 100), (17, 2 * CHUNK), (9, 0)):
         assert await get(store, KEY, offset, length) == data[offset : offset + length]
+
+
+async def test_stretches_of_a_file_are_the_same_bytes(store: ArtifactStore) -> None:
+    content = os.urandom(STRETCH + CHUNK + 3)
+    await put(store, "a/b", content)
+    reader = await store.open("a/b")
+    assert reader is not None
+    async with aclosing(reader):
+        for offset, length in ((0, len(content)), (5, STRETCH), (7, 3), (len(content) - 1, 1), (3, 0)):
+            found = b""
+            async for piece in reader.stretches(offset, length):
+                assert len(piece) <= STRETCH
+                found += os.pread(piece.file, len(piece), piece.offset) if isinstance(piece, Stretch) else piece
+            assert found == content[offset : offset + length]
 
 
 async def test_chunks_are_bounded(store: ArtifactStore) -> None:

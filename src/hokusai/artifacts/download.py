@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.artifacts import digest
-from hokusai.artifacts.answers import answer, header, stream
+from hokusai.artifacts.answers import ZEROCOPY, answer, header, stream
 from hokusai.artifacts.conditions import Condition
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.ranges import Span, spans_of
-from hokusai.artifacts.store import ArtifactStore, Piece, Reader, Stat
+from hokusai.artifacts.store import ArtifactStore, Piece, Stat, Stretch
 
 #: A stranger's file is data: never rendered, never run, whatever it says it is.
 _INERT = [
@@ -55,14 +56,15 @@ class Downloads:
             size = reader.stat.size
             spans = wanted(scope, size, sha256)
             headers = _headers(place, size, sha256)
-            pieces = reader.chunks(0, size)
+            read = reader.stretches if ZEROCOPY in scope.get("extensions", ()) else reader.chunks
+            pieces = read(0, size)
             if len(spans) == 1:
                 headers = [*_headers(place, spans[0].length, sha256), (b"content-range", spans[0].content_range(size))]
-                pieces = reader.chunks(spans[0].offset, spans[0].length)
+                pieces = read(spans[0].offset, spans[0].length)
             elif spans:
                 parts = Parts(spans, size)
                 headers = [(b"content-type", parts.media_type), *_headers(place, parts.length, sha256)[1:]]
-                pieces = parts.of(reader)
+                pieces = parts.of(read)
             await stream(
                 pieces,
                 receive,
@@ -76,6 +78,10 @@ class Downloads:
         """None for a file that the ledger does not know: one that was there before us."""
         record = await self._ledger.find(place)
         return record.sha256 if record and record.speaks_for(stat) else None
+
+
+#: ``Reader.chunks`` or ``Reader.stretches``.
+Read = Callable[[int, int], AsyncGenerator[Any, None]]
 
 
 class Parts:
@@ -93,10 +99,10 @@ class Parts:
         self._end = b"\r\n--%s--\r\n" % boundary
         self.length = sum(map(len, self._heads)) + sum(span.length for span in spans) + len(self._end)
 
-    async def of(self, reader: Reader) -> AsyncGenerator[Piece, None]:
+    async def of(self, read: Read) -> AsyncGenerator[Piece | Stretch, None]:
         for head, span in zip(self._heads, self._spans, strict=True):
             yield head
-            async with aclosing(reader.chunks(span.offset, span.length)) as pieces:
+            async with aclosing(read(span.offset, span.length)) as pieces:
                 async for piece in pieces:
                     yield piece
         yield self._end

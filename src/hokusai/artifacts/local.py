@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 from hokusai import errors
 from hokusai.artifacts import disk, openfile, partfile
 from hokusai.artifacts.faults import denied
-from hokusai.artifacts.store import Entry, Piece, Stat, Written
+from hokusai.artifacts.store import STRETCH, Entry, Piece, Stat, Stretch, Written
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -193,6 +193,14 @@ class LocalReader:
             offset += len(data)
             length -= len(data)
             yield data
+
+    async def stretches(self, offset: int, length: int) -> AsyncGenerator[Piece | Stretch, None]:
+        if length <= openfile.PIECE:
+            async for piece in self.chunks(offset, length):
+                yield piece
+            return
+        for start in range(offset, offset + length, STRETCH):
+            yield Stretch(self._file.number, start, min(STRETCH, offset + length - start))
 
     async def aclose(self) -> None:
         self._threads.later(self._file.close)

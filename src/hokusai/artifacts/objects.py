@@ -218,6 +218,8 @@ class ObjectReader:
             for start in range(0, len(data), CHUNK):
                 yield data[start : start + CHUNK]
 
+    stretches = chunks
+
     async def aclose(self) -> None: ...
 
 

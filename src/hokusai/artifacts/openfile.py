@@ -55,6 +55,13 @@ class OpenFile:
                 return None
             return _regular(os.fstat(self._descriptor))
 
+    @property
+    def number(self) -> int:
+        """Its descriptor, for as long as it is not closed. Raises ``OSError`` afterwards."""
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "the file was closed")
+        return self._descriptor
+
     def read(self, offset: int, length: int) -> Piece:
         """At most ``PIECE`` bytes, and at least one."""
         with self._lock:
@@ -77,9 +84,7 @@ class OpenFile:
         return self._buffers.take()[:length] if length > _SMALL else memoryview(bytearray(length))
 
     def _into(self, buffer: memoryview, offset: int, flags: int) -> memoryview:
-        if self._descriptor is None:
-            raise OSError(errno.EBADF, "the file was closed")
-        return buffer[: os.preadv(self._descriptor, [buffer], offset, flags)]
+        return buffer[: os.preadv(self.number, [buffer], offset, flags)]
 
     def close(self) -> None:
         with self._lock:

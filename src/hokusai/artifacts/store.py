@@ -19,11 +19,26 @@ from typing import Protocol
 #: A reader's pieces, and what an upload gathers before it is written, in bytes.
 CHUNK = 1 << 20
 
+#: Bytes of a file that a server is told to send at once.
+STRETCH = 4 << 20
+
 #: Bytes on their way. A view's are the receiver's until it drops the view.
 Piece = bytes | memoryview
 
 #: Entries in one page of a listing.
 PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """``length`` bytes of an open file from ``offset`` on, for a server that sends them without reading them."""
+
+    file: int
+    offset: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,9 @@ class Reader(Protocol):
 
     def chunks(self, offset: int, length: int) -> AsyncGenerator[Piece, None]:
         """The bytes of a range inside the file, in pieces of ``CHUNK`` or less."""
+
+    def stretches(self, offset: int, length: int) -> AsyncGenerator[Piece | Stretch, None]:
+        """As ``chunks``, and stretches of the file where it is one and the range is large."""
 
     async def aclose(self) -> None: ...
 

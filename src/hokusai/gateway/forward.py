@@ -74,7 +74,7 @@ class Forward:
             found.append((b"authorization", candidate))
         raw = canonical_path(match)
         return {
-            **{name: value for name, value in scope.items() if name not in {"headers", "state", "extensions"}},
+            **{name: value for name, value in scope.items() if name not in {"headers", "state"}},
             "path": unquote(raw),
             "raw_path": raw.encode(),
             "query_string": b"",
