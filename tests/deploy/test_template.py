@@ -293,7 +293,6 @@ def test_the_bucket_is_ours_alone(made: Made) -> None:
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
-    assert TEMPLATE["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
     assert made.environment("RegistryTask")["HOKUSAI_ARTIFACTS_URL"] == f"s3://{name}/artifacts"
     assert "HOKUSAI_ARTIFACTS_URL" not in made.environment("AuthTask")
 
@@ -316,10 +315,40 @@ def test_there_is_an_alarm_for_what_breaks(made: Made) -> None:
     alarms = made.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
     metrics = sorted(one["MetricName"] for one in alarms)
     wanted = ["CPUUtilization", "FreeStorageSpace", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count"]
-    assert metrics == sorted([*wanted, "MemoryUtilization", "UnHealthyHostCount"] * 2)
+    assert metrics == sorted([*wanted, "HealthyHostCount", "MemoryUtilization", "UnHealthyHostCount"] * 2)
     dimensions = {value["Value"] for one in alarms for value in one["Dimensions"]}
     assert made.ids["AuthDatabase"] in dimensions
     assert made.ids["RegistryBalancer"].partition(":loadbalancer/")[2] in dimensions
+
+
+@pytest.mark.parametrize("role", ["Auth", "Registry"])
+def test_an_outage_at_night_raises_an_alarm(role: str) -> None:
+    """Who has no task left counts none as unhealthy, and without traffic no balancer answers with 5xx."""
+    (alarm,) = [
+        one["Properties"]
+        for one in TEMPLATE["Resources"].values()
+        if '"HealthyHostCount"' in json.dumps(one) and f"{role}Targets" in json.dumps(one)
+    ]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == ("LessThanThreshold", 1, "Maximum")
+    assert alarm["TreatMissingData"] == {"Fn::If": [f"{role}Runs", "breaching", "notBreaching"]}
+
+
+def test_a_balancer_waits_for_the_way_to_the_internet() -> None:
+    """AWS makes none that faces the internet in a VPC without a gateway, and takes no gateway from under one."""
+    for subnet in ("PublicSubnetA", "PublicSubnetB"):
+        assert TEMPLATE["Resources"][subnet]["DependsOn"] == "GatewayAttachment"
+        assert {"Ref": subnet} in TEMPLATE["Resources"]["AuthBalancer"]["Properties"]["Subnets"]["Fn::If"][1]
+
+
+KEPT = {"Bucket", "BucketPolicy", "AuthLogs", "RegistryLogs"}
+KEPT |= {name for name, one in TEMPLATE["Resources"].items() if one["Type"].endswith("::Secret")}
+
+
+def test_what_stays_after_down_and_what_a_failed_first_try_leaves() -> None:
+    """The bucket stays with its policy. A stack that did not come to be leaves none of it."""
+    policies = {name: one.get("DeletionPolicy") for name, one in TEMPLATE["Resources"].items()}
+    assert {name for name, policy in policies.items() if policy == "RetainExceptOnCreate"} == KEPT
+    assert set(policies.values()) == {None, "RetainExceptOnCreate", "Snapshot", "Delete"}
 
 
 def test_nothing_runs_before_there_is_an_image(made: Made) -> None:
