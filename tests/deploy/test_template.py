@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +20,7 @@ import pytest
 import yaml
 from moto.cloudformation.utils import yaml_tag_constructor
 
-from hokusai import server
+from hokusai import apikey, server
 from hokusai.cli.app import app
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
@@ -378,3 +380,9 @@ def test_the_guide_names_what_there_is() -> None:
     assert required <= set(re.findall(r"--set (\w+)=", guide))
     words = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", guide))
     assert words <= {*TEMPLATE["Parameters"], *TEMPLATE["Outputs"], *TEMPLATE["Resources"]}
+
+
+def test_the_guide_makes_keys_that_are_keys() -> None:
+    (line,) = re.findall(r"python -c '(.+)'", (ROOT / "docs" / "how-to" / "aws.md").read_text())
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert isinstance(apikey.parse(ran.stdout.strip()), apikey.Key)
