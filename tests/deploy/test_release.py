@@ -234,6 +234,8 @@ def test_what_does_not_run_yet_is_not_protected(operator: Operator) -> None:
     operator.cloud.faults(exit=3)
     assert isinstance(operator.up()[0], errors.MigrationFailed)
     assert protection() == "false"
+    (settle,) = [one for one in deploy.plan(operator.release()) if one["step"] == "settle"]
+    assert "protect the databases and the balancers from deletion" in settle["will"]
     operator.cloud.faults()
     assert operator.up()[0] is None
     assert operator.states()["stack"] == "already"

@@ -75,6 +75,11 @@ class Release:
         return bool(self._outputs)
 
     @property
+    def settled(self) -> bool:
+        """Whether a release has ever come to its end."""
+        return self.there and bool(self.stack.existing().parameters.get("RegistryTaskDefinition"))
+
+    @property
     def tagged(self) -> str:
         return f"{self.images.uri}:{self.source.tag}"
 
@@ -109,7 +114,7 @@ class Release:
         for role in ROLES:
             now = self.services.running(role)
             run |= {f"{role.capitalize()}TaskDefinition": now.revision} if now.desired else {}
-        if run and not self.stack.existing().parameters.get("RegistryTaskDefinition"):
+        if run and not self.settled:
             run["DeletionProtection"] = "true"
         return self.stack.parameters(self.source.template, {**run, **self.given})
 
@@ -192,7 +197,8 @@ def _push(release: Release) -> str:
 
 
 def _plan_migrate(release: Release) -> Iterator[str]:
-    yield from (f"run {_of(release, role, 'MigrationArn')} once with the new image, to its end" for role in ROLES)
+    for role in ROLES:
+        yield f"run {_of(release, role, 'MigrationArn', 'migration')} once with the new image, to its end"
 
 
 def _migrate(release: Release) -> str:
@@ -270,7 +276,7 @@ def _stable(release: Release) -> str:
 
 
 def _plan_logs(release: Release) -> Iterator[str]:
-    yield from (f"read {_of(release, role, 'LogGroup')} for critical lines" for role in ROLES)
+    yield from (f"read {_of(release, role, 'LogGroup', 'log')} for critical lines" for role in ROLES)
 
 
 def _logs(release: Release) -> str:
@@ -300,16 +306,20 @@ def _doctor(release: Release) -> str:
 
 def _plan_settle(release: Release) -> Iterator[str]:
     yield "write the new revisions into the stack, so that later updates of it keep them"
-    if not release.there and "DeletionProtection" not in release.given:
+    if not release.settled and "DeletionProtection" not in release.given:
         yield "protect the databases and the balancers from deletion"
+
+
+def _settle_done(release: Release) -> bool:
+    return _running(release) and _stack_done(release)
 
 
 def _never(_: Release) -> bool:
     return False
 
 
-def _of(release: Release, role: Role, what: str) -> str:
-    return release.outputs[role.capitalize() + what].rpartition("/")[2] if release.there else f"the {role} one"
+def _of(release: Release, role: Role, what: str, word: str) -> str:
+    return release.outputs[role.capitalize() + what].rpartition("/")[2] if release.there else f"{role}'s {word}"
 
 
 def _tagged(release: Release) -> str:
@@ -333,5 +343,5 @@ STEPS: tuple[Step[Release], ...] = (
     Step("stable", "Services stable", _plan_stable, _never, _stable),
     Step("logs", "Logs read", _plan_logs, _never, _logs),
     Step("doctor", "Proven by the doctor", _plan_doctor, _never, _doctor),
-    Step("settle", "Stack settled", _plan_settle, _stack_done, Release.apply, proven=True),
+    Step("settle", "Stack settled", _plan_settle, _settle_done, Release.apply, proven=True),
 )
