@@ -95,6 +95,7 @@ def test_the_first_release_makes_everything_and_the_second_run_nothing(operator:
     build = operator.engine.calls[0]["arguments"]
     assert build[1:3] == ["--platform", "linux/amd64"]
     assert record.release in build[build.index("--tag") + 1]
+    assert build[build.index("--build-arg") + 1] == f"VERSION={record.release}"  # what the image says of itself
 
     operator.cloud.faults()
     again, _ = operator.up()

@@ -179,8 +179,14 @@ def _plan_build(release: Release) -> Iterator[str]:
 
 def _build(release: Release) -> str:
     image, platform = release.tagged, _platform(release)
-    engine = release.engine()
-    engine.build(release.source.path, containerfile=CONTAINERFILE, image=image, platform=platform, tell=release.tell)
+    release.engine().build(
+        release.source.path,
+        containerfile=CONTAINERFILE,
+        image=image,
+        version=release.source.tag,
+        platform=platform,
+        tell=release.tell,
+    )
     return f"{release.source.tag} for {platform}"
 
 
