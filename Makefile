@@ -78,8 +78,8 @@ image: $(READY) ## both images of deploy/Containerfile, by buildah, as root (ARG
 	@$(BIN)/hadolint deploy/Containerfile
 	@$(BIN)/python scripts/image.py build $(ARGS)
 
-image-test: $(READY) ## run the images, register a model in them, look for secrets; as root
-	@$(BIN)/python scripts/image.py test
+image-test: $(READY) ## run the images, register a model in them, look for secrets; as root (ARGS='--target hokusai' for one)
+	@$(BIN)/python scripts/image.py test $(ARGS)
 
 lock: $(READY) ## resolve requirements/*.txt again
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \

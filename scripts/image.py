@@ -77,7 +77,8 @@ def make_base() -> str:
 
 
 def build(base: str | None, architecture: str | None, targets: tuple[str, ...]) -> None:
-    options = ["--isolation", "chroot", "--format", "docker", "--layers", "--ignorefile", ".containerignore"]
+    # Not --layers: a build from nothing, with a layer written for every line, takes four times as long.
+    options = ["--isolation", "chroot", "--format", "docker", "--ignorefile", ".containerignore"]
     options += ["--build-arg", f"VERSION={__version__}"]
     options += ["--build-arg", f"BASE={base}"] if base else []
     options += ["--arch", architecture] if architecture else []
@@ -114,17 +115,19 @@ def mounted(target: str) -> Iterator[tuple[str, Path]]:
         buildah("rm", container, quiet=True)
 
 
-def prove() -> None:
+def prove(targets: tuple[str, ...]) -> None:
     """Each line is printed once it holds."""
-    bytes_ = size("hokusai")
-    assert bytes_ <= MOST_BYTES, f"{bytes_:,} bytes"
-    print(f"✓ hokusai has {bytes_ / 1e6:.0f} MB, mlflow {size('mlflow') / 1e6:.0f} MB", flush=True)
-    for target in TARGETS:
+    for target in targets:
+        bytes_ = size(target)
+        assert bytes_ <= MOST_BYTES or target == "mlflow", f"{bytes_:,} bytes"
+        print(f"✓ {target} has {bytes_ / 1e6:.0f} MB", flush=True)
         _look(target)
+    if "hokusai" not in targets:
+        return
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place, ExitStack() as stack:
         _serve_as_a_container(Path(place) / "one", stack)
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place, ExitStack() as stack:
-        _serve_read_only(Path(place) / "two", stack)
+        _serve_read_only(Path(place) / "two", stack, before_mlflow="mlflow" in targets)
 
 
 def _look(target: str) -> None:
@@ -159,20 +162,26 @@ def _serve_as_a_container(data: Path, stack: ExitStack) -> None:
     )
 
 
-def _serve_read_only(data: Path, stack: ExitStack) -> None:
-    """Both images, each on a root that takes no writes, as the compose file runs them."""
-    mlflow, hokusai = _free_port(), _free_port()
-    _, mlflow_root = stack.enter_context(mounted("mlflow"))
-    _, hokusai_root = stack.enter_context(mounted("hokusai"))
-    serve = f"mlflow server --host 127.0.0.1 --port {mlflow} --workers 1 --enable-workspaces --serve-artifacts"
+def _serve_read_only(data: Path, stack: ExitStack, *, before_mlflow: bool) -> None:
+    """On a root that takes no writes, as the compose file runs the images."""
+    port, settings = _free_port(), ""
+    if before_mlflow:
+        settings = f"HOKUSAI_TRACKING_URL={_serve_mlflow(stack)} "
+    _, root = stack.enter_context(mounted("hokusai"))
+    serve = f"{settings}HOKUSAI_PORT={port} HOKUSAI_HOST=127.0.0.1 HOKUSAI_DATA=/data hokusai serve"
+    stack.enter_context(_running(_read_only(root, _owned(data), serve), f"http://127.0.0.1:{port}/ready"))
+    _register(f"http://127.0.0.1:{port}", data)
+    which = "in front of the mlflow image: the same, both" if before_mlflow else "alone: the same"
+    print(f"✓ hokusai {which} on a read-only root file system", flush=True)
+
+
+def _serve_mlflow(stack: ExitStack) -> str:
+    port = _free_port()
+    _, root = stack.enter_context(mounted("mlflow"))
+    serve = f"mlflow server --host 127.0.0.1 --port {port} --workers 1 --enable-workspaces --serve-artifacts"
     serve += " --backend-store-uri sqlite:////tmp/mlflow.db --artifacts-destination /nonexistent"
-    stack.enter_context(_running(_read_only(mlflow_root, None, serve), f"http://127.0.0.1:{mlflow}/health"))
-    settings = f"HOKUSAI_PORT={hokusai} HOKUSAI_HOST=127.0.0.1 HOKUSAI_TRACKING_URL=http://127.0.0.1:{mlflow}"
-    serve = f"{settings} HOKUSAI_DATA=/data hokusai serve"
-    line = _read_only(hokusai_root, _owned(data), serve)
-    stack.enter_context(_running(line, f"http://127.0.0.1:{hokusai}/ready"))
-    _register(f"http://127.0.0.1:{hokusai}", data)
-    print("✓ hokusai in front of the mlflow image: the same, both on a read-only root file system", flush=True)
+    stack.enter_context(_running(_read_only(root, None, serve), f"http://127.0.0.1:{port}/health"))
+    return f"http://127.0.0.1:{port}"
 
 
 def _read_only(root: Path, data: Path | None, command: str) -> list[str]:
@@ -252,7 +261,7 @@ def main() -> int:
     if given.command == "build":
         build(make_base() if given.debootstrap else given.base, given.arch, tuple(given.target))
         return 0
-    prove()
+    prove(tuple(given.target))
     return 0
 
 

@@ -328,6 +328,32 @@ async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
                 assert await after.digest(f"{number}.bin"), number
 
 
+async def test_what_is_cut_half_way_is_no_backup_and_no_installation(tmp_path: Path) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut(key: str, _size: int) -> None:
+        if key.endswith("/5.bin"):
+            raise Cut
+
+    async with Installation(tmp_path / "data") as before:
+        for number in range(20):
+            await before.put(f"{number}.bin", b"%d" % number)
+        with pytest.raises(Cut):
+            await back_up(before.settings, tmp_path / "half", told=cut)
+        await back_up(before.settings, tmp_path / "whole")
+    assert list((tmp_path / "half").rglob("*.bin"))
+    restored = settings.load(data=tmp_path / "restored", tracking_url="http://127.0.0.1:1")
+    with pytest.raises(errors.BackupUnreadable, match=r"manifest\.json"):
+        await restore(restored, tmp_path / "half")
+    with pytest.raises(Cut):
+        await restore(restored, tmp_path / "whole", told=cut)
+    assert list((tmp_path / "restored").rglob("*.bin"))
+    assert not list((tmp_path / "restored").rglob("*.db"))
+    with pytest.raises(errors.RestoreIntoUse):
+        await restore(restored, tmp_path / "whole")
+
+
 def test_an_auth_service_is_its_database(postgres: Postgres, tmp_path: Path) -> None:
     given, other = ({"HOKUSAI_DATABASE_URL": postgres.create_database(), "HOKUSAI_ROLE": "auth"} for _ in range(2))
     with serving(tmp_path / "auth", settings=given) as auth:

@@ -128,7 +128,8 @@ def test_without_boto3_it_says_what_to_install(
 def test_down_asks_for_the_name(hokusai: Hokusai, shell: Shell) -> None:  # noqa: F811
     assert "HK8008" in hokusai("deploy", "aws", "down", "--environment", "staging", "--yes", "staging").err
     shell.cloud.faults(refuse={"PutSecretValue": 1})
-    hokusai("deploy", "aws", "up", "--environment", "staging", "--pause=0.01", *shell.options)
+    protected = [*shell.options, "--set=DeletionProtection=true"]
+    hokusai("deploy", "aws", "up", "--environment", "staging", "--pause=0.01", *protected)
     for confirmation in ((), ("--yes", "production")):
         ran = hokusai("deploy", "aws", "down", "--environment", "staging", *confirmation)
         assert ran.code == 2

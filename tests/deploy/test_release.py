@@ -95,6 +95,7 @@ def test_the_first_release_makes_everything_and_the_second_run_nothing(operator:
     build = operator.engine.calls[0]["arguments"]
     assert build[1:3] == ["--platform", "linux/amd64"]
     assert record.release in build[build.index("--tag") + 1]
+    assert build[build.index("--build-arg") + 1] == f"VERSION={record.release}"  # what the image says of itself
 
     operator.cloud.faults()
     again, _ = operator.up()
@@ -180,6 +181,7 @@ def test_each_steps_failure_is_taken_back_and_the_next_run_goes_on(operator: Ope
         assert operator.states()[name] == ("undone" if name == "services" else "failed"), name
         assert ("services", "undone") in operator.shown or name not in TOUCHED
         assert record.outcome == ("taken back" if name in TOUCHED else "stopped")
+        assert (record.proof is not None) == (name in TOUCHED), f"{name}: the doctor has seen what is taken back"
         written = json.loads(operator.records.file(record).read_text())
         assert written["error"]["code"] == wanted.code
         assert wanted.code in operator.records.file(record).with_suffix(".md").read_text()
@@ -221,6 +223,38 @@ def test_a_stack_that_was_never_whole_is_deleted_by_hand_first(operator: Operato
         assert "ROLLBACK_COMPLETE: Cache, no such node type" in str(error)
     operator.cloud.client("cloudformation").delete_stack(StackName="hokusai-staging")
     assert operator.up()[0] is None
+
+
+def test_what_does_not_run_yet_is_not_protected(operator: Operator) -> None:
+    """CloudFormation cannot take back a stack with a database that refuses to be deleted."""
+    stack = deploy.stack_of(operator.aws, "staging")
+
+    def protection() -> str:
+        return stack.existing().parameters["DeletionProtection"]
+
+    operator.cloud.faults(exit=3)
+    assert isinstance(operator.up()[0], errors.MigrationFailed)
+    assert protection() == "false"
+    (settle,) = [one for one in deploy.plan(operator.release()) if one["step"] == "settle"]
+    assert "protect the databases and the balancers from deletion" in settle["will"]
+    operator.cloud.faults()
+    assert operator.up()[0] is None
+    assert operator.states()["stack"] == "already"
+    assert protection() == "true"
+    operator.up(DeletionProtection="false")
+    assert operator.up()[0] is None
+    assert protection() == "false"
+
+
+def test_a_doctor_who_cannot_be_asked_keeps_nothing_from_being_taken_back(operator: Operator) -> None:
+    operator.up()
+    before = operator.services()
+    operator.checkout.commit("second")
+    operator.cloud.faults(rollout="FAILED", refuse={"GetSecretValue": 1}, after=2)  # which the keys need twice
+    error, record = operator.up()
+    assert isinstance(error, errors.ServiceUnstable)
+    assert record.proof is None
+    assert operator.services() == before
 
 
 def test_keys_that_cannot_be_kept_stop_it(operator: Operator) -> None:
@@ -292,7 +326,7 @@ def test_who_was_killed_goes_back_to_what_ran_before_it(operator: Operator) -> N
     operator.proof = killed
     release = operator.release()
     with pytest.raises(SystemExit):
-        deploy.Run(deploy.STEPS, release, observe=lambda *_: None).go()
+        deploy.Run(deploy.STEPS, release, observe=lambda *_: None, diagnose=Release.diagnose).go()
     assert operator.services() != before
     operator.proof = lambda: BAD
     assert isinstance(operator.up()[0], errors.NotProven)

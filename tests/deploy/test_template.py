@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +20,7 @@ import pytest
 import yaml
 from moto.cloudformation.utils import yaml_tag_constructor
 
-from hokusai import server
+from hokusai import apikey, server
 from hokusai.cli.app import app
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
@@ -293,7 +295,6 @@ def test_the_bucket_is_ours_alone(made: Made) -> None:
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
-    assert TEMPLATE["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
     assert made.environment("RegistryTask")["HOKUSAI_ARTIFACTS_URL"] == f"s3://{name}/artifacts"
     assert "HOKUSAI_ARTIFACTS_URL" not in made.environment("AuthTask")
 
@@ -316,10 +317,40 @@ def test_there_is_an_alarm_for_what_breaks(made: Made) -> None:
     alarms = made.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
     metrics = sorted(one["MetricName"] for one in alarms)
     wanted = ["CPUUtilization", "FreeStorageSpace", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count"]
-    assert metrics == sorted([*wanted, "MemoryUtilization", "UnHealthyHostCount"] * 2)
+    assert metrics == sorted([*wanted, "HealthyHostCount", "MemoryUtilization", "UnHealthyHostCount"] * 2)
     dimensions = {value["Value"] for one in alarms for value in one["Dimensions"]}
     assert made.ids["AuthDatabase"] in dimensions
     assert made.ids["RegistryBalancer"].partition(":loadbalancer/")[2] in dimensions
+
+
+@pytest.mark.parametrize("role", ["Auth", "Registry"])
+def test_an_outage_at_night_raises_an_alarm(role: str) -> None:
+    """Who has no task left counts none as unhealthy, and without traffic no balancer answers with 5xx."""
+    (alarm,) = [
+        one["Properties"]
+        for one in TEMPLATE["Resources"].values()
+        if '"HealthyHostCount"' in json.dumps(one) and f"{role}Targets" in json.dumps(one)
+    ]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == ("LessThanThreshold", 1, "Maximum")
+    assert alarm["TreatMissingData"] == {"Fn::If": [f"{role}Runs", "breaching", "notBreaching"]}
+
+
+def test_a_balancer_waits_for_the_way_to_the_internet() -> None:
+    """AWS makes none that faces the internet in a VPC without a gateway, and takes no gateway from under one."""
+    for subnet in ("PublicSubnetA", "PublicSubnetB"):
+        assert TEMPLATE["Resources"][subnet]["DependsOn"] == "GatewayAttachment"
+        assert {"Ref": subnet} in TEMPLATE["Resources"]["AuthBalancer"]["Properties"]["Subnets"]["Fn::If"][1]
+
+
+KEPT = {"Bucket", "BucketPolicy", "AuthLogs", "RegistryLogs"}
+KEPT |= {name for name, one in TEMPLATE["Resources"].items() if one["Type"].endswith("::Secret")}
+
+
+def test_what_stays_after_down_and_what_a_failed_first_try_leaves() -> None:
+    """The bucket stays with its policy. A stack that did not come to be leaves none of it."""
+    policies = {name: one.get("DeletionPolicy") for name, one in TEMPLATE["Resources"].items()}
+    assert {name for name, policy in policies.items() if policy == "RetainExceptOnCreate"} == KEPT
+    assert set(policies.values()) == {None, "RetainExceptOnCreate", "Snapshot", "Delete"}
 
 
 def test_nothing_runs_before_there_is_an_image(made: Made) -> None:
@@ -349,3 +380,9 @@ def test_the_guide_names_what_there_is() -> None:
     assert required <= set(re.findall(r"--set (\w+)=", guide))
     words = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", guide))
     assert words <= {*TEMPLATE["Parameters"], *TEMPLATE["Outputs"], *TEMPLATE["Resources"]}
+
+
+def test_the_guide_makes_keys_that_are_keys() -> None:
+    (line,) = re.findall(r"python -c '(.+)'", (ROOT / "docs" / "how-to" / "aws.md").read_text())
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert isinstance(apikey.parse(ran.stdout.strip()), apikey.Key)

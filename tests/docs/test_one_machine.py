@@ -51,3 +51,17 @@ def test_every_setting_and_command_of_a_guide_is_there(page: str, capsys: pytest
     for command in re.findall(r"(?:^\$ (?:sudo )?|exec auth )hokusai ((?:[a-z]+ ?)+)", code, re.MULTILINE):
         first = " ".join(command.split()[: 2 if command.split()[0] in {"keys", "workspaces", "models"} else 1])
         assert f"`hokusai {first}`" in reference, command
+
+
+def test_the_sizing_guide_says_what_was_measured() -> None:
+    """Rounded, and within a quarter of the benchmarks' figure; the command is the one that makes it again."""
+    rows = re.findall(
+        r"^\| .+ \| ([\d.]+) .+ \| (.+) \| `make bench ARGS=(\w+)` \|$",
+        (DOCS / "how-to" / "sizing.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 6
+    for said, label, benchmark in rows:
+        part = (DOCS / "benchmarks.md").read_text().partition(f"### `{benchmark}`: ")[2].partition("\n### ")[0]
+        (measured,) = re.findall(rf"^\| {re.escape(label)} \| ([\d.]+) ", part, re.MULTILINE)
+        assert float(said) == pytest.approx(float(measured), rel=0.25), label

@@ -38,7 +38,7 @@ def up(release: Release, observe: Observe[Release]) -> errors.HokusaiError | Non
     """
     record = release.record
     record.before = release.records.unfinished(record)
-    run = Run(STEPS, release, observe=observe)
+    run = Run(STEPS, release, observe=observe, diagnose=Release.diagnose)
     released = False
     try:
         released = run.go()

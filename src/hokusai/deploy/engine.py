@@ -32,10 +32,10 @@ class Engine:
         self._command = [found[0], *wanted[1:]]
         self.name = Path(found[0]).name
 
-    def build(self, source: Path, *, containerfile: str, image: str, platform: str, tell: Tell) -> None:
+    def build(self, source: Path, *, containerfile: str, image: str, version: str, platform: str, tell: Tell) -> None:
         """``platform`` as in ``linux/arm64``; what the tasks run on, whatever this machine is."""
         file = str(source / containerfile)
-        named = ("--file", file, "--target", "hokusai", "--tag", image)
+        named = ("--file", file, "--target", "hokusai", "--build-arg", f"VERSION={version}", "--tag", image)
         self._run("build", "--platform", platform, *named, str(source), tell=tell)
 
     def log_in(self, registry: str, *, user: str, password: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from hokusai import apikey, errors
 from hokusai.deploy.aws import Aws
 from hokusai.deploy.engine import Engine, Tell
 from hokusai.deploy.images import Images
-from hokusai.deploy.proof import Deployed, Prove
+from hokusai.deploy.proof import Deployed, Proof, Prove
 from hokusai.deploy.record import Record, Records
 from hokusai.deploy.secret import Secrets
 from hokusai.deploy.services import ROLES, Role, Services
@@ -74,6 +75,11 @@ class Release:
         return bool(self._outputs)
 
     @property
+    def settled(self) -> bool:
+        """Whether a release has ever come to its end."""
+        return self.there and bool(self.stack.existing().parameters.get("RegistryTaskDefinition"))
+
+    @property
     def tagged(self) -> str:
         return f"{self.images.uri}:{self.source.tag}"
 
@@ -97,13 +103,35 @@ class Release:
         return words
 
     def parameters(self) -> dict[str, str]:
-        """With the revisions that run, so that an update of the stack changes none of them."""
+        """With the revisions that run, so that an update of the stack changes none of them.
+
+        Nothing is protected from deletion before it runs: a database that refuses to be deleted would keep
+        CloudFormation from taking back a stack that fails while it is made.
+        """
+        if not self.there:
+            return self.stack.parameters(self.source.template, {"DeletionProtection": "false", **self.given})
         run: dict[str, str] = {}
-        if self.there:
-            for role in ROLES:
-                now = self.services.running(role)
-                run |= {f"{role.capitalize()}TaskDefinition": now.revision} if now.desired else {}
+        for role in ROLES:
+            now = self.services.running(role)
+            run |= {f"{role.capitalize()}TaskDefinition": now.revision} if now.desired else {}
+        if run and not self.settled:
+            run["DeletionProtection"] = "true"
         return self.stack.parameters(self.source.template, {**run, **self.given})
+
+    def examine(self) -> Proof:
+        """By the doctor, with the deployment's own operator key; kept in the record."""
+        url, auth_url = self.outputs["RegistryUrl"], self.outputs["AuthUrl"]
+        key = self.secrets.get(self.outputs["OperatorKeySecret"])
+        proof = self.prove(Deployed(url, auth_url, self.source.version, operator_key=key))
+        self.record.proof, self.record.report = dict(proof.document), proof.markdown
+        return proof
+
+    def diagnose(self) -> None:
+        """Have the doctor look at services that are about to be taken back, unless that was done."""
+        if self.record.before and self.record.proof is None:
+            self.tell("asking the doctor first")
+            with suppress(errors.DeployError):  # what stopped the release is told; this says more about it
+                self.examine()
 
 
 # Each step: what it would do, whether it is done, doing it, undoing it.
@@ -151,8 +179,14 @@ def _plan_build(release: Release) -> Iterator[str]:
 
 def _build(release: Release) -> str:
     image, platform = release.tagged, _platform(release)
-    engine = release.engine()
-    engine.build(release.source.path, containerfile=CONTAINERFILE, image=image, platform=platform, tell=release.tell)
+    release.engine().build(
+        release.source.path,
+        containerfile=CONTAINERFILE,
+        image=image,
+        version=release.source.tag,
+        platform=platform,
+        tell=release.tell,
+    )
     return f"{release.source.tag} for {platform}"
 
 
@@ -169,7 +203,8 @@ def _push(release: Release) -> str:
 
 
 def _plan_migrate(release: Release) -> Iterator[str]:
-    yield from (f"run {_of(release, role, 'MigrationArn')} once with the new image, to its end" for role in ROLES)
+    for role in ROLES:
+        yield f"run {_of(release, role, 'MigrationArn', 'migration')} once with the new image, to its end"
 
 
 def _migrate(release: Release) -> str:
@@ -247,7 +282,7 @@ def _stable(release: Release) -> str:
 
 
 def _plan_logs(release: Release) -> Iterator[str]:
-    yield from (f"read {_of(release, role, 'LogGroup')} for critical lines" for role in ROLES)
+    yield from (f"read {_of(release, role, 'LogGroup', 'log')} for critical lines" for role in ROLES)
 
 
 def _logs(release: Release) -> str:
@@ -268,32 +303,29 @@ def _plan_doctor(release: Release) -> Iterator[str]:
 
 
 def _doctor(release: Release) -> str:
-    outputs = release.outputs
-    proof = release.prove(
-        Deployed(
-            outputs["RegistryUrl"],
-            outputs["AuthUrl"],
-            release.source.version,
-            operator_key=release.secrets.get(outputs["OperatorKeySecret"]),
-        )
-    )
-    release.record.proof, release.record.report = dict(proof.document), proof.markdown
+    proof = release.examine()
     if not proof.ok:
         cause = proof.cause.rstrip(".") or proof.summary.rstrip(".")
-        raise errors.NotProven(url=outputs["RegistryUrl"], cause=cause, cure=proof.cure or "See its report.")
+        raise errors.NotProven(url=release.outputs["RegistryUrl"], cause=cause, cure=proof.cure or "See its report.")
     return proof.summary
 
 
-def _plan_settle(_: Release) -> Iterator[str]:
+def _plan_settle(release: Release) -> Iterator[str]:
     yield "write the new revisions into the stack, so that later updates of it keep them"
+    if not release.settled and "DeletionProtection" not in release.given:
+        yield "protect the databases and the balancers from deletion"
+
+
+def _settle_done(release: Release) -> bool:
+    return _running(release) and _stack_done(release)
 
 
 def _never(_: Release) -> bool:
     return False
 
 
-def _of(release: Release, role: Role, what: str) -> str:
-    return release.outputs[role.capitalize() + what].rpartition("/")[2] if release.there else f"the {role} one"
+def _of(release: Release, role: Role, what: str, word: str) -> str:
+    return release.outputs[role.capitalize() + what].rpartition("/")[2] if release.there else f"{role}'s {word}"
 
 
 def _tagged(release: Release) -> str:
@@ -317,5 +349,5 @@ STEPS: tuple[Step[Release], ...] = (
     Step("stable", "Services stable", _plan_stable, _never, _stable),
     Step("logs", "Logs read", _plan_logs, _never, _logs),
     Step("doctor", "Proven by the doctor", _plan_doctor, _never, _doctor),
-    Step("settle", "Stack settled", _plan_settle, _stack_done, Release.apply, proven=True),
+    Step("settle", "Stack settled", _plan_settle, _settle_done, Release.apply, proven=True),
 )

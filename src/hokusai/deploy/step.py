@@ -46,12 +46,18 @@ class Done:
 
 
 class Run(Generic[T]):
-    """Runs steps on ``subject``; ``ended`` is what became of each so far, ``error`` what stopped it."""
+    """Runs steps on ``subject``; ``ended`` is what became of each so far, ``error`` what stopped it.
 
-    def __init__(self, steps: Sequence[Step[T]], subject: T, *, observe: Observe[T]) -> None:
+    ``diagnose`` looks at what a failed step has left, before it is taken back.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step[T]], subject: T, *, observe: Observe[T], diagnose: Callable[[T], None]
+    ) -> None:
         self._steps = steps
         self._subject = subject
         self._observe = observe
+        self._diagnose = diagnose
         self._since = 0.0
         self.ended: list[Done] = []
         self.error: errors.HokusaiError | None = None
@@ -81,8 +87,11 @@ class Run(Generic[T]):
 
     def _stopped(self, begun: Sequence[Step[T]], words: str) -> None:
         self._end(begun[-1], "failed", words)
-        if not begun[-1].proven:
-            self._back(begun)
+        if begun[-1].proven:
+            return
+        if self.error is not None and not isinstance(self.error, errors.Interrupted):
+            self._diagnose(self._subject)
+        self._back(begun)
 
     def _one(self, step: Step[T]) -> None:
         self._begin(step, "running")
