@@ -49,7 +49,7 @@ def run(rounds: int) -> Result:
                 start, ours = time.perf_counter(), _ours(contender)
                 _one(contender, large)
                 _eight(contender, part)
-                _many(contender, small)
+                _many(contender, small, number)
                 noise.append(max(0.0, _ours(contender) - ours) / (time.perf_counter() - start))
                 os.sync()
             print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
@@ -67,7 +67,8 @@ def run(rounds: int) -> Result:
     ]
     ratios += [ratio(figures, f"8 × 128 MiB {way}", "hokusai", "nginx", aim="≤ 1.3") for way in ("up", "down")]
     notes = (
-        "Seconds for the whole of it. Every turn writes the same names again; what is downloaded is in the page cache.",
+        "Seconds for the whole of it. Every turn writes the large files' names again, and new small ones; what is "
+        "downloaded is in the page cache.",
         "hokusai hashes with SHA-256, waits for the disk (fsync) and records every file before it answers 200; nginx "
         "and mlflow server do none of these.",
         "Before a turn, page cache for twice the file is taken and given back: what a virtual machine's host needs to "
@@ -112,9 +113,10 @@ def _eight(contender: Contender, file: Path) -> None:
     contender.note("8 × 128 MiB down", stream.together(gets)[0])
 
 
-def _many(contender: Contender, file: Path) -> None:
+def _many(contender: Contender, file: Path, turn: int) -> None:
+    """New names each turn, as the files of a model have."""
     share = SMALL // SMALL_AT_ONCE
-    names = [[f"small/{client}/{number}.bin" for number in range(share)] for client in range(SMALL_AT_ONCE)]
+    names = [[f"small/{turn}-{client}/{number}.bin" for number in range(share)] for client in range(SMALL_AT_ONCE)]
 
     def puts(own: list[str]) -> stream.Moved:
         for name in own:

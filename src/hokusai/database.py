@@ -111,7 +111,7 @@ class Database:
         In ``begin`` each statement is a change of threads of its own, which costs several times the statement.
         Where the caller is cancelled or its time is over, the transaction comes to its end all the same.
         """
-        with _edge():
+        with _edge():  # for the time-out
             async with asyncio.timeout(2 * WAIT_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
 
@@ -119,8 +119,14 @@ class Database:
         """What one query finds, all of it."""
         return await self.run(lambda connection: connection.execute(query, values).all())
 
+    @contextmanager
+    def blocking(self) -> Iterator[sa.Connection]:
+        """A transaction on the caller's own thread, which commits at the end of the block."""
+        with _edge(), self._blocking.begin() as connection:
+            yield connection
+
     def _run(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._blocking.begin() as connection:
+        with self.blocking() as connection:
             return work(connection)
 
     @asynccontextmanager

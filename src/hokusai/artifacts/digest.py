@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection
 
 from hokusai import errors
 
@@ -21,6 +22,12 @@ def proofs(sha256: str | None) -> list[tuple[bytes, bytes]]:
         return []
     value = b"sha-256=:" + base64.b64encode(bytes.fromhex(sha256)) + b":"
     return [(b"etag", etag(sha256).encode()), (b"repr-digest", value)]
+
+
+def check(claimed: Collection[str], sha256: str) -> None:
+    """Raises ``errors.DigestMismatch`` where a client claims another digest than its bytes have."""
+    if any(one != sha256 for one in claimed):
+        raise errors.DigestMismatch(reason="does not match the bytes that arrived")
 
 
 def claimed(value: str) -> list[str] | errors.DigestMismatch:

@@ -1,96 +1,156 @@
-"""Files that arrive at the same moment are recorded together: one transaction for many."""
+"""Files that arrive at the same moment land together: on the disk, and in one transaction."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hokusai import errors
-from hokusai.artifacts.ledger import Arrival, Ledger
+from hokusai.artifacts import digest
+from hokusai.artifacts.ledger import Arrival, Ledger, Seen
 from hokusai.artifacts.path import Place
+from hokusai.artifacts.store import OnDisk, Written
+from hokusai.identity import Quota
 
 log = logging.getLogger("hokusai.artifacts")
 
-#: Files in one transaction, at most.
+#: Files that land together, at most.
 _MOST = 64
+#: Seconds they have, on a disk that may hang and in a database that may be locked.
+_SECONDS = 60
 
 
-@dataclass(slots=True, eq=False)
-class _Landing:
-    """An arrival that waits for its ``outcome``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Landing:
+    """A file that is all there: ``file`` is what is left to do, ``digests`` what it must match, in hexadecimal."""
 
-    arrival: Arrival
-    outcome: asyncio.Future[None]
+    place: Place
+    key_id: str
+    quota: Quota
+    digests: tuple[str, ...]
+    seen: Seen | None
+    file: OnDisk
 
-    def end(self, error: Exception | None) -> None:
-        if self.outcome.done():
-            return
-        if error is None:
-            self.outcome.set_result(None)
-        else:
-            self.outcome.set_exception(error)
+
+#: What became of one, in the end.
+Outcome = Written | Exception
 
 
 class Landings:
-    """Lets files appear, each as ``Ledger.record`` promises, for stores that land at once.
+    """Lets files appear, each as ``Ledger.record`` promises, for stores that hand them over.
 
-    A transaction costs about the same for one file as for many. While one is under way the next files
-    wait, and share the one after it; a file that comes alone does not wait.
+    What the disk and the database cost is about the same for one file as for many, and so is a change of
+    threads. While some land the next ones wait, and land together after them; one that comes alone does not wait.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._waiting: list[_Landing] = []
+        self._waiting: list[tuple[Landing, asyncio.Future[Written]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="landings")
 
-    async def land(self, arrival: Arrival) -> None:
-        """Raises the refusal, or what ``Ledger.record`` raises."""
-        landing = _Landing(arrival, asyncio.get_running_loop().create_future())
-        self._waiting.append(landing)
+    async def land(self, landing: Landing) -> Written:
+        """Raises the refusal, or what the disk, ``Ledger.record`` and the database raise."""
+        outcome: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self._waiting.append((landing, outcome))
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="landings")
-        await landing.outcome
+        return await outcome
 
     async def close(self) -> None:
         """Waits for what is landing."""
         if self._task is not None:
             await asyncio.wait({self._task})
+        self._thread.shutdown(wait=False)
 
     async def _run(self) -> None:
         try:
             while batch := self._batch():
-                await self._together(batch)
+                for (_, future), outcome in zip(batch, await self._land([one for one, _ in batch]), strict=True):
+                    if future.done():  # its request has ended
+                        continue
+                    if isinstance(outcome, Exception):
+                        future.set_exception(outcome)
+                    else:
+                        future.set_result(outcome)
         finally:
             self._task = None
 
-    def _batch(self) -> list[_Landing]:
+    def _batch(self) -> list[tuple[Landing, asyncio.Future[Written]]]:
         """Those who have waited longest and still do, of several at one place the first."""
-        batch: dict[Place, _Landing] = {}
-        rest: list[_Landing] = []
-        for landing in self._waiting:
-            if landing.outcome.done():  # its request has ended
+        batch: dict[Place, tuple[Landing, asyncio.Future[Written]]] = {}
+        rest: list[tuple[Landing, asyncio.Future[Written]]] = []
+        for landing, future in self._waiting:
+            if future.done():
                 continue
-            if len(batch) < _MOST and landing.arrival.place not in batch:
-                batch[landing.arrival.place] = landing
+            if len(batch) < _MOST and landing.place not in batch:
+                batch[landing.place] = landing, future
             else:
-                rest.append(landing)
+                rest.append((landing, future))
         self._waiting = rest
         return list(batch.values())
 
-    async def _together(self, batch: list[_Landing]) -> None:
+    async def _land(self, landings: Sequence[Landing]) -> Sequence[Outcome]:
         try:
-            refusals = await self._ledger.record([landing.arrival for landing in batch])
+            async with asyncio.timeout(_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, together, self._ledger, landings)
+        except TimeoutError:
+            log.error("files could not land within %g seconds", _SECONDS)
+            return [errors.ArtifactStoreDown() for _ in landings]
+
+
+def together(ledger: Ledger, landings: Sequence[Landing]) -> Sequence[Outcome]:
+    """Every file on the disk; then, of those that may, all recorded and visible, or none. Blocks."""
+    batch = _Batch(ledger)
+    batch.settle(batch.record(batch.finish(landings)))
+    return [batch.faults.get(one) or batch.written[one] for one in landings]
+
+
+class _Batch:
+    """Files on their way, step by step. Each step gives those that came through it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.written: dict[Landing, Written] = {}
+        self.faults: dict[Landing, Exception] = {}
+        self._ledger = ledger
+
+    def finish(self, landings: Sequence[Landing]) -> list[Landing]:
+        """All are written before the first is waited for: file systems take them to the disk together."""
+        return self._each(self._finish, self._each(lambda one: one.file.begin(), landings))
+
+    def record(self, landings: Sequence[Landing]) -> list[Landing]:
+        try:
+            refusals = self._ledger.record([self._arrival(one) for one in landings]) if landings else []
         except (errors.DatabaseDown, errors.DatabaseReadOnly) as error:
-            for landing in batch:
-                landing.end(error)
+            self.faults |= dict.fromkeys(landings, error)
+            return []
         except Exception as error:  # one could not appear; nothing of the others is recorded
-            if len(batch) == 1:
-                batch[0].end(error)
-                return
+            if len(landings) == 1:
+                self.faults[landings[0]] = error
+                return []
             log.info("a file could not appear (%s); those beside it are taken one by one", error)
-            for landing in batch:
-                await self._together([landing])
-        else:
-            for landing, refusal in zip(batch, refusals, strict=True):
-                landing.end(refusal)
+            return [one for alone in landings for one in self.record([alone])]
+        self.faults |= {one: refusal for one, refusal in zip(landings, refusals, strict=True) if refusal}
+        return [one for one in landings if one not in self.faults]
+
+    def settle(self, landings: Sequence[Landing]) -> None:
+        synced: set[bytes] = set()
+        self._each(lambda one: one.file.settle(synced), landings)
+
+    def _each(self, step: Callable[[Landing], None], landings: Sequence[Landing]) -> list[Landing]:
+        for one in landings:
+            try:
+                step(one)
+            except Exception as error:
+                self.faults[one] = error
+        return [one for one in landings if one not in self.faults]
+
+    def _finish(self, one: Landing) -> None:
+        self.written[one] = written = one.file.finish()
+        digest.check(one.digests, written.sha256)
+
+    def _arrival(self, one: Landing) -> Arrival:
+        return Arrival(one.place, self.written[one], one.key_id, one.quota, one.seen, one.file.appear)

@@ -134,14 +134,15 @@ class Ledger:
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
-    async def record(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
-        """Record files together, each at a place of its own, and let them ``appear``: all of them, or none.
+    def record(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
+        """Record files together, each at a place of its own, and let them ``appear``: all of them, or none. Blocks.
 
         Returns for each its refusal (``errors.TooLarge`` or ``ConditionFailed``); it is left out then. Raises
         what any ``appear`` raises; others may have appeared then, and have no record that speaks for them. So
         have all where the database fails in the very commit: who sent them is told to send them again.
         """
-        return await self._database.run(partial(self._record, arrivals=arrivals))
+        with self._database.blocking() as connection:
+            return self._record(connection, arrivals)
 
     @asynccontextmanager
     async def recording(self, arrival: Arrival) -> AsyncIterator[None]:

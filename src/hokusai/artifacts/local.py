@@ -27,6 +27,9 @@ log = logging.getLogger("hokusai.artifacts")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Files up to this size are written by who lands them, many together; larger ones while they arrive.
+SMALL = 256 * 1024
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -119,51 +122,64 @@ class LocalUpload:
     """
 
     def __init__(self, part: partfile.PartFile, threads: _Threads) -> None:
-        self._part = part
+        self.part = part
+        self.ended = False
         self._threads = threads
         self._last: Sequence[Piece] = ()
         self._under_way: list[asyncio.Future[None]] = []
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced = 0
-        self._ended = False
 
     async def write(self, data: Sequence[Piece]) -> None:
         await self._ready()
         if self._last:
             submit = self._threads.submit
-            self._under_way = [submit(self._part.write, self._last), submit(self._part.hash, self._last)]
+            self._under_way = [submit(self.part.write, self._last), submit(self.part.hash, self._last)]
         self._last = data
         self._unsynced += sum(map(len, data))
         if self._unsynced >= partfile.SYNC:
             self._unsynced = 0
             await self._synced()
-            self._syncing = self._threads.submit(self._part.sync)
+            self._syncing = self._threads.submit(self.part.sync)
 
     async def finish(self) -> Written:
         await self._ready()
         await self._synced()
-        last, self._last = self._last, ()
-        return await self._threads.run("write", self._part.finish, last)
-
-    def appear(self) -> None:
-        with _edge("write"):
-            self._part.commit()
+        return await self._threads.run("write", self._finish)
 
     async def commit(self) -> None:
-        await self._threads.run("write", self._part.commit)
+        await self._threads.run("write", self.part.commit)
+
+    async def hand_over(self) -> LocalFile:
+        await self._ready()
+        if self.part.size + sum(map(len, self._last)) > SMALL:
+            await self.finish()
+        return LocalFile(self)
+
+    def write_last(self) -> None:
+        """Blocks."""
+        last, self._last = self._last, ()
+        if last:
+            self.part.write(last)
+            self.part.hash(last)
 
     async def settle(self) -> None:
-        await self._threads.run("write", self._part.settle)
-        self._ended = True
+        if not self.ended:
+            await self._threads.run("write", self.part.settle, set())
+            self.ended = True
 
     async def end(self) -> None:
         """Waits for the disk even where the request was cancelled or failed; never raises for the disk."""
-        if self._ended:
+        if self.ended:
             return
         for future in (*self._under_way, self._syncing):
             if future is not None and not future.cancel() and not future.cancelled():
                 future.exception()
-        await self._threads.wait(self._threads.later(self._part.discard))
+        await self._threads.wait(self._threads.later(self.part.discard))
+
+    def _finish(self) -> Written:
+        self.write_last()
+        return self.part.finish()
 
     async def _ready(self) -> None:
         """The last pieces but those kept back are written and hashed."""
@@ -175,6 +191,31 @@ class LocalUpload:
         if self._syncing is not None:
             syncing, self._syncing = self._syncing, None
             await self._threads.result("write", syncing)
+
+
+class LocalFile:
+    """What is left of an upload (``store.OnDisk``)."""
+
+    def __init__(self, upload: LocalUpload) -> None:
+        self._upload = upload
+        self._part = upload.part
+
+    def begin(self) -> None:
+        with _edge("write"):
+            self._upload.write_last()
+
+    def finish(self) -> Written:
+        with _edge("write"):
+            return self._part.finish()
+
+    def appear(self) -> None:
+        with _edge("write"):
+            self._part.commit()
+
+    def settle(self, synced: set[bytes]) -> None:
+        with _edge("write"):
+            self._part.settle(synced)
+        self._upload.ended = True
 
 
 class LocalReader:

@@ -54,8 +54,6 @@ class ObjectUpload:
     invisible, and a transaction waits for it, so it is to be short.
     """
 
-    appear = None  # it takes its time
-
     def __init__(self, store: Store, key: str) -> None:
         self._store = store
         self._key = key
@@ -86,6 +84,9 @@ class ObjectUpload:
         self._running = asyncio.create_task(self._land())
         await self._ran()
         self._store.landed(self._key)
+
+    async def hand_over(self) -> None:
+        """It takes its time."""
 
     async def end(self) -> None:
         """Wait for what runs, and take back the parts of a file that has not landed."""

@@ -42,7 +42,8 @@ class PartFile:
         self._descriptor: int | None = None
         self._unsynced: set[bytes] = set()
         self._sha256 = hashlib.sha256()
-        self._size = 0
+        self._written: Written | None = None
+        self.size = 0
         self._done = False
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
@@ -50,7 +51,7 @@ class PartFile:
     def write(self, data: Sequence[Piece]) -> None:
         with self._open() as descriptor:
             for piece in data:
-                self._size += len(piece)
+                self.size += len(piece)
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
@@ -65,15 +66,15 @@ class PartFile:
             if self._descriptor is not None:
                 os.fdatasync(self._descriptor)
 
-    def finish(self, data: Sequence[Piece] = ()) -> Written:
-        """After all else: the last pieces, and what makes the whole safe."""
-        self.write(data)
-        self.hash(data)
+    def finish(self) -> Written:
+        """After all else: what makes the whole safe. Doing it again changes nothing."""
         with self._open() as descriptor:
-            now = time.time_ns() // 1000 * 1000
-            os.utime(descriptor, ns=(now, now))
-            os.fsync(descriptor)
-            return Written(self._size, self._sha256.hexdigest(), created(os.fstat(descriptor)))
+            if self._written is None:
+                now = time.time_ns() // 1000 * 1000
+                os.utime(descriptor, ns=(now, now))
+                os.fsync(descriptor)
+                self._written = Written(self.size, self._sha256.hexdigest(), created(os.fstat(descriptor)))
+            return self._written
 
     def commit(self) -> None:
         """Doing it again changes nothing."""
@@ -92,11 +93,12 @@ class PartFile:
             self._path = b""
             self._unsynced.add(os.path.dirname(self._target))
 
-    def settle(self) -> None:
-        """Make the name as safe as the bytes, and let go."""
-        for directory in self._unsynced:
+    def settle(self, synced: set[bytes]) -> None:
+        """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
+        for directory in self._unsynced - synced:
             with contextlib.suppress(*NOTHING):
                 sync(directory)
+        synced |= self._unsynced
         self.discard()
 
     def discard(self) -> None:

@@ -10,7 +10,7 @@ message names a host, bucket or file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,12 +70,24 @@ class Entry:
     size: int | None
 
 
+class OnDisk(Protocol):
+    """What is left of an upload, on the caller's thread. All of it raises as ``Upload`` does; the order is this."""
+
+    def begin(self) -> None:
+        """Write what is not written yet, without waiting for the disk."""
+
+    def finish(self) -> Written:
+        """As ``Upload.finish``. Doing it again changes nothing."""
+
+    def appear(self) -> None:
+        """As ``Upload.commit``, in no longer than a rename. Doing it again changes nothing."""
+
+    def settle(self, synced: set[bytes]) -> None:
+        """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
+
+
 class Upload(Protocol):
     """A file on its way in. What was there before stays as it is until ``commit``."""
-
-    @property
-    def appear(self) -> Callable[[], None] | None:
-        """``commit`` on the caller's thread, where it takes no longer than a rename; else None."""
 
     async def write(self, data: Sequence[Piece]) -> None:
         """Append. May return while the bytes are still on their way; the next call waits for them."""
@@ -90,8 +102,13 @@ class Upload(Protocol):
         """Let the file appear, at once and whole, in place of what was there.
 
         Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent; an
-        object store, which has no transactions, as of ``finish``. Over within 50 seconds. Where it can ``appear``,
-        doing it again changes nothing.
+        object store, which has no transactions, as of ``finish``. Over within 50 seconds.
+        """
+
+    async def hand_over(self) -> OnDisk | None:
+        """Wait until what is left to do takes a moment, for somebody who does it for many files together.
+
+        None where that is not how files land: then it is ``finish`` and ``commit``.
         """
 
 

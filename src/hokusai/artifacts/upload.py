@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
@@ -13,11 +13,11 @@ from hokusai import errors
 from hokusai.artifacts import digest, suspended
 from hokusai.artifacts.answers import JSON, answer, header
 from hokusai.artifacts.conditions import Condition
-from hokusai.artifacts.landing import Landings
+from hokusai.artifacts.landing import Landing, Landings
 from hokusai.artifacts.ledger import Arrival, Ledger, Seen
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.room import Room
-from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece, Upload, Written
+from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.artifacts.suspended import Name, Running, Suspended, Transfer
 from hokusai.identity import Principal, Quota
 
@@ -148,10 +148,15 @@ class Uploads:
         async with transfer.stack:
             with self._suspended.under_way(sending.name) as running:
                 body = Body(receive, running, declared=sending.declared, limit=limit, idle_seconds=self._idle_seconds)
-                written = await self._received(transfer, body, sending)
-            if any(sha256 != written.sha256 for sha256 in sending.digests):
-                raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-            await self._land(Arrival(place, written, principal.key_id, quota, seen), transfer.upload)
+                await self._receive(transfer, body, sending)
+            if file := await transfer.upload.hand_over():
+                landing = Landing(place, principal.key_id, quota, sending.digests, seen, file)
+                written = await self._landings.land(landing)
+            else:
+                written = await transfer.upload.finish()
+                digest.check(sending.digests, written.sha256)
+                async with self._ledger.recording(Arrival(place, written, principal.key_id, quota, seen)):
+                    await transfer.upload.commit()
             transfer.share.release()
         await answer(send, headers=[JSON, (b"content-length", b"2"), *digest.proofs(written.sha256)], body=b"{}")
 
@@ -176,7 +181,7 @@ class Uploads:
             upload = await stack.enter_async_context(self._store.upload(place.key))
             return Transfer(upload, share, stack.pop_all())
 
-    async def _received(self, transfer: Transfer, body: Body, sending: Sending) -> Written:
+    async def _receive(self, transfer: Transfer, body: Body, sending: Sending) -> None:
         start = transfer.size
         try:
             async with aclosing(body.batches()) as batches:
@@ -184,7 +189,6 @@ class Uploads:
                     transfer.share.reach(start + body.size)
                     await transfer.upload.write(batch)
                     transfer.size = start + body.size
-            return await transfer.upload.finish()
         except (errors.UploadIncomplete, errors.BodyTooSlow):
             if sending.name:
                 self._suspended.keep(sending.name, transfer)
@@ -201,13 +205,6 @@ class Uploads:
         seen = Seen(record.sha256 if record else None)
         condition.check(stat is not None, seen.sha256 if stat and record and record.speaks_for(stat) else None)
         return seen
-
-    async def _land(self, arrival: Arrival, upload: Upload) -> None:
-        if upload.appear is not None:
-            await self._landings.land(replace(arrival, appear=upload.appear))
-        else:
-            async with self._ledger.recording(arrival):
-                await upload.commit()
 
 
 def _offset(rest: str, declared: int | None) -> int:
