@@ -165,6 +165,21 @@ def test_a_file_that_became_shorter_cuts_the_answer(port: int, app: FilesApp, co
     assert app.ended == ["OSError"]
 
 
+def test_a_file_system_that_cannot_do_it_is_read() -> None:
+    """The kernel's own files are of that kind."""
+    own = Path("/proc/self/limits")
+
+    async def limits(_scope: Scope, _receive: Receive, send: Send) -> None:
+        with own.open("rb") as file:
+            headers = [(b"content-length", b"%d" % len(own.read_bytes()))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            facts = {"file": file.fileno(), "offset": 0, "count": len(own.read_bytes())}
+            await send({"type": ZEROCOPY, **facts})
+
+    with listening("uvloop", limits) as port, Line(port).send(get((0, 1))) as line:
+        assert line.answer().body == own.read_bytes()
+
+
 def test_more_than_was_stated_is_not_sent(tmp_path: Path) -> None:
     async def boasts(_scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-length", b"3")]

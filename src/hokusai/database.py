@@ -153,7 +153,7 @@ class Database:
         await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
+        self._threads.shutdown(wait=False, cancel_futures=True)  # a server that stands still must not hold us
         self._blocking.dispose()
         await self._engine.dispose()
 

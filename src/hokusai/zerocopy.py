@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +15,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 #: ASGI's message and extension of this name (its specification, "Zero Copy Send").
 ZEROCOPY = "http.response.zerocopysend"
 
-#: Bytes read at once while the transport still has something of its own to send.
+#: Bytes read at once, while the transport still has something of its own to send, or for want of a better way.
 _READ = 256 * 1024
+#: What a file system says that cannot do it.
+_UNABLE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 #: Calls at a time: each lasts until the socket's buffer is full, or for as long as a disk takes.
 _THREADS = 8
 
@@ -40,6 +43,7 @@ class ZeroCopy:
         self._cycle = cycle
         self._send = cycle.send
         self._writable = asyncio.Event()
+        self._unable = False
 
     async def __call__(self, message: Any) -> None:
         if message["type"] != ZEROCOPY:
@@ -62,14 +66,16 @@ class ZeroCopy:
         """Returns how much of it was sent: all, where the client is still there."""
         sent = 0
         while sent < count and not self._cycle.disconnected:
-            if self._cycle.transport.get_write_buffer_size():  # that comes first
+            if self._unable or self._cycle.transport.get_write_buffer_size():  # which comes first
                 piece = await pair.run(os.pread, pair.file, min(count - sent, _READ), offset + sent)
                 sent += len(piece)
+                if not piece:
+                    raise _shorter()
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             elif done := await self._some(pair, offset + sent, count - sent):
                 sent += done
                 self._cycle.expected_content_length -= done
-            else:
+            elif not self._unable:
                 await self._until_writable(pair.socket)
         return sent
 
@@ -84,7 +90,12 @@ class ZeroCopy:
             self._cycle.transport.abort()  # it tells everybody that the client has gone
             self._cycle.disconnected = True
             return 0
-        raise OSError("the file is shorter than it was")
+        except OSError as error:
+            if error.errno not in _UNABLE:
+                raise
+            self._unable = True
+            return 0
+        raise _shorter()
 
     async def _until_writable(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
@@ -94,6 +105,10 @@ class ZeroCopy:
             await self._writable.wait()
         finally:
             loop.remove_writer(descriptor)
+
+
+def _shorter() -> OSError:
+    return OSError(errno.EIO, "the file is shorter than it was")
 
 
 class _Pair:
