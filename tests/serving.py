@@ -84,6 +84,11 @@ class Server:
         raise AssertionError(f"no audit line for {request_id}")
 
 
+def hears_ctrl_c() -> None:
+    """For ``preexec_fn``: what is started in the background ignores it otherwise."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def hokusai(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("hokusai")), *arguments]
 

@@ -292,3 +292,79 @@ async def test_a_failed_statement_leaves_no_values_in_the_log(
                 sa.text("SELECT * FROM hokusai_usage WHERE key_id = :secret"), {"secret": "hunter2"}
             )
     assert "hunter2" not in caplog.text + str(caught.value) + str(caught.value.__cause__)
+
+
+async def test_what_nobody_waits_for_any_more_is_rolled_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.migrate()
+    monkeypatch.setattr("hokusai.database.WAIT_SECONDS", 0.2)
+
+    def slow(connection: sa.Connection) -> None:
+        connection.execute(
+            sa.text("INSERT INTO hokusai_use (workspace, bytes, files, models) VALUES ('late', 1, 1, 1)")
+        )
+        time.sleep(1)
+
+    with pytest.raises(errors.DatabaseDown):
+        await database.run(slow)
+    await asyncio.sleep(1)
+    monkeypatch.undo()
+    assert await UseStore(database).of("late") == Use()
+
+
+class Relay:
+    """A proxy before PostgreSQL. ``freeze`` lets what is connected hang, as when a host is gone without a word."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = (host, port)
+        self._lines: list[asyncio.Task[Any]] = []
+        self._ends: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def freeze(self) -> None:
+        for line in self._lines:
+            line.cancel()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.freeze()
+        for end in self._ends:
+            end.close()
+        await asyncio.gather(*(end.wait_closed() for end in self._ends), *self._lines, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._to)
+        self._ends += [writer, back]
+        for source, sink in ((reader, back), (there, writer)):
+            self._lines.append(asyncio.create_task(self._pump(source, sink)))
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+
+async def test_a_server_that_is_gone_without_a_word_takes_no_thread_with_it(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers in its place is asked: here, the same one on new connections."""
+    url = sa.make_url(postgres.create_database())
+    relay = Relay(str(url.host), url.port or 5432)
+    away = Database(url.set(host="127.0.0.1", port=await relay.start()).render_as_string(hide_password=False))
+    crowd = [away.rows(sa.select(sa.literal(1))) for _ in range(8)]
+    await asyncio.gather(*crowd)
+    monkeypatch.setattr("hokusai.database.WAIT_SECONDS", 0.5)
+    relay.freeze()
+    lost = await asyncio.gather(*(away.rows(sa.select(sa.literal(1))) for _ in range(8)), return_exceptions=True)
+    assert {type(error) for error in lost} == {errors.DatabaseDown}
+    monkeypatch.undo()
+    assert [tuple(row) for row in await away.rows(sa.select(sa.literal(1)))] == [(1,)]
+    await away.close()
+    await relay.close()

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
+import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -71,6 +75,10 @@ _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql
 _MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any constant of ours does
 
 
+class _GivenUp(Exception):
+    """Nobody waits for a transaction any more: it is rolled back."""
+
+
 class Database:
     """Connections to our own tables.
 
@@ -99,21 +107,31 @@ class Database:
             "connect_args": {"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
         }
         self._engine = create_async_engine(parsed.set(drivername=asynchronous), pool_size=pool_size, **options)
-        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS, **options)
+        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS + 1, **options)  # one for ``blocking``
+        self._connected = weakref.WeakSet[Any]()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="database")
         if self.is_sqlite:
             for engine in (self._engine.sync_engine, self._blocking):
                 event.listen(engine, "connect", _sqlite_pragmas)
+        else:
+            event.listen(self._blocking, "connect", lambda connection, _: self._connected.add(connection))
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """``work``'s transaction, on a thread: it commits when ``work`` returns, and rolls back when it raises.
 
         In ``begin`` each statement is a change of threads of its own, which costs several times the statement.
-        Where the caller is cancelled or its time is over, the transaction comes to its end all the same.
+        Where the caller is cancelled or its time is over, it rolls back, unless the commit was under way.
         """
+        given_up = threading.Event()
         with _edge():  # for the time-out
-            async with asyncio.timeout(2 * WAIT_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+            try:
+                async with asyncio.timeout(2 * WAIT_SECONDS):
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work, given_up)
+            except TimeoutError:
+                self._cut()
+                raise
+            finally:
+                given_up.set()
 
     async def rows(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
         """What one query finds, all of it."""
@@ -125,9 +143,22 @@ class Database:
         with _edge(), self._blocking.begin() as connection:
             yield connection
 
-    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+    def _run(self, work: Callable[[sa.Connection], T], given_up: threading.Event) -> T:
         with self.blocking() as connection:
-            return work(connection)
+            found = work(connection)
+            if given_up.is_set():
+                raise _GivenUp
+            return found
+
+    def _cut(self) -> None:
+        """End the connections on which threads may wait for a PostgreSQL that says nothing.
+
+        libpq waits for as long as TCP does, and nobody could use these threads meanwhile, whoever else answers.
+        """
+        for connection in list(self._connected):
+            # Drivers have words of their own for one that was closed meanwhile.
+            with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
 
     @asynccontextmanager
     async def begin(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -153,7 +184,8 @@ class Database:
         await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)  # a server that stands still must not hold us
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._cut()  # a server that stands still must not hold us
         self._blocking.dispose()
         await self._engine.dispose()
 
@@ -214,7 +246,10 @@ def _postgres_options() -> dict[str, Any]:
     return {
         "connect_timeout": WAIT_SECONDS,
         "tcp_user_timeout": milliseconds,
-        "options": f"-c statement_timeout={milliseconds}",
+        "keepalives_idle": WAIT_SECONDS,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "options": f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={14 * milliseconds}",
     }
 
 

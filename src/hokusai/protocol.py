@@ -143,7 +143,7 @@ class Protocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def on_response_complete(self) -> None:
-        self._unanswered.popleft()
+        vars(self._unanswered.popleft()).pop("send", None)  # which refers to it: no work for the garbage collector
         super().on_response_complete()
         if self._refused is not None and not self._unanswered:
             self._unset_keepalive_if_required()

@@ -19,6 +19,8 @@ ZEROCOPY = "http.response.zerocopysend"
 _READ = 256 * 1024
 #: What a file system says that cannot do it.
 _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+#: What the network says of a client that has gone without a word.
+_UNREACHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
 #: Calls at a time: each lasts until the socket's buffer is full, or for as long as a disk takes.
 _THREADS = 8
 
@@ -86,20 +88,22 @@ class ZeroCopy:
                 return done
         except BlockingIOError:
             return 0
-        except ConnectionError:
-            self._cycle.transport.abort()  # it tells everybody that the client has gone
-            self._cycle.disconnected = True
-            return 0
         except OSError as error:
-            if error.errno not in _UNABLE:
+            if error.errno in _UNABLE:
+                self._unable = True
+            elif isinstance(error, ConnectionError) or error.errno in _UNREACHED:
+                self._cycle.transport.abort()  # it tells everybody that the client has gone
+                self._cycle.disconnected = True
+            else:
                 raise
-            self._unable = True
             return 0
         raise _shorter()
 
     async def _until_writable(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
         self._writable.clear()
+        if self._cycle.disconnected:  # while the thread was at it
+            return
         loop.add_writer(descriptor, self._writable.set)
         try:
             await self._writable.wait()
@@ -115,9 +119,14 @@ class _Pair:
     """Descriptors of our own for a connection and a file, closed when no thread uses them any more."""
 
     def __init__(self, transport: asyncio.Transport, file: int) -> None:
+        self.socket = -1
         self.file = os.dup(file)
-        self.socket = os.dup(transport.get_extra_info("socket").fileno())
         self._running: Future[Any] | None = None
+        try:
+            self.socket = os.dup(transport.get_extra_info("socket").fileno())
+        except OSError:
+            self._close()
+            raise
 
     def __enter__(self) -> _Pair:
         return self

@@ -143,6 +143,36 @@ async def test_of_files_that_land_together_the_refused_ones_are_left_out(ledger:
     assert (await ledger.room(at("b")))[0] == Use(bytes=10, files=2)
 
 
+async def test_nobody_comes_between_a_file_that_cannot_appear_and_those_beside_it(
+    database: Database, ledger: Ledger
+) -> None:
+    """The lock is held from the first look to the last count: what was found to fit is what is counted."""
+    other, outcome = Ledger(database), list[errors.HokusaiError | None]()
+
+    def one(name: str, size: int, appear: Appear) -> Arrival:
+        return Arrival(at(name), Written(size, "a" * 64, NOW), "key-1", Quota(bytes=10), appear=appear)
+
+    def rival() -> None:
+        outcome.extend(other.record([one("rival", 8, lambda: None)]))
+
+    def appears() -> None:
+        waiting.start()
+        time.sleep(0.2)
+
+    def cannot() -> None:
+        raise errors.ArtifactPathTaken(reason="a directory has this name")
+
+    waiting = threading.Thread(target=rival)
+    faults = await asyncio.to_thread(
+        ledger.record, [one("a", 6, appears), one("b", 1, cannot), one("c", 1, lambda: None)]
+    )
+    await asyncio.to_thread(waiting.join)
+    assert [type(fault) for fault in faults] == [type(None), errors.ArtifactPathTaken, type(None)]
+    assert [type(fault) for fault in outcome] == [errors.BytesQuotaExceeded]
+    assert [await ledger.find(at(name)) is not None for name in ("a", "b", "c", "rival")] == [True, False, True, False]
+    assert (await ledger.room(at("x")))[0] == Use(bytes=7, files=2)
+
+
 async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: Ledger, lands: Lands) -> None:
     order: list[str] = []
     under_way = threading.Event()

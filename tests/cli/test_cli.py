@@ -24,7 +24,7 @@ from tests.cli.conftest import KEY, Hokusai
 from tests.client.answering import UNKNOWN_KEY, Reply, Request, answering
 from tests.client.test_connection import closed_port  # noqa: F401 - a fixture
 from tests.client.test_registration import Registry
-from tests.serving import environment
+from tests.serving import environment, hears_ctrl_c
 from tests.serving import hokusai as command
 
 ESCAPES = re.compile(r"\x1b\[")
@@ -365,7 +365,7 @@ def test_ctrl_c_ends_clean(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             # A background shell has Ctrl-C ignored, and its children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=hears_ctrl_c,  # noqa: PLW1509
         )
         assert uploading.wait(30)
         process.send_signal(signal.SIGINT)

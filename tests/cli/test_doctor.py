@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 
 from hokusai.doctor import CHECKS
 from tests.cli.conftest import Hokusai
-from tests.serving import Server, environment
+from tests.serving import Server, environment, hears_ctrl_c
 from tests.serving import hokusai as command
 
 
@@ -73,11 +73,6 @@ def test_a_report_that_cannot_be_written_is_still_shown(hokusai: Hokusai) -> Non
     assert ran.json["diagnosis"][0]["fault"] == "target-refused"
 
 
-def _hear_ctrl_c() -> None:
-    """A process started in the background ignores it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_ctrl_c_takes_away_what_was_made(server: Server) -> None:
     team = server.workspace("interrupted", permissions=["admin"])
     process = subprocess.Popen(
@@ -85,7 +80,7 @@ def test_ctrl_c_takes_away_what_was_made(server: Server) -> None:
         env=environment(HOKUSAI_API_KEY=team.key),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - nothing else runs here
+        preexec_fn=hears_ctrl_c,  # noqa: PLW1509 - nothing else runs here
     )
     experiments = "/api/2.0/mlflow/experiments/search"
     with server.http(team.key) as http:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hokusai import Client
-from tests.serving import Server, environment, hokusai
+from tests.serving import Server, environment, hears_ctrl_c, hokusai
 
 SIZE = 12 << 20
 
@@ -191,7 +191,7 @@ def interrupted(proxy: Cutting, key: str, *arguments: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=hears_ctrl_c,  # noqa: PLW1509
     )
     assert proxy.reached.wait(60)
     process.send_signal(signal.SIGINT)

@@ -18,6 +18,7 @@ from hokusai.deploy import Deployed, Engine
 from hokusai.errors import EngineFailed, EngineMissing
 from tests.cli.conftest import Hokusai, hokusai  # noqa: F401  (a fixture)
 from tests.deploy.cloud import Checkout, Cloud, RecordingEngine
+from tests.serving import hears_ctrl_c
 from tests.serving import hokusai as command
 
 pytestmark = pytest.mark.xdist_group("aws")
@@ -147,6 +148,7 @@ def test_ctrl_c_ends_it_cleanly(shell: Shell) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hears_ctrl_c,  # noqa: PLW1509 - nothing else runs here
     )
     end = time.monotonic() + 60
     while "build" not in shell.engine.verbs and time.monotonic() < end:

@@ -16,7 +16,7 @@ import pytest
 from hokusai.doctor import CHECKS, Target, chosen, examine
 from hokusai.doctor.probe import SETTLE_SECONDS
 from lab.parts import Passed, tampering
-from tests.serving import Server, environment, hokusai
+from tests.serving import Server, environment, hears_ctrl_c, hokusai
 
 #: Longer than the doctor takes to remove what it does not wait for; it waits for what comes sooner than this.
 _HELD_SECONDS = 1.0
@@ -109,11 +109,6 @@ async def test_a_write_under_way_is_removed_as_well(
     assert left(server, key) == before
 
 
-def _hear_ctrl_c() -> None:
-    """A process started in the background ignores it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_pressed_again_it_ends_at_once(server: Server, key: str) -> None:
     slow = Slow("POST", "/experiments/create", seconds=60)
     with slow.before_the(Target(url=server.url)) as target:
@@ -122,7 +117,7 @@ def test_pressed_again_it_ends_at_once(server: Server, key: str) -> None:
             env=environment(HOKUSAI_API_KEY=key),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - nothing else runs here
+            preexec_fn=hears_ctrl_c,  # noqa: PLW1509 - nothing else runs here
         )
         assert slow.taken.wait(30)
         pressed = time.monotonic()

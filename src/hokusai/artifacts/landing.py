@@ -100,6 +100,9 @@ class Landings:
         except TimeoutError:
             log.error("files could not land within %g seconds", _SECONDS)
             return [errors.ArtifactStoreDown() for _ in landings]
+        except Exception as error:  # no thread could be had: somebody waits for each of them all the same
+            log.exception("files could not land")
+            return [error for _ in landings]
 
 
 def together(ledger: Ledger, landings: Sequence[Landing]) -> Sequence[Outcome]:
@@ -123,22 +126,25 @@ class _Batch:
 
     def record(self, landings: Sequence[Landing]) -> list[Landing]:
         try:
-            refusals = self._ledger.record([self._arrival(one) for one in landings]) if landings else []
-        except (errors.DatabaseDown, errors.DatabaseReadOnly) as error:
+            faults = self._ledger.record([self._arrival(one) for one in landings]) if landings else []
+        except Exception as error:  # for all of them: it is the database
             self.faults |= dict.fromkeys(landings, error)
             return []
-        except Exception as error:  # one could not appear; nothing of the others is recorded
-            if len(landings) == 1:
-                self.faults[landings[0]] = error
-                return []
-            log.info("a file could not appear (%s); those beside it are taken one by one", error)
-            return [one for alone in landings for one in self.record([alone])]
-        self.faults |= {one: refusal for one, refusal in zip(landings, refusals, strict=True) if refusal}
+        self.faults |= {one: fault for one, fault in zip(landings, faults, strict=True) if fault}
         return [one for one in landings if one not in self.faults]
 
     def settle(self, landings: Sequence[Landing]) -> None:
+        """A disk tells once that it lost something, and not whose it was: nobody behind is told that all is well."""
         synced: set[bytes] = set()
-        self._each(lambda one: one.file.settle(synced), landings)
+        lost: Exception | None = None
+        for one in landings:
+            try:
+                if lost is None:
+                    one.file.settle(synced)
+            except Exception as error:
+                lost = error
+            if lost is not None:
+                self.faults[one] = lost
 
     def _each(self, step: Callable[[Landing], None], landings: Sequence[Landing]) -> list[Landing]:
         for one in landings:

@@ -135,11 +135,11 @@ class Ledger:
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
     def record(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
-        """Record files together, each at a place of its own, and let them ``appear``: all of them, or none. Blocks.
+        """Record files together, each at a place of its own, and let them ``appear``. Blocks.
 
-        Returns for each its refusal (``errors.TooLarge`` or ``ConditionFailed``); it is left out then. Raises
-        what any ``appear`` raises; others may have appeared then, and have no record that speaks for them. So
-        have all where the database fails in the very commit: who sent them is told to send them again.
+        Returns for each why it did not: its refusal (``errors.TooLarge`` or ``ConditionFailed``), or what its
+        ``appear`` raised; it has no record then, and the others have theirs. Only where the database fails in
+        the very commit they have appeared without a record: who sent them is told to send them again.
         """
         with self._database.blocking() as connection:
             return self._record(connection, arrivals)
@@ -207,21 +207,35 @@ class Ledger:
         return await self._database.run(forget)
 
     def _record(self, connection: sa.Connection, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
+        """Under one lock from the first look to the last count: nobody lands, deletes or counts in between."""
         uses = {name: self._use.lock(connection, name) for name in _workspaces(arrivals)}
         there = self._there(connection, [one.place for one in arrivals])
-        refusals: list[errors.HokusaiError | None] = []
+        faults: dict[Place, errors.HokusaiError] = {}
+        room = dict(uses)
         for one in arrivals:
             workspace, old = one.place.workspace, there.get(one.place)
-            refusals.append(refusal := one.refusal(old, uses[workspace]))
-            if refusal is None:
-                uses[workspace] = replaced(uses[workspace], one.use, _use(old))
-        if accepted := [one for one, refusal in zip(arrivals, refusals, strict=True) if refusal is None]:
-            connection.execute(self._upsert, [one.row for one in accepted])
-            for name in _workspaces(accepted):
-                self._use.set(connection, name, uses[name])
-            for one in accepted:
-                one.appear()
-        return refusals
+            if refusal := one.refusal(old, room[workspace]):
+                faults[one.place] = refusal
+            else:
+                room[workspace] = replaced(room[workspace], one.use, _use(old))
+        accepted = [one for one in arrivals if one.place not in faults]
+        with connection.begin_nested() as records:
+            self._put(connection, accepted)
+            if missing := _missing(accepted):
+                records.rollback()
+        if missing:
+            faults |= missing
+            accepted = [one for one in accepted if one.place not in faults]
+            self._put(connection, accepted)
+        for one in accepted:
+            uses[one.place.workspace] = replaced(uses[one.place.workspace], one.use, _use(there.get(one.place)))
+        for name in _workspaces(accepted):
+            self._use.set(connection, name, uses[name])
+        return [faults.get(one.place) for one in arrivals]
+
+    def _put(self, connection: sa.Connection, arrivals: Sequence[Arrival]) -> None:
+        if arrivals:
+            connection.execute(self._upsert, [one.row for one in arrivals])
 
     def _drop(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
         sizes = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size)).scalars().all()
@@ -255,6 +269,17 @@ class Ledger:
 def _workspaces(arrivals: Sequence[Arrival]) -> list[str]:
     """In one order for everybody, or two transactions could wait for each other."""
     return sorted({one.place.workspace for one in arrivals})
+
+
+def _missing(arrivals: Sequence[Arrival]) -> dict[Place, errors.HokusaiError]:
+    """Let them appear; those that cannot, and why."""
+    faults: dict[Place, errors.HokusaiError] = {}
+    for one in arrivals:
+        try:
+            one.appear()
+        except errors.HokusaiError as error:
+            faults[one.place] = error
+    return faults
 
 
 def _use(old: Old | None) -> Use:

@@ -142,7 +142,7 @@ ARTIFACTS = (
     Route("PUT", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_WRITE, Body.STREAM),
     Route("DELETE", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_DELETE),
     # Open only to say that it is not offered: clients go on without it then, and fail where there is no such route.
-    Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields("path", "num_parts")),
+    Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields()),
 )
 
 
