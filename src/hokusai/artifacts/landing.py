@@ -106,7 +106,7 @@ class Landings:
 
 
 def together(ledger: Ledger, landings: Sequence[Landing]) -> Sequence[Outcome]:
-    """Every file on the disk; then, of those that may, all recorded and visible, or none. Blocks."""
+    """Every file on the disk; then those that may and can are recorded and visible, in one transaction. Blocks."""
     batch = _Batch(ledger)
     batch.settle(batch.record(batch.finish(landings)))
     return [batch.faults.get(one) or batch.written[one] for one in landings]

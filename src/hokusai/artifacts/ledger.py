@@ -211,24 +211,24 @@ class Ledger:
         uses = {name: self._use.lock(connection, name) for name in _workspaces(arrivals)}
         there = self._there(connection, [one.place for one in arrivals])
         faults: dict[Place, errors.HokusaiError] = {}
-        room = dict(uses)
         for one in arrivals:
             workspace, old = one.place.workspace, there.get(one.place)
-            if refusal := one.refusal(old, room[workspace]):
+            if refusal := one.refusal(old, uses[workspace]):
                 faults[one.place] = refusal
             else:
-                room[workspace] = replaced(room[workspace], one.use, _use(old))
+                uses[workspace] = replaced(uses[workspace], one.use, _use(old))
         accepted = [one for one in arrivals if one.place not in faults]
         with connection.begin_nested() as records:
             self._put(connection, accepted)
             if missing := _missing(accepted):
                 records.rollback()
+        for one in (one for one in accepted if one.place in missing):
+            workspace, old = one.place.workspace, there.get(one.place)
+            uses[workspace] = replaced(uses[workspace], _use(old), one.use)
         if missing:
             faults |= missing
-            accepted = [one for one in accepted if one.place not in faults]
+            accepted = [one for one in accepted if one.place not in missing]
             self._put(connection, accepted)
-        for one in accepted:
-            uses[one.place.workspace] = replaced(uses[one.place.workspace], one.use, _use(there.get(one.place)))
         for name in _workspaces(accepted):
             self._use.set(connection, name, uses[name])
         return [faults.get(one.place) for one in arrivals]
