@@ -1,7 +1,7 @@
 """An ASGI application that does nothing with a body but take it, or send one: what a server itself costs.
 
 Run in servers' own environments, without the rest of this package: ``python bare.py PORT KIND`` with
-``uvicorn`` or ``hokusai`` (uvicorn with ``hokusai.protocol``); ``granian bare:app``.
+``uvicorn`` or ``hokusai`` (uvicorn with ``hokusai.http.protocol``); ``granian bare:app``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Message = MutableMapping[str, Any]
 
-#: What Hokusai sends at once (``hokusai.artifacts.openfile``).
+#: What Hokusai sends at once (``hokusai.artifacts.stores.posix.open_file``).
 PIECE = bytes(1 << 19)
 
 
@@ -37,7 +37,7 @@ def main(port: str, kind: str) -> None:
 
     protocol: Any = "httptools"
     if kind == "hokusai":
-        from hokusai.protocol import Protocol
+        from hokusai.http.protocol import Protocol
 
         protocol = Protocol
     uvicorn.run(

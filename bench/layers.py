@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bench import peers, processes
 from bench.results import Figure, Ratio, Result
 from hokusai.app import Application
+from hokusai.audit import AuditTrail
 from hokusai.auth import KeyStore, LocalAuthenticator
 from hokusai.auth.keys import Grant
 from hokusai.database import Database
-from hokusai.gateway import AuditTrail, Forward, LocalRates
+from hokusai.gateway import Forward, LocalRates
 from hokusai.identity import PERMISSION_SETS
 from hokusai.settings import load
 

@@ -14,7 +14,7 @@ from bench.results import Figure, Result, ratio
 from scripts.environments import Environment, environment
 
 UP, DOWN = "1 GiB up", "1 GiB down"
-OURS = "uvicorn with hokusai.protocol"
+OURS = "uvicorn with hokusai.http.protocol"
 
 
 class _Uvicorn(Hokusai):

@@ -50,7 +50,7 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 def error_codes() -> str:
     parts = [
-        NOTE.format(source="src/hokusai/errors.py"),
+        NOTE.format(source="src/hokusai/errors/"),
         "# Error codes\n\nEvery refusal has a code, which stays what it is, and a remedy. "
         "Values in braces are filled in.\n",
     ]

@@ -24,7 +24,7 @@ from hokusai.quota import UseStore
 from tests.postgres import Postgres
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.gateway.audit", "hokusai.quota")
+DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.trail", "hokusai.quota")
 NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
 TABLES = {f"hokusai_{name}" for name in NAMES}
 

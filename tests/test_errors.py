@@ -61,9 +61,18 @@ def test_refusals_that_pass_say_when_to_come_back() -> None:
             assert row.retry_after, row
 
 
-def test_errors_are_defined_in_one_file() -> None:
-    source = Path(errors.__file__).parent
+def test_errors_are_defined_in_one_package() -> None:
+    package = Path(errors.__file__).parent
     elsewhere = [
-        path for path in source.rglob("*.py") if path.name != "errors.py" and re.search(r'code="HK\d', path.read_text())
+        path
+        for path in package.parent.rglob("*.py")
+        if path.parent != package and re.search(r'code="HK\d', path.read_text())
     ]
     assert elsewhere == []
+
+
+def test_a_code_range_is_in_one_module() -> None:
+    ranges: dict[str, set[str]] = {}
+    for row in ROWS:
+        ranges.setdefault(row.code[:4], set()).add(row.__module__)
+    assert {code: modules for code, modules in ranges.items() if len(modules) > 1} == {}

@@ -16,7 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from hokusai import data, errors, server
+from hokusai import data_directory, errors
+from hokusai.server.listener import address, bound
+from hokusai.server.migration import prepare
 from hokusai.settings import Settings
 from tests.serving import Server, environment, hokusai, serving
 
@@ -267,18 +269,19 @@ def test_a_signal_while_workers_are_being_started(tmp_path: Path) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
-from hokusai import server
+from hokusai.server.listener import address, bound
+from hokusai.server.workers import Workers
 from hokusai.settings import Settings
 
-class Interrupted(server.Workers):
+class Interrupted(Workers):
     def _spawn(self):
         process = super()._spawn()
         os.kill(os.getpid(), signal.SIGTERM)
         return process
 
 if __name__ == "__main__":
-    with server.bound("127.0.0.1", 0) as listener:
-        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, server.address(listener)).run()
+    with bound("127.0.0.1", 0) as listener:
+        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, address(listener)).run()
 """
     process = subprocess.Popen([sys.executable, "-c", script], env=environment(), stderr=subprocess.PIPE)
     try:
@@ -290,24 +293,24 @@ if __name__ == "__main__":
 
 async def test_the_operator_key_is_made_again_where_it_could_not_be_kept(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, port=0)
-    (tmp_path / data.OPERATOR_KEY).mkdir()
+    (tmp_path / data_directory.OPERATOR_KEY).mkdir()
     with pytest.raises(errors.DataNotWritable):
-        await server.prepare(settings)
+        await prepare(settings)
     assert keys(tmp_path) == 0
-    (tmp_path / data.OPERATOR_KEY).rmdir()
-    await server.prepare(settings)
+    (tmp_path / data_directory.OPERATOR_KEY).rmdir()
+    await prepare(settings)
     assert keys(tmp_path) == 1
-    kept = (tmp_path / data.OPERATOR_KEY).read_text()
-    await server.prepare(settings)
-    assert (tmp_path / data.OPERATOR_KEY).read_text() == kept
+    kept = (tmp_path / data_directory.OPERATOR_KEY).read_text()
+    await prepare(settings)
+    assert (tmp_path / data_directory.OPERATOR_KEY).read_text() == kept
 
 
 async def test_an_operator_key_that_was_kept_and_never_existed_is_replaced(tmp_path: Path) -> None:
     """What a crash between the two leaves behind."""
-    data.write_operator_key(tmp_path, "hk_live_of_a_start_that_crashed")
-    await server.prepare(Settings(data=tmp_path, port=0))
+    data_directory.write_operator_key(tmp_path, "hk_live_of_a_start_that_crashed")
+    await prepare(Settings(data=tmp_path, port=0))
     assert keys(tmp_path) == 1
-    assert "crashed" not in (tmp_path / data.OPERATOR_KEY).read_text()
+    assert "crashed" not in (tmp_path / data_directory.OPERATOR_KEY).read_text()
 
 
 def keys(directory: Path) -> int:
@@ -318,15 +321,15 @@ def keys(directory: Path) -> int:
 
 
 def test_a_server_on_every_address_is_named_after_the_machine() -> None:
-    with server.bound("0.0.0.0", 0) as listener:
-        assert server.address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
-    with server.bound("127.0.0.1", 0) as listener:
-        assert server.address(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with bound("0.0.0.0", 0) as listener:
+        assert address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
+    with bound("127.0.0.1", 0) as listener:
+        assert address(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
 def test_so_is_one_on_every_address_of_ipv6() -> None:
-    with server.bound("::", 0) as listener:
-        assert server.address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
-    with server.bound("::1", 0) as listener:
-        assert server.address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+    with bound("::", 0) as listener:
+        assert address(listener) == f"http://{socket.gethostname()}:{listener.getsockname()[1]}"
+    with bound("::1", 0) as listener:
+        assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from hokusai.gateway import ROUTES, Body, Route
-from hokusai.gateway.field import PLACEHOLDERS, Field, Thing
+from hokusai.gateway.field import PLACEHOLDERS, Field, ResourceType
 from tests.serving import Server
 
 V2 = "/api/2.0/mlflow"
@@ -68,7 +68,7 @@ class Tenant:
     """A workspace with one of each thing."""
 
     http: httpx2.Client
-    things: dict[Thing, str]
+    things: dict[ResourceType, str]
     source: str = ""
     experiment_name: str = ""
 
@@ -87,7 +87,7 @@ class Tenant:
 
 def tenant(server: Server, marker: str) -> Tenant:
     team = server.workspace(f"wall-{secrets.token_hex(4)}", permissions=["admin"])
-    one = Tenant(server.http(team.key), {Thing.WORKSPACE: team.name, Thing.KEY: team.key_id})
+    one = Tenant(server.http(team.key), {ResourceType.WORKSPACE: team.name, ResourceType.KEY: team.key_id})
     fill(one, marker)
     return one
 
@@ -108,19 +108,23 @@ def fill(one: Tenant, marker: str) -> None:
     file = one.source.removeprefix("mlflow-artifacts:/") + "/file.txt"
     assert one.http.put(f"{FILES}/{file}", content=marker.encode()).status_code == 200
     one.things |= {
-        Thing.EXPERIMENT: experiment,
-        Thing.RUN: run["run_id"],
-        Thing.LOGGED_MODEL: logged["model_id"],
-        Thing.MODEL: model,
-        Thing.ARTIFACT: file,
+        ResourceType.EXPERIMENT: experiment,
+        ResourceType.RUN: run["run_id"],
+        ResourceType.LOGGED_MODEL: logged["model_id"],
+        ResourceType.MODEL: model,
+        ResourceType.ARTIFACT: file,
     }
 
 
-def nobodys(thing: Thing, theirs: str) -> str:
+def nobodys(thing: ResourceType, theirs: str) -> str:
     """An identifier of the same form that nobody has."""
-    if thing is Thing.ARTIFACT:
+    if thing is ResourceType.ARTIFACT:
         return re.sub(r"[0-9a-f]{32}", "0" * 32, re.sub(r"workspaces/[^/]+", "workspaces/" + "n" * 13, theirs))
-    made = {Thing.EXPERIMENT: "9" * 9, Thing.LOGGED_MODEL: "m-" + "0" * 32, Thing.KEY: "key_" + "0" * 16}
+    made = {
+        ResourceType.EXPERIMENT: "9" * 9,
+        ResourceType.LOGGED_MODEL: "m-" + "0" * 32,
+        ResourceType.KEY: "key_" + "0" * 16,
+    }
     return made.get(thing, "0" * len(theirs))
 
 
@@ -130,7 +134,7 @@ class Place:
 
     route: Route
     way: tuple[str, ...]
-    thing: Thing
+    thing: ResourceType
 
     def __str__(self) -> str:
         return f"{self.route} {'.'.join(self.way)}"
@@ -186,7 +190,7 @@ def send(own: Tenant, place: Place, value: str) -> httpx2.Response:
         asked["status"] = "2"
     if route.path.endswith("/model-versions/create"):
         if place.way == ("model_id",):
-            asked["source"] = "models:/" + own.things[Thing.LOGGED_MODEL]
+            asked["source"] = "models:/" + own.things[ResourceType.LOGGED_MODEL]
             del asked["run_id"]
         else:
             del asked["model_id"]
@@ -206,7 +210,7 @@ def seen(answer: httpx2.Response, value: str) -> tuple[int, str]:
 
 
 PLACES = [place for place in places() if place.route.to in {"tracking", "artifacts"}]
-KEYS = [place for place in places() if place.route.to == "auth" and place.thing is Thing.KEY]
+KEYS = [place for place in places() if place.route.to == "auth" and place.thing is ResourceType.KEY]
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +235,7 @@ def attacker(server: Server) -> Iterator[Tenant]:
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_anothers_object_is_nobodys(place: Place, victim: Tenant, attacker: Tenant, marker: str) -> None:
     if place.route.path.endswith("/experiments/restore"):
-        attacker.post("/experiments/delete", experiment_id=attacker.things[Thing.EXPERIMENT])
+        attacker.post("/experiments/delete", experiment_id=attacker.things[ResourceType.EXPERIMENT])
     theirs = victim.of(place)
     nothing = nobodys(place.thing, theirs)
     refused, unknown = send(attacker, place, theirs), send(attacker, place, nothing)
@@ -249,7 +253,7 @@ def test_anothers_object_is_nobodys(place: Place, victim: Tenant, attacker: Tena
 
 @pytest.mark.parametrize("place", KEYS, ids=str)
 def test_anothers_key_is_nobodys(place: Place, server: Server, victim: Tenant, attacker: Tenant) -> None:
-    theirs, nothing = victim.things[Thing.KEY], nobodys(Thing.KEY, victim.things[Thing.KEY])
+    theirs, nothing = victim.things[ResourceType.KEY], nobodys(ResourceType.KEY, victim.things[ResourceType.KEY])
     assert seen(send(attacker, place, theirs), theirs) == seen(send(attacker, place, nothing), nothing)
     with server.http() as operator:
         assert operator.get(f"/api/v1/keys/{theirs}").json()["state"] == "active"
@@ -257,15 +261,15 @@ def test_anothers_key_is_nobodys(place: Place, server: Server, victim: Tenant, a
 
 def test_the_victim_has_what_it_had(victim: Tenant, marker: str) -> None:
     """Runs last in this file: everything above was tried on these very objects."""
-    run = victim.call("GET", f"{V2}/runs/get?run_id={victim.things[Thing.RUN]}").json()["run"]
+    run = victim.call("GET", f"{V2}/runs/get?run_id={victim.things[ResourceType.RUN]}").json()["run"]
     assert {"key": "key", "value": marker} in run["data"]["tags"]
     assert run["info"]["lifecycle_stage"] == "active"
     assert [metric["key"] for metric in run["data"]["metrics"]] == ["loss"]
-    model = victim.call("GET", f"{V2}/logged-models/{victim.things[Thing.LOGGED_MODEL]}").json()["model"]
+    model = victim.call("GET", f"{V2}/logged-models/{victim.things[ResourceType.LOGGED_MODEL]}").json()["model"]
     assert "metrics" not in model["data"]
-    named = quote(victim.things[Thing.MODEL])
+    named = quote(victim.things[ResourceType.MODEL])
     assert victim.call("GET", f"{V2}/model-versions/get?name={named}&version=1").status_code == 200
-    assert victim.http.get(f"{FILES}/{victim.things[Thing.ARTIFACT]}").text == marker
+    assert victim.http.get(f"{FILES}/{victim.things[ResourceType.ARTIFACT]}").text == marker
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.to in {"tracking", "artifacts"}], ids=str)

@@ -11,24 +11,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import __version__, errors
 from hokusai.artifacts import ArtifactsApp, Ledger, store_at
-from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator, api
+from hokusai.audit import AuditTrail
+from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator
+from hokusai.auth.api import auth_service
 from hokusai.console import Check, Home, Readiness
 from hokusai.database import Database
 from hokusai.gateway import (
     ROUTES,
     Audit,
-    AuditTrail,
     Authorize,
     Drain,
+    FailedAttempts,
     Forward,
-    Guesses,
     Identify,
     LimitAddress,
     LimitKey,
     LimitWorkspace,
     LocalRates,
     Metrics,
-    Pace,
+    MinBodyRate,
     Rates,
     Route,
     RouteTable,
@@ -98,7 +99,7 @@ class Application:
         apps["home"] = Home(
             readiness=Readiness(
                 checks,
-                needless={"redis"},
+                optional={"redis"},
                 about={"artifacts": {"keeps": _KEEPS.get(settings.store_url.partition(":")[0], "")}},
             ),
             versions={"version": __version__, "mlflow": version("mlflow-skinny")},
@@ -131,7 +132,7 @@ class Application:
         parts.push_async_callback(local.close)
         checks["auth"] = local.check
         if settings.role != "registry":
-            apps["auth"] = api(
+            apps["auth"] = auth_service(
                 store=store,
                 authenticator=local,
                 default_rate=per_hour(settings.key_rate),
@@ -179,11 +180,13 @@ class Application:
         """The layers, innermost first."""
         settings = self.settings
         app: ASGIApp = Forward(apps, max_json_bytes=settings.max_json_bytes, idle_seconds=settings.body_idle_seconds)
-        app = Pace(app, rate=settings.body_min_rate)
+        app = MinBodyRate(app, rate=settings.body_min_rate)
         app = Authorize(app, base=(self.base or "https://HOST") + "/api/mlflow")
         app = LimitWorkspace(app, rates=rates, rate=settings.workspace_rate)
         app = LimitKey(app, rates=rates, rate=settings.key_rate)
-        app = Identify(app, authenticator=authenticator, guesses=Guesses(rates=rates, rate=settings.guess_rate))
+        app = Identify(
+            app, authenticator=authenticator, failed_attempts=FailedAttempts(rates=rates, rate=settings.guess_rate)
+        )
         app = LimitAddress(app, rates=rates, rate=settings.address_rate)
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(

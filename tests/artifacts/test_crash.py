@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifacts.http.test_app import RUN, files
+from tests.artifacts.http.test_upload import eventually, leftovers
 from tests.artifacts.service import Service, create_tables
-from tests.artifacts.test_api import RUN, files
-from tests.artifacts.test_upload import eventually, leftovers
 
 MEGABYTE = 1 << 20
 

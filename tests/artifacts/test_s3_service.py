@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hokusai.artifacts.objectupload import PART
+from hokusai.artifacts.stores.object.upload import PART
 from hokusai.identity import Quota
+from tests.artifacts.http.test_app import RUN, code, files
+from tests.artifacts.http.test_upload import abandon, eventually
 from tests.artifacts.service import create_tables, running
-from tests.artifacts.test_api import RUN, code, files
 from tests.artifacts.test_crash import MEGABYTE, process, resident
-from tests.artifacts.test_upload import abandon, eventually
 from tests.artifacts.trouble import fault, trouble
 from tests.s3 import S3Server
 from tests.serving import serving

@@ -164,7 +164,7 @@ HOLES = (
     ),
     hole(
         "a key may make any key",
-        "auth/keys_api.py",
+        "auth/api/keys.py",
         "if refusal := excess(grant, creator, default_rate=self.default_rate):",
         "if False and (refusal := excess(grant, creator, default_rate=self.default_rate)):",
         22,
@@ -172,7 +172,7 @@ HOLES = (
     ),
     hole(
         "keys of other workspaces are shown",
-        "auth/keys_api.py",
+        "auth/api/keys.py",
         "found = await self.store.get(key_id, workspace=caller.workspace)",
         "found = await self.store.get(key_id)",
         22,
@@ -187,7 +187,7 @@ HOLES = (
                 '_auth("POST", "/keys/validate", None)',
             ),
             Edit(
-                "auth/validate_api.py",
+                "auth/api/validate.py",
                 "_ASKER = [Depends(permitted(Permission.KEYS_VALIDATE)), no_store]",
                 "_ASKER = [no_store]",
             ),
@@ -220,17 +220,24 @@ HOLES = (
     ),
     hole(
         "a logged model may be of another's run",
-        "tracking/references.py",
-        'await self._owned.require(asked.workspace, "source_run_id", run=str(run_id))',
+        "tracking/reference_resolver.py",
+        'await self._ownership.require(request.workspace, "source_run_id", run=str(run_id))',
         "pass",
         12,
         only="source_run_id",
     ),
-    hole("a source is not looked at", "tracking/references.py", "await self._source(asked)", "pass", 5, only="bucket"),
+    hole(
+        "a source is not looked at",
+        "tracking/reference_resolver.py",
+        "await self._source(request)",
+        "pass",
+        5,
+        only="bucket",
+    ),
     hole(
         "another's logged model may be linked",
-        "tracking/references.py",
-        "await self._owned.require(asked.workspace, name, logged_model=model_id)",
+        "tracking/reference_resolver.py",
+        "await self._ownership.require(request.workspace, name, logged_model=model_id)",
         "pass",
         12,
         only="link",
@@ -246,7 +253,7 @@ HOLES = (
     hole(
         "a run is of whom its client says",
         "tracking/rules.py",
-        'asked.fields["user_id"] = asked.principal.user_id',
+        'request.fields["user_id"] = request.principal.user_id',
         "pass",
         6,
         only="signed",
@@ -262,7 +269,7 @@ HOLES = (
     hole(
         "two names of one run may differ",
         "tracking/rules.py",
-        "if run_id and asked.fields[name] and run_id != asked.fields[name]:",
+        "if run_id and request.fields[name] and run_id != request.fields[name]:",
         "if False:",
         13,
         only="two names",
@@ -270,8 +277,8 @@ HOLES = (
     Hole(
         "guesses cost nothing",
         (
-            Edit("gateway/guesses.py", "return None if wait is None else", "return None if True else"),
-            Edit("gateway/guesses.py", "return refusal if wait is None else", "return refusal if True else"),
+            Edit("gateway/failed_attempts.py", "return None if wait is None else", "return None if True else"),
+            Edit("gateway/failed_attempts.py", "return refusal if wait is None else", "return refusal if True else"),
         ),
         (20,),
         "three hundred guesses",

@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx2
 
-from hokusai.auth import KeyStore, LocalAuthenticator, api
+from hokusai.auth import KeyStore, LocalAuthenticator
+from hokusai.auth.api import auth_service
 from hokusai.identity import Principal
 from tests.auth.service import REQUEST, Identified
 
@@ -16,7 +17,7 @@ class Api:
 
     def __init__(self, store: KeyStore, *, principal: Principal | None = None, **facts: Any) -> None:
         self.authenticator = LocalAuthenticator(store, cache_seconds=60)
-        self.service = api(store=store, authenticator=self.authenticator, **facts)
+        self.service = auth_service(store=store, authenticator=self.authenticator, **facts)
         app = Identified(self.service, self.authenticator, principal)
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")

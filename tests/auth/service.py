@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.auth import KeyStore, LocalAuthenticator, api
+from hokusai.auth import KeyStore, LocalAuthenticator
+from hokusai.auth.api import auth_service
 from hokusai.database import Database
 from hokusai.identity import ADDRESS, PRINCIPAL, REQUEST_ID, Principal
 
@@ -76,7 +77,7 @@ class AuthServer:
         database = Database(self._database_url)
         store = KeyStore(database, pepper=PEPPER)
         authenticator = LocalAuthenticator(store)
-        app = Identified(api(store=store, authenticator=authenticator), authenticator)
+        app = Identified(auth_service(store=store, authenticator=authenticator), authenticator)
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=5)
         self._server = uvicorn.Server(config)
         self._ready.set()

@@ -20,8 +20,9 @@ import pytest
 import yaml
 from moto.cloudformation.utils import yaml_tag_constructor
 
-from hokusai import apikey, server
+from hokusai import apikey
 from hokusai.cli.app import app
+from hokusai.server import process
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
 
@@ -233,7 +234,7 @@ def test_a_balancer_and_the_server_agree(made: Made, role: str) -> None:
     assert targets["Port"] == made.container(f"{role}Task")["portMappings"][0]["containerPort"] == 5050
     balancer = TEMPLATE["Resources"][f"{role}Balancer"]["Properties"]["LoadBalancerAttributes"]
     attributes = {one["Key"]: one["Value"] for one in balancer}
-    assert float(attributes["idle_timeout.timeout_seconds"]) < server._KEEP_ALIVE
+    assert float(attributes["idle_timeout.timeout_seconds"]) < process.KEEP_ALIVE
     assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hokusai.cli import main
-from hokusai.server import EXIT_START
+from hokusai.server.workers import EXIT_START
 from hokusai.settings import Settings
 from tests.docs.test_tutorial import DOCS, blocks
 

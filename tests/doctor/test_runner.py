@@ -109,7 +109,7 @@ async def test_what_was_made_is_removed(ending: str) -> None:
                 removed.append(name)
                 return None
 
-            exam.litter.add(remove)
+            exam.cleanup.add(remove)
         made.set()
         if ending == "cancelled":
             await asyncio.sleep(60)
@@ -129,7 +129,7 @@ async def test_what_cannot_be_removed_is_said() -> None:
         async def stay() -> str | None:
             return "model x: the key lacks models:delete"
 
-        exam.litter.add(stay)
+        exam.cleanup.add(stay)
         return passed()
 
     async with Probe() as probe:

@@ -17,8 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hokusai import errors, identity
-from hokusai.artifacts import digest, ranges
-from hokusai.artifacts.conditions import Condition
+from hokusai.artifacts.http import digests, ranges
+from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.path import ArtifactPath, Place, place
 from hokusai.auth import keys
 from hokusai.gateway import identify, reading, redaction
@@ -158,10 +158,10 @@ def test_ranges_lie_inside_the_file(value: str, size: int, etag: str) -> None:
 @bounds(300, long=5_000)
 @given(value=TEXT, sha256=st.binary(min_size=32, max_size=32))
 def test_digests_are_read_as_they_were_written(value: str, sha256: bytes) -> None:
-    found = digest.claimed(value)
+    found = digests.claimed(value)
     assert isinstance(found, errors.DigestMismatch) or all(len(one) == 64 for one in found)
-    ((_, _), (_, proof)) = digest.proofs(sha256.hex())
-    assert digest.claimed(proof.decode()) == [sha256.hex()]
+    ((_, _), (_, proof)) = digests.proofs(sha256.hex())
+    assert digests.claimed(proof.decode()) == [sha256.hex()]
 
 
 @bounds(300, long=5_000)
@@ -254,7 +254,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "artifact path": ArtifactPath.decode,
     "range": lambda raw: ranges.spans_of(raw.decode("latin-1"), 100),
     "etags": lambda raw: Condition(none_match=raw.decode("latin-1")).unchanged("x"),
-    "digest": lambda raw: digest.claimed(raw.decode("latin-1")),
+    "digest": lambda raw: digests.claimed(raw.decode("latin-1")),
     "key": lambda raw: keys.parse(raw.decode("latin-1")),
     "redaction": lambda raw: redaction.holds_key(raw.decode("latin-1")),
     "address": lambda raw: address_of([ip_network("0.0.0.0/0")])(

@@ -11,9 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hokusai.audit import AuditTrail
+from hokusai.audit.trail import trail
 from hokusai.database import Database
-from hokusai.gateway import AuditTrail
-from hokusai.gateway.audit import trail
 
 
 def line(number: int, **facts: Any) -> dict[str, Any]:

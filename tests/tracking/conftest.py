@@ -55,10 +55,10 @@ async def tracking(engine: Engine, models: ModelQuota) -> AsyncIterator[Tracking
 def call(tracking: Tracking) -> Call:
     """Calls MLflow as the gateway would, for a workspace; raises what the gateway would render."""
 
-    async def call(workspace: str, method: str, path: str, **asked: Any) -> dict[str, Any]:
+    async def call(workspace: str, method: str, path: str, **request: Any) -> dict[str, Any]:
         async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
             scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
-            scope[FIELDS] = asked
+            scope[FIELDS] = request
             await tracking(scope, receive, send)
 
         transport = httpx2.ASGITransport(app=as_tenant)

@@ -23,8 +23,8 @@ class Team:
         self.call = call
         self.name = name("team")
 
-    async def __call__(self, method: str, path: str, **asked: Any) -> dict[str, Any]:
-        return await self.call(self.name, method, path, **asked)
+    async def __call__(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        return await self.call(self.name, method, path, **request)
 
     async def settle(self) -> Team:
         self.run = (await self("POST", "/runs/create", experiment_id="0"))["run"]["info"]
@@ -185,7 +185,7 @@ async def test_what_a_request_refers_to_is_in_its_workspace(team: Team, other: T
     """MLflow writes metrics onto any logged model whose id it is given."""
     measured = {"key": "stolen", "value": 1, "timestamp": 1, "step": 0}
     for model_id in (other.model_id, "m-" + "0" * 32):
-        for path, asked in [
+        for path, request in [
             ("/runs/log-metric", {"run_id": team.run_id, **measured, "model_id": model_id}),
             ("/runs/log-batch", {"run_id": team.run_id, "metrics": [{**measured, "model_id": model_id}]}),
             ("/runs/log-inputs", {"run_id": team.run_id, "models": [{"model_id": model_id}]}),
@@ -193,7 +193,7 @@ async def test_what_a_request_refers_to_is_in_its_workspace(team: Team, other: T
             ("/model-versions/create", {"name": "m", "source": f"models:/m/{team.version}", "model_id": model_id}),
         ]:
             with pytest.raises(errors.ReferenceUnknown, match="no logged model"):
-                await team("POST", path, **asked)
+                await team("POST", path, **request)
     for run_id in (other.run_id, "0" * 32):
         with pytest.raises(errors.ReferenceUnknown, match="no run"):
             await team("POST", "/logged-models", experiment_id="0", name="x", source_run_id=run_id)
@@ -239,7 +239,7 @@ async def test_the_user_is_the_keys_owner(team: Team) -> None:
 @pytest.mark.parametrize("key", ["mlflow.prompt.is_prompt", "mlflow.artifactLocation", "mlflow.trace.archival.now"])
 async def test_tags_that_redirect_are_refused(team: Team, key: str) -> None:
     tag = {"key": key, "value": "true"}
-    for path, asked in [
+    for path, request in [
         ("/registered-models/create", {"name": "p", "tags": [tag]}),
         ("/registered-models/set-tag", {"name": "m", **tag}),
         ("/model-versions/create", {"name": "m", "source": team.files, "tags": [tag]}),
@@ -251,7 +251,7 @@ async def test_tags_that_redirect_are_refused(team: Team, key: str) -> None:
         ("/logged-models", {"experiment_id": "0", "name": "x", "tags": [tag]}),
     ]:
         with pytest.raises(errors.TagReserved):
-            await team("POST", path, **asked)
+            await team("POST", path, **request)
 
 
 async def test_an_experiments_files_stay_in_the_workspace(team: Team) -> None:
@@ -265,7 +265,7 @@ async def test_an_experiments_files_stay_in_the_workspace(team: Team) -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\x1b[2Jb", "a\u202eb", "a\u2066b", "a\u2028b", "a\x85b"])
 async def test_names_are_printable(team: Team, text: str) -> None:
-    for path, asked in [
+    for path, request in [
         ("/registered-models/create", {"name": text}),
         ("/registered-models/rename", {"name": "m", "new_name": text}),
         ("/registered-models/alias", {"name": "m", "alias": text, "version": team.version}),
@@ -276,17 +276,17 @@ async def test_names_are_printable(team: Team, text: str) -> None:
         ("/logged-models", {"experiment_id": "0", "name": text}),
     ]:
         with pytest.raises(errors.TextUnprintable):
-            await team("POST", path, **asked)
+            await team("POST", path, **request)
 
 
 async def test_a_key_in_a_name_is_refused(team: Team) -> None:
     key = "hk_live_" + "a" * 38
-    for path, asked in [
+    for path, request in [
         ("/registered-models/create", {"name": f"my {key}"}),
         ("/runs/set-tag", {"run_id": team.run_id, "key": key, "value": "x"}),
     ]:
         with pytest.raises(errors.KeyInName) as refused:
-            await team("POST", path, **asked)
+            await team("POST", path, **request)
         assert key not in refused.value.body("id").decode()
 
 
@@ -310,7 +310,7 @@ def token(value: object) -> str:
     + [token(value) for value in ({}, [], 7, *({"offset": bad} for bad in (-1, "1e3", 10**30, {"$gt": 0}, None)))],
 )
 async def test_page_tokens_of_ones_own_making_are_refused(team: Team, text: str) -> None:
-    for method, path, asked in [
+    for method, path, request in [
         ("POST", "/runs/search", {"experiment_ids": ["0"]}),
         ("GET", "/registered-models/search", {}),
         ("GET", "/model-versions/search", {}),
@@ -319,7 +319,7 @@ async def test_page_tokens_of_ones_own_making_are_refused(team: Team, text: str)
         ("GET", "/metrics/get-history", {"run_id": team.run_id, "metric_key": "a"}),
     ]:
         with pytest.raises(errors.PageTokenInvalid):
-            await team(method, path, **asked, page_token=text)
+            await team(method, path, **request, page_token=text)
 
 
 async def test_an_answer_holds_a_bounded_number_and_the_next_page_goes_on(team: Team) -> None:

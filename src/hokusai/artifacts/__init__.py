@@ -4,13 +4,13 @@ A file appears whole or not at all, and its size and SHA-256 are in the ledger w
 reading at ``store.py`` (the contract of a driver), then ``api.py`` (the ASGI app).
 """
 
-from hokusai.artifacts.api import ArtifactsApp
+from hokusai.artifacts.http.app import ArtifactsApp
 from hokusai.artifacts.ledger import Ledger, Record
-from hokusai.artifacts.local import LocalStore
-from hokusai.artifacts.objects import ObjectStore
 from hokusai.artifacts.path import ArtifactPath, Place
 from hokusai.artifacts.store import ArtifactStore, Entry, Reader, Stat, Upload, Written
-from hokusai.artifacts.urls import store_at
+from hokusai.artifacts.stores.object.store import ObjectStore
+from hokusai.artifacts.stores.posix.store import LocalStore
+from hokusai.artifacts.stores.urls import store_at
 
 __all__ = [
     "ArtifactPath",

@@ -5,7 +5,7 @@ nothing of HTTP or tenants. It turns its vendor's errors into ours at its own ed
 in ``errors.py``; every wait has an end). What is not there is a value, ``None`` or ``False``. No
 message names a host, bucket or file.
 
-``tests/artifacts/test_store.py`` is the conformance suite; a new driver adds one constructor there.
+``tests/artifacts/stores/test_store.py`` is the conformance suite; a new driver adds one constructor there.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Entry:
     size: int | None
 
 
-class OnDisk(Protocol):
+class StagedFile(Protocol):
     """What is left of an upload, on the caller's thread. All of it raises as ``Upload`` does; the order is this."""
 
     def begin(self) -> None:
@@ -105,7 +105,7 @@ class Upload(Protocol):
         object store, which has no transactions, as of ``finish``. Over within 50 seconds.
         """
 
-    async def hand_over(self) -> OnDisk | None:
+    async def stage(self) -> StagedFile | None:
         """Wait until what is left to do takes a moment, for somebody who does it for many files together.
 
         None where that is not how files land: then it is ``finish`` and ``commit``.

@@ -1,10 +1,9 @@
 """Keys, workspaces and usage.
 
 ``Authenticator`` is what the gateway asks: ``LocalAuthenticator`` answers from a ``KeyStore``,
-``RemoteAuthenticator`` from a separate auth service, which is ``api`` on another server.
+``RemoteAuthenticator`` from a separate auth service, which is ``hokusai.auth.api`` on another server.
 """
 
-from hokusai.auth.api import api
 from hokusai.auth.authenticator import Authenticator
 from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
@@ -17,7 +16,6 @@ __all__ = [
     "KeyStore",
     "LocalAuthenticator",
     "RemoteAuthenticator",
-    "api",
     "fingerprint",
     "first_key",
     "given_key",

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hokusai import data, errors
+from hokusai import data_directory, errors
 from hokusai.artifacts import ArtifactStore, Written
 from hokusai.artifacts.ledger import artifacts
 from hokusai.auth import fingerprint
@@ -68,7 +68,7 @@ async def restore(settings: Settings, directory: Path, *, told: Told = files.nob
     """
     manifest = Manifest.read(directory)
     copies = list(databases.copies(settings))
-    with data.opened(settings.data):
+    with data_directory.opened(settings.data):
         _refuse_misfit(manifest, copies, settings)
         for copy in copies:
             await asyncio.to_thread(copy.refuse_used)

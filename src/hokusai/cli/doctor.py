@@ -20,7 +20,7 @@ from rich.text import Text
 from hokusai import errors
 from hokusai.cli import output
 from hokusai.client.connection import checked_key, checked_url
-from hokusai.doctor import CHECKS, Check, OnResult, Report, Result, Status, Target, chosen, examine, ticket
+from hokusai.doctor import CHECKS, Check, OnResult, Report, Result, Status, Target, chosen, examine, markdown_report
 
 _MARKS = {"pass": Text("✓", style="bold green"), "fail": Text("✗", style="bold red"), "skip": Text("–", style="dim")}
 _COUNTED: tuple[tuple[Status, str], ...] = (("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
@@ -100,7 +100,7 @@ def doctor(
     else:
         _print(report)
     _write(junit, report.junit())
-    _write(markdown, ticket.markdown(report))
+    _write(markdown, markdown_report.markdown(report))
     if not report.ok:
         raise typer.Exit(1 if report.reached else _UNREACHED)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from hokusai import errors
 from hokusai.client.artifacts import STORE, Artifacts
 from hokusai.client.connection import Connection
-from hokusai.client.meter import Meter
 from hokusai.client.models import Models
+from hokusai.client.progress_meter import Meter
 from hokusai.client.registration import not_ready
 from hokusai.client.values import ModelVersion, OnProgress
 

@@ -15,8 +15,8 @@ from hokusai.client.answer import ApiError
 from hokusai.client.artifacts import STORE, Artifacts
 from hokusai.client.connection import Connection
 from hokusai.client.files import LocalFile, local_files
-from hokusai.client.meter import Meter
 from hokusai.client.models import API, Models
+from hokusai.client.progress_meter import Meter
 from hokusai.client.values import Document, ModelVersion, OnProgress
 
 T = TypeVar("T")

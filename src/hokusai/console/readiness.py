@@ -34,7 +34,7 @@ class State:
 
 
 class Readiness:
-    """Asks each part, all at once, ``timeout`` seconds each. Without those in ``needless`` the server serves as well.
+    """Asks each part, all at once, ``timeout`` seconds each. Without those in ``optional`` the server serves as well.
 
     ``about`` are facts to tell of a part.
 
@@ -46,14 +46,14 @@ class Readiness:
         self,
         checks: Mapping[str, Check],
         *,
-        needless: Set[str] = frozenset(),
+        optional: Set[str] = frozenset(),
         about: Mapping[str, Mapping[str, str]] | None = None,
         timeout: float = 3,
         keep: float = 1,
     ) -> None:
         self._about = dict(about or {})
         self._checks = dict(checks)
-        self._needless = needless
+        self._needless = optional
         self._timeout = timeout
         self._keep = keep
         self._asking = asyncio.Lock()

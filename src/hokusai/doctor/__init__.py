@@ -14,11 +14,11 @@ from hokusai.doctor.checks import CHECKS
 from hokusai.doctor.diagnosis import Named, diagnose
 from hokusai.doctor.examination import Examination, Target
 from hokusai.doctor.faults import FAULTS, Fault
+from hokusai.doctor.markdown_report import markdown
 from hokusai.doctor.probe import Probe
 from hokusai.doctor.report import Report
 from hokusai.doctor.rules import RULES, Rule, When
 from hokusai.doctor.runner import OVERALL_SECONDS, OnResult, Runner, chosen
-from hokusai.doctor.ticket import markdown
 
 __all__ = [
     "CHECKS",

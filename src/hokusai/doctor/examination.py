@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Kind
-from hokusai.doctor.litter import Litter
+from hokusai.doctor.cleanup import Cleanup
 from hokusai.doctor.probe import Probe
 
 V2 = "/api/2.0/mlflow"
@@ -89,7 +89,7 @@ class Examination:
         self.probe = probe
         self.name = "hokusai-doctor-" + secrets.token_hex(4)
         self.learnt = Learnt(key=target.key)
-        self.litter = Litter()
+        self.cleanup = Cleanup()
 
     async def ask(self, method: str, path: str, **more: Any) -> Answer:
         """A request to the base URL, without a key unless told."""

@@ -97,7 +97,7 @@ async def _cleared(tasks: Collection[asyncio.Task[Result]], exam: Examination) -
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     unsettled = await exam.probe.settled()
-    left = await exam.litter.remove()
+    left = await exam.cleanup.remove()
     left += [f"what {unsettled} requests may still make that were not answered"] * bool(unsettled)
     return [told(words, exam.target.keys) for words in left]
 

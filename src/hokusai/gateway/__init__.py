@@ -5,16 +5,16 @@ note on its ``Exchange``. The route table (``table.py``) is data; what it does n
 """
 
 from hokusai.gateway.address import address_of
-from hokusai.gateway.audit import Audit, AuditTrail
+from hokusai.gateway.audit import Audit
 from hokusai.gateway.authorize import Authorize
 from hokusai.gateway.drain import Drain
 from hokusai.gateway.exchange import Exchange
+from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.forward import Forward
-from hokusai.gateway.guesses import Guesses
 from hokusai.gateway.identify import Identify
 from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, per_hour
 from hokusai.gateway.metrics import Metrics
-from hokusai.gateway.pace import Pace
+from hokusai.gateway.min_body_rate import MinBodyRate
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
@@ -22,20 +22,19 @@ from hokusai.gateway.table import ROUTES
 __all__ = [
     "ROUTES",
     "Audit",
-    "AuditTrail",
     "Authorize",
     "Body",
     "Drain",
     "Exchange",
+    "FailedAttempts",
     "Forward",
-    "Guesses",
     "Identify",
     "LimitAddress",
     "LimitKey",
     "LimitWorkspace",
     "LocalRates",
     "Metrics",
-    "Pace",
+    "MinBodyRate",
     "Rates",
     "Route",
     "RouteTable",

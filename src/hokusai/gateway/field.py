@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
-class Thing(StrEnum):
+class ResourceType(StrEnum):
     """What an identifier can name. Each thing belongs to one workspace."""
 
     EXPERIMENT = "experiment"
@@ -32,7 +32,7 @@ class Field:
 
     name: str
     many: bool = False
-    of: Thing | None = None
+    of: ResourceType | None = None
     parts: tuple[Field, ...] = ()
 
 
@@ -50,12 +50,12 @@ def fields(*given: str | Field | tuple[Field, ...]) -> tuple[Field, ...]:
 
 
 #: What the placeholders of paths identify.
-PLACEHOLDERS: Mapping[str, Thing | None] = MappingProxyType(
+PLACEHOLDERS: Mapping[str, ResourceType | None] = MappingProxyType(
     {
-        "model_id": Thing.LOGGED_MODEL,
+        "model_id": ResourceType.LOGGED_MODEL,
         "tag_key": None,
-        "path": Thing.ARTIFACT,
-        "key_id": Thing.KEY,
-        "workspace": Thing.WORKSPACE,
+        "path": ResourceType.ARTIFACT,
+        "key_id": ResourceType.KEY,
+        "workspace": ResourceType.WORKSPACE,
     }
 )

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.gateway.exchange import Exchange, exchange_of, headers, raw_path
-from hokusai.gateway.guesses import Guesses
+from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.redaction import holds_key
 from hokusai.identity import PRINCIPAL, Permission, Principal
 
@@ -39,10 +39,10 @@ class Identify:
     malformed keys are answered after the same time.
     """
 
-    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, guesses: Guesses) -> None:
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, failed_attempts: FailedAttempts) -> None:
         self.app = app
         self.authenticator = authenticator
-        self.guesses = guesses
+        self.failed_attempts = failed_attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -63,13 +63,13 @@ class Identify:
         self.authenticator.count(judged, refused=400 <= exchange.status < 500)
 
     async def _judged(self, key: str, exchange: Exchange) -> Principal | errors.HokusaiError:
-        if refusal := await self.guesses.admit(key, exchange.address):
+        if refusal := await self.failed_attempts.admit(key, exchange.address):
             return refusal
         judged = await self.authenticator.authenticate(key, exchange.address)
         if isinstance(judged, Principal):
-            self.guesses.succeeded(key, exchange.address)
+            self.failed_attempts.succeeded(key, exchange.address)
             return judged
-        refusal = await self.guesses.failed(key, exchange.address, judged)
+        refusal = await self.failed_attempts.failed(key, exchange.address, judged)
         await asyncio.sleep(QUANTUM - exchange.seconds % QUANTUM)
         return refusal
 

@@ -8,12 +8,12 @@ assistant, jobs, gateway, webhooks, prompts, datasets, graphql and the ``/ajax-a
 
 from __future__ import annotations
 
-from hokusai.gateway.field import Field, Thing, fields
+from hokusai.gateway.field import Field, ResourceType, fields
 from hokusai.gateway.route import TRACKING_PREFIX, Body, Route
 from hokusai.identity import Permission
 
 P = Permission
-T = Thing
+T = ResourceType
 
 _V2 = "/api/2.0/mlflow"
 _V3 = "/api/3.0/mlflow"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from hokusai.tracking.asked import Asked
+from hokusai.tracking.request import TrackingRequest
 
 #: The id in requests, and the experiment it stands for (MLflow's ``SqlAlchemyStore``).
 ZERO = "0"
@@ -27,13 +27,13 @@ class DefaultExperiment:
         self._known: dict[str, str] = {}
         self._finding = asyncio.Lock()
 
-    async def resolve(self, asked: Asked) -> None:
-        fields = asked.fields
+    async def resolve(self, request: TrackingRequest) -> None:
+        fields = request.fields
         if fields.get("experiment_id") == ZERO:
-            fields["experiment_id"] = await self._id(asked.workspace)
+            fields["experiment_id"] = await self._id(request.workspace)
         listed = fields.get("experiment_ids")
         if isinstance(listed, list) and ZERO in listed:
-            real = await self._id(asked.workspace)
+            real = await self._id(request.workspace)
             fields["experiment_ids"] = [real if one == ZERO else one for one in listed]
 
     async def _id(self, workspace: str) -> str:

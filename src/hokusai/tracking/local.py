@@ -14,8 +14,8 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.tracking.bridge import Bridge
 from hokusai.tracking.engine import MLFLOW_MINOR
+from hokusai.tracking.wsgi import Bridge
 
 log = logging.getLogger("hokusai.tracking")
 

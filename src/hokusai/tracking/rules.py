@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any
 
 from hokusai import errors
-from hokusai.tracking.asked import Asked
+from hokusai.tracking.request import TrackingRequest
 
-Rule = Callable[[Asked, str], None]
+Rule = Callable[[TrackingRequest, str], None]
 
 #: The tag in which MLflow's clients put the name of the user.
 USER_TAG = "mlflow.user"
@@ -49,16 +49,16 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
 
-def check(asked: Asked) -> None:
+def check(request: TrackingRequest) -> None:
     """Apply the rules. Raises an ``errors.BadRequest``."""
-    for name in asked.fields.keys() & _RULES.keys():
-        _RULES[name](asked, name)
-    for name in asked.fields.keys() & _LONGEST.keys():
-        _short(asked.fields[name], name, _LONGEST[name])
-    if asked.route == "/runs/create":
-        asked.fields["user_id"] = asked.principal.user_id
-    if page := _PAGES.get(asked.route):
-        asked.fields["max_results"] = _results(asked.fields.get("max_results"), *page)
+    for name in request.fields.keys() & _RULES.keys():
+        _RULES[name](request, name)
+    for name in request.fields.keys() & _LONGEST.keys():
+        _short(request.fields[name], name, _LONGEST[name])
+    if request.route == "/runs/create":
+        request.fields["user_id"] = request.principal.user_id
+    if page := _PAGES.get(request.route):
+        request.fields["max_results"] = _results(request.fields.get("max_results"), *page)
 
 
 def _short(value: Any, name: str, limit: int) -> None:
@@ -71,9 +71,9 @@ def _results(given: Any, default: int, most: int) -> int:
     return default if given is None else min(int(given), most)
 
 
-def _printable(asked: Asked, name: str) -> None:
+def _printable(request: TrackingRequest, name: str) -> None:
     """A name shows as what it is: in a log, in a console, in a terminal."""
-    _show(asked.fields[name], name)
+    _show(request.fields[name], name)
 
 
 def _show(text: Any, name: str) -> None:
@@ -83,51 +83,51 @@ def _show(text: Any, name: str) -> None:
         raise errors.KeyInName(name=name)
 
 
-def _key(asked: Asked, name: str) -> None:
+def _key(request: TrackingRequest, name: str) -> None:
     """The key of a metric, a parameter, or a tag with its value beside it."""
-    _printable(asked, name)
-    if asked.route.endswith("-tag"):
-        _tag(asked, asked.fields)
+    _printable(request, name)
+    if request.route.endswith("-tag"):
+        _tag(request, request.fields)
 
 
-def _tags(asked: Asked, name: str) -> None:
-    for tag in asked.fields[name] if isinstance(asked.fields[name], list) else []:
-        _tag(asked, tag)
+def _tags(request: TrackingRequest, name: str) -> None:
+    for tag in request.fields[name] if isinstance(request.fields[name], list) else []:
+        _tag(request, tag)
 
 
-def _tag(asked: Asked, tag: Any) -> None:
+def _tag(request: TrackingRequest, tag: Any) -> None:
     """The user's tag names the key's owner, whatever the client wrote."""
     key = tag.get("key") if isinstance(tag, dict) else None
     _show(key, "key")
     if isinstance(key, str) and key.startswith(_RESERVED_TAGS):
         raise errors.TagReserved(key=key[:100])
     if key == USER_TAG and "value" in tag:
-        tag["value"] = asked.principal.user_id
+        tag["value"] = request.principal.user_id
 
 
-def _run_uuid(asked: Asked, name: str) -> None:
+def _run_uuid(request: TrackingRequest, name: str) -> None:
     """The old name of ``run_id``, which MLflow reads where the new one is empty."""
-    run_id = asked.fields.get("run_id")
-    if run_id and asked.fields[name] and run_id != asked.fields[name]:
+    run_id = request.fields.get("run_id")
+    if run_id and request.fields[name] and run_id != request.fields[name]:
         raise errors.IdentifiersDiffer(one="run_id", other=name)
 
 
-def _model_id(asked: Asked, name: str) -> None:
+def _model_id(request: TrackingRequest, name: str) -> None:
     """Where the path names a logged model, MLflow acts on that of the body."""
-    in_path = re.match(r"/logged-models/([^/]+)", asked.route)
-    if in_path and in_path[1] not in {"search", asked.fields[name]}:
+    in_path = re.match(r"/logged-models/([^/]+)", request.route)
+    if in_path and in_path[1] not in {"search", request.fields[name]}:
         raise errors.IdentifiersDiffer(one="the path", other=name)
 
 
-def _filter(asked: Asked, name: str) -> None:
-    text = asked.fields[name]
+def _filter(request: TrackingRequest, name: str) -> None:
+    text = request.fields[name]
     if isinstance(text, str) and _LONG_NUMBER.search(_QUOTED.sub("", text)):
         raise errors.FilterUnreadable(reason="a number in it has more than 18 digits")
 
 
-def _page_token(asked: Asked, name: str) -> None:
+def _page_token(request: TrackingRequest, name: str) -> None:
     """MLflow's tokens are Base64 of a JSON object with an offset (``SearchUtils.create_page_token``)."""
-    text = asked.fields[name]
+    text = request.fields[name]
     if not text:
         return
     try:
@@ -139,23 +139,23 @@ def _page_token(asked: Asked, name: str) -> None:
         raise errors.PageTokenInvalid()
 
 
-def _model_json(asked: Asked, name: str) -> None:
+def _model_json(request: TrackingRequest, name: str) -> None:
     """MLflow takes it for an object, whatever it is."""
     try:
-        found = json.loads(asked.fields[name])
+        found = json.loads(request.fields[name])
     except (ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise errors.BodyUnreadable(reason=f"{name!r} holds no JSON object")
 
 
-def _artifact_location(asked: Asked, name: str) -> None:
-    if asked.fields.pop(name):
+def _artifact_location(request: TrackingRequest, name: str) -> None:
+    if request.fields.pop(name):
         raise errors.ArtifactLocationFixed()
 
 
-def _run_link(asked: Asked, name: str) -> None:
-    text = asked.fields[name]
+def _run_link(request: TrackingRequest, name: str) -> None:
+    text = request.fields[name]
     if text and not re.fullmatch(r"https?://[!-~]+", str(text)):
         raise errors.RunLinkForbidden()
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from hokusai import errors
-from hokusai.tracking.owned import Owned
+from hokusai.tracking.ownership import Ownership
 
 _RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})(?:/(?P<path>.+))?")
 _LOGGED_MODEL = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
@@ -37,7 +37,7 @@ class Source:
     model_id: str | None = None
 
 
-async def resolve(text: str, *, workspace: str, owned: Owned) -> Source | errors.SourceForbidden:
+async def resolve(text: str, *, workspace: str, ownership: Ownership) -> Source | errors.SourceForbidden:
     """The canonical source that ``text`` stands for in a workspace."""
     text = text.removesuffix("/")
     if fault := _fault(text):
@@ -45,39 +45,41 @@ async def resolve(text: str, *, workspace: str, owned: Owned) -> Source | errors
     form, found = next(((form, match) for form in _RESOLVERS if (match := form.fullmatch(text))), (None, None))
     if form is None or found is None:
         return errors.SourceForbidden(reason="it has none of the four forms")
-    source = await _RESOLVERS[form](found.groupdict(), workspace, owned)
+    source = await _RESOLVERS[form](found.groupdict(), workspace, ownership)
     if source is None or len(source.uri) > _LONGEST:
         return errors.SourceForbidden(reason="it leads to nothing that this workspace owns")
     return source
 
 
-async def _of_run(parts: Parts, workspace: str, owned: Owned) -> Source | None:
-    root = _inside(await owned.run(workspace, parts["run"]), workspace)
+async def _of_run(parts: Parts, workspace: str, ownership: Ownership) -> Source | None:
+    root = _inside(await ownership.run(workspace, parts["run"]), workspace)
     return Source(_joined(root, parts["path"]), run_id=parts["run"]) if root else None
 
 
-async def _of_logged_model(parts: Parts, workspace: str, owned: Owned) -> Source | None:
-    root = _inside(await owned.logged_model(workspace, parts["model"]), workspace)
+async def _of_logged_model(parts: Parts, workspace: str, ownership: Ownership) -> Source | None:
+    root = _inside(await ownership.logged_model(workspace, parts["model"]), workspace)
     return Source("models:/" + parts["model"], model_id=parts["model"]) if root else None
 
 
-async def _of_alias(parts: Parts, workspace: str, owned: Owned) -> Source | None:
-    version = await owned.alias(workspace, parts["name"], parts["alias"])
-    return await _of_version({**parts, "version": version}, workspace, owned) if version else None
+async def _of_alias(parts: Parts, workspace: str, ownership: Ownership) -> Source | None:
+    version = await ownership.alias(workspace, parts["name"], parts["alias"])
+    return await _of_version({**parts, "version": version}, workspace, ownership) if version else None
 
 
-async def _of_version(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+async def _of_version(parts: Parts, workspace: str, ownership: Ownership) -> Source | None:
     name, version = parts["name"], str(int(parts["version"]))
     return (
         Source(f"models:/{name}/{version}")
-        if _inside(await owned.version(workspace, name, version), workspace)
+        if _inside(await ownership.version(workspace, name, version), workspace)
         else None
     )
 
 
-async def _of_files(parts: Parts, workspace: str, owned: Owned) -> Source | None:
+async def _of_files(parts: Parts, workspace: str, ownership: Ownership) -> Source | None:
     run, model = parts["run"], parts["model"]
-    root = _inside(await (owned.run(workspace, run) if run else owned.logged_model(workspace, model)), workspace)
+    root = _inside(
+        await (ownership.run(workspace, run) if run else ownership.logged_model(workspace, model)), workspace
+    )
     if root is None or root != f"mlflow-artifacts:/{parts['root']}":
         return None
     return Source(_joined(root, parts["path"]), run_id=run, model_id=model)

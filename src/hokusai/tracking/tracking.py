@@ -15,13 +15,13 @@ from starlette.types import Message, Receive, Scope, Send
 from hokusai import errors
 from hokusai.identity import REQUEST_ID
 from hokusai.quota import ModelQuota
-from hokusai.tracking.asked import Asked
-from hokusai.tracking.counting import Counting
 from hokusai.tracking.default_experiment import NAME as DEFAULT_EXPERIMENT
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import WORKSPACE_HEADER, Engine
-from hokusai.tracking.owned import Owned
-from hokusai.tracking.references import References
+from hokusai.tracking.model_quota import ModelCounter
+from hokusai.tracking.ownership import Ownership
+from hokusai.tracking.reference_resolver import ReferenceResolver
+from hokusai.tracking.request import TrackingRequest
 from hokusai.tracking.rules import check
 
 log = logging.getLogger("hokusai.tracking")
@@ -41,27 +41,27 @@ class Tracking:
 
     def __init__(self, engine: Engine, *, models: ModelQuota, timeout: float) -> None:
         self.engine = engine
-        self._counting = Counting(models, self._names)
+        self._counting = ModelCounter(models, self._names)
         self._made: set[str] = set()
         self._making = asyncio.Lock()
         self._default = DefaultExperiment(self._find_default)
-        self._references = References(Owned(self._ask))
+        self._references = ReferenceResolver(Ownership(self._ask))
         transport = httpx2.ASGITransport(app=self._inner)
         self._http = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Asked.of(scope)
-        check(asked)
-        if asked.workspace not in self._made:
-            await self._make(asked.workspace)
-        await self._default.resolve(asked)
-        await self._references.resolve(asked)
-        scope, receive = await asked.written(scope, receive)
+        request = TrackingRequest.of(scope)
+        check(request)
+        if request.workspace not in self._made:
+            await self._make(request.workspace)
+        await self._default.resolve(request)
+        await self._references.resolve(request)
+        scope, receive = await request.written(scope, receive)
 
         async def call(send: Send) -> None:
             await self.engine(scope, receive, _Translated(scope, send))
 
-        await self._counting.around(asked, call, send)
+        await self._counting.around(request, call, send)
 
     async def start(self) -> None:
         await self.engine.start()
@@ -158,8 +158,8 @@ class _Translated:
             log.error("MLflow's database takes no writes: %s", bytes(self._held[:500]))
             return errors.DatabaseReadOnly()
         if self._status >= 500 or self._status < 400 or not code or not reason:
-            request = self._scope.get(REQUEST_ID)
-            log.error("request %s: MLflow answered %s: %s", request, self._status, bytes(self._held[:2000]))
+            request_id = self._scope.get(REQUEST_ID)
+            log.error("request %s: MLflow answered %s: %s", request_id, self._status, bytes(self._held[:2000]))
             return _fault(self._status)
         if code in _EXISTS:
             return errors.TrackingExists(reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hokusai.doctor.check import Check, Kind
-from hokusai.doctor.checks import files, keys, network, registration, routing, several, tracking
+from hokusai.doctor.checks import files, keys, network, registration, replicas, routing, tracking
 
 _OURS: tuple[Kind, ...] = ("hokusai",)
 
@@ -78,7 +78,7 @@ CHECKS: tuple[Check, ...] = (
         "The server sees the client's address",
         "proxy",
         "proxy",
-        several.address,
+        replicas.address,
         ("bearer",),
         kinds=_OURS,
     ),
@@ -160,21 +160,26 @@ CHECKS: tuple[Check, ...] = (
         ("artifact-small", "multipart", "client-version?"),
         seconds=70,
     ),
-    Check("steady", "Every replica answers alike", "load-balancer", "limits", several.steady, ("tls?", "connect")),
+    Check("steady", "Every replica answers alike", "load-balancer", "limits", replicas.steady, ("tls?", "connect")),
     Check(
-        "same-files", "Every replica has the same files", "artifacts", "limits", several.same_files, ("artifact-small",)
+        "same-files",
+        "Every replica has the same files",
+        "artifacts",
+        "limits",
+        replicas.same_files,
+        ("artifact-small",),
     ),
-    Check("rate", "A key's rate holds", "gateway", "limits", several.rate, ("bearer",), kinds=_OURS),
+    Check("rate", "A key's rate holds", "gateway", "limits", replicas.rate, ("bearer",), kinds=_OURS),
     Check(
         "isolation",
         "Two workspaces stay apart",
         "gateway",
         "isolation",
-        several.isolation,
+        replicas.isolation,
         ("bearer",),
         kinds=_OURS,
         seconds=30,
     ),
-    Check("release", "The expected version answers", "release", "release", several.release, ("tls?", "connect")),
-    Check("log", "The server's log has no known complaint", "gateway", "release", several.log),
+    Check("release", "The expected version answers", "release", "release", replicas.release, ("tls?", "connect")),
+    Check("log", "The server's log has no known complaint", "gateway", "release", replicas.log),
 )

@@ -147,7 +147,7 @@ async def multipart(exam: Examination) -> Outcome:
         done = made.ok and await exam.api("POST", f"{_PARTS}/abort/{place}", body=begun)
         return f"an upload in parts to {place}" if done and not done.ok else None
 
-    made = await exam.litter.made(exam.api("POST", f"{_PARTS}/create/{place}", body=body), stop)
+    made = await exam.cleanup.made(exam.api("POST", f"{_PARTS}/create/{place}", body=body), stop)
     if not made.ok:
         return passed(made, note="no uploads in parts are offered")
     parts = made.document.get("credentials") or [{}]
@@ -171,4 +171,4 @@ def _forget_files(exam: Examination) -> None:
             return f"files below {exam.learnt.root}: the key lacks artifacts:delete"
         return None if answer.ok or answer.status == 404 else f"files below {exam.learnt.root}"
 
-    exam.litter.add(remove)
+    exam.cleanup.add(remove)

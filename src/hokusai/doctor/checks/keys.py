@@ -159,7 +159,7 @@ async def temporary_key(
         answer = await exam.auth("DELETE", f"/api/v1/keys/{key_id}")
         return None if answer.ok else f"key {key_id}"
 
-    found = await exam.litter.made(exam.auth("POST", "/api/v1/keys", body=body), revoke)
+    found = await exam.cleanup.made(exam.auth("POST", "/api/v1/keys", body=body), revoke)
     made = found.document.get("key")
     return made if found.ok and isinstance(made, str) else found
 
@@ -172,6 +172,6 @@ async def _make(exam: Examination, workspace: str) -> Answer | None:
         suspended = await exam.auth("POST", f"/api/v1/workspaces/{workspace}/suspend")
         return None if suspended.code == "HK2001" else f"workspace {workspace}" + " (suspended)" * suspended.ok
 
-    exam.litter.add(remove)
+    exam.cleanup.add(remove)
     found = await exam.auth("POST", "/api/v1/workspaces", body={"name": workspace})
     return None if found.ok else found

@@ -104,7 +104,7 @@ def forget_model(exam: Examination, name: str) -> None:
             return f"model {name}: the key lacks models:delete"
         return None if answer.ok or answer.status == 404 else f"model {name}"
 
-    exam.litter.add(remove)
+    exam.cleanup.add(remove)
 
 
 def _forget_runs(exam: Examination, name: str) -> None:
@@ -121,4 +121,4 @@ def _forget_runs(exam: Examination, name: str) -> None:
         answer = await exam.post("experiments/delete", {"experiment_id": str(experiment.get("experiment_id"))})
         return None if answer.ok else f"experiment {name}"
 
-    exam.litter.add(remove)
+    exam.cleanup.add(remove)

@@ -60,7 +60,7 @@ def _forget_experiment(exam: Examination) -> None:
         answer = await exam.post("experiments/delete", {"experiment_id": exam.learnt.experiment})
         return None if answer.ok or answer.status == 404 else f"experiment {exam.name}"
 
-    exam.litter.add(remove)
+    exam.cleanup.add(remove)
 
 
 async def locations(exam: Examination) -> Outcome:

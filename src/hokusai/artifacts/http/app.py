@@ -1,0 +1,175 @@
+"""The mlflow-artifacts API as an ASGI app (MLflow 3.17, ``mlflow_artifacts.proto``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.artifacts import resumable
+from hokusai.artifacts.http.conditions import Condition
+from hokusai.artifacts.http.download import Downloads
+from hokusai.artifacts.http.responses import JSON, answer, header, stream
+from hokusai.artifacts.http.upload import Uploads
+from hokusai.artifacts.ledger import Ledger, Record
+from hokusai.artifacts.path import ArtifactPath, Place, place
+from hokusai.artifacts.store import ArtifactStore, Entry
+from hokusai.artifacts.upload_quota import UploadQuota
+from hokusai.identity import Quota, principal_of
+
+ROUTE = b"/api/2.0/mlflow-artifacts/artifacts"
+_PARTS = b"/api/2.0/mlflow-artifacts/mpu/create/"
+_UNBOUNDED = Quota()
+
+
+class ArtifactsApp:
+    """Lists, uploads, downloads and deletes the artifacts of the caller's workspace.
+
+    Expects the gateway's principal in the scope and a canonical ``raw_path``; permissions were
+    checked there. Raises ``errors.HokusaiError`` for the gateway to render, before the answer has
+    begun; later than that, the answer is cut short, which ``Content-Length`` lets the client notice.
+
+    ``max_upload_bytes`` bounds one file, ``quota`` a workspace whose own says nothing, and ``uploads``
+    how many of it may be under way here; ``idle_seconds`` is how long a sender may pause, and
+    ``stall_seconds`` how long a reader may take for one megabyte.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ArtifactStore,
+        ledger: Ledger,
+        max_upload_bytes: int,
+        idle_seconds: float,
+        stall_seconds: float = 300,
+        quota: Quota = _UNBOUNDED,
+        uploads: int = 1_000,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._stall_seconds = stall_seconds
+        self._uploads = Uploads(
+            store=store,
+            ledger=ledger,
+            upload_quota=UploadQuota(ledger, uploads=uploads),
+            quota=quota,
+            max_bytes=max_upload_bytes,
+            idle_seconds=idle_seconds,
+        )
+        self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
+
+    async def close(self) -> None:
+        """Waits for files that are landing."""
+        await self._uploads.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = principal_of(scope)
+        if principal.workspace is None:
+            raise errors.WorkspaceNone()
+        if scope["raw_path"].startswith(_PARTS):
+            raise errors.PartsNotOffered()
+        method, remainder = scope["method"], scope["raw_path"].removeprefix(ROUTE)
+        if remainder in {b"", b"/"} and method in {"GET", "HEAD"}:
+            await self._list(principal.workspace, scope, receive, send)
+            return
+        found = _named(remainder, method, principal.workspace)
+        if method == "GET":
+            await self._downloads.get(found, scope, receive, send)
+        elif method == "HEAD" and (name := header(scope, resumable.NAME)):
+            await self._uploads.offset(found, principal, name, send)
+        elif method == "HEAD":
+            await self._downloads.head(found, scope, send)
+        elif method == "PUT":
+            await self._uploads.put(found, principal, scope, receive, send)
+        elif method == "DELETE":
+            await self._delete(found, Condition.of(scope), send)
+        else:
+            raise errors.RouteUnknown(method=method, path=scope["path"], base="/api/mlflow")
+
+    async def _list(self, workspace: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """``ListArtifacts``. As in MLflow, a file and an unknown directory have nothing in them."""
+        found = _asked(scope["query_string"], workspace)
+        if isinstance(found, errors.ArtifactUnknown):
+            await answer(send, headers=[JSON], body=b'{"files": []}')
+        elif isinstance(found, errors.HokusaiError):
+            raise found
+        else:
+            await stream(self._listing(found), receive, send, headers=[JSON], stall_seconds=self._stall_seconds)
+
+    async def _listing(self, found: Place) -> AsyncGenerator[bytes, None]:
+        """One JSON document, a page at a time."""
+        before = b'{"files": ['
+        async with aclosing(self._store.list(found.key)) as pages:
+            async for page in pages:
+                yield before + b", ".join(json.dumps(_info(entry)).encode() for entry in page)
+                before = b", "
+        yield b"]}" if before == b", " else b'{"files": []}'
+
+    async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
+        """Both or neither, where the store removes at once; else files first: records without a file are never read."""
+        record = await self._ledger.find(found) if condition else None
+        if self._store.deletes_at_once:
+            async with self._ledger.forgetting(found) as forgotten:
+                await self._judge(found, condition, record)
+                removed = await self._store.delete(found.key)
+        else:
+            await self._judge(found, condition, record)
+            now = datetime.now(UTC)
+            removed = await self._store.delete(found.key)
+            forgotten = await self._ledger.forget(found, before=now)
+        if not removed and not forgotten:
+            raise found.unknown
+        await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
+
+    async def _judge(self, found: Place, condition: Condition, record: Record | None) -> None:
+        """Conditions are on a file: there is none where a directory is. Raises ``errors.ConditionFailed``.
+
+        A file that came after the record was read is not the one that the record speaks for.
+        """
+        if not condition:
+            return
+        if not (stat := await self._store.stat(found.key)):
+            raise found.unknown
+        condition.check(exists=True, sha256=record.sha256 if record and record.speaks_for(stat) else None)
+
+
+def _named(remainder: bytes, method: str, workspace: str) -> Place:
+    """The place that a path names. Raises the refusal; what changes things may not name a whole workspace."""
+    raw = remainder.removeprefix(b"/")
+    if method == "DELETE":
+        raw = raw.removesuffix(b"/")  # MLflow's client deletes the whole of an artifact URI as ``<path>/``
+    found = _found(ArtifactPath.decode(raw), workspace)
+    if isinstance(found, errors.HokusaiError):
+        raise found
+    if not found.path and method in {"PUT", "DELETE"}:
+        raise errors.ArtifactPathInvalid(reason="it names the whole workspace")
+    return found
+
+
+def _found(path: ArtifactPath | errors.ArtifactPathInvalid, workspace: str) -> Place | errors.HokusaiError:
+    return place(path, workspace) if isinstance(path, ArtifactPath) else path
+
+
+def _asked(query: bytes, workspace: str) -> Place | errors.HokusaiError:
+    """The directory that ``?path=`` names; the workspace's root without it."""
+    try:
+        fields = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=16)
+    except ValueError:
+        return errors.ArtifactPathInvalid(reason="the query is not percent-encoded UTF-8")
+    paths = [value for name, value in fields if name == "path"]
+    if len(paths) > 1:
+        return errors.ArtifactPathInvalid(reason="'path' is given twice")
+    text = paths[0].removesuffix("/") if paths else ""
+    return _found(ArtifactPath.read(text) if text else ArtifactPath(""), workspace)
+
+
+def _info(entry: Entry) -> dict[str, object]:
+    """MLflow's ``FileInfo``; ``path`` is the name alone, as its server sends it."""
+    if entry.size is None:
+        return {"path": entry.name, "is_dir": True}
+    return {"path": entry.name, "is_dir": False, "file_size": entry.size}

@@ -1,0 +1,145 @@
+"""Downloads: streamed from the store, whole or in part, with what proves the bytes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.artifacts.http import digests
+from hokusai.artifacts.http.conditions import Condition
+from hokusai.artifacts.http.ranges import Span, spans_of
+from hokusai.artifacts.http.responses import ZEROCOPY, answer, header, stream
+from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.path import Place
+from hokusai.artifacts.store import ArtifactStore, Piece, Stat, Stretch
+
+#: A stranger's file is data: never rendered, never run, whatever it says it is.
+_INERT = [
+    (b"content-type", b"application/octet-stream"),
+    (b"content-security-policy", b"sandbox; default-src 'none'"),
+]
+_PLAIN = re.compile(r"[^A-Za-z0-9._ -]")
+
+
+class Downloads:
+    """``GET`` and ``HEAD …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``DownloadArtifact``)."""
+
+    def __init__(self, *, store: ArtifactStore, ledger: Ledger, stall_seconds: float) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._stall_seconds = stall_seconds
+
+    async def head(self, place: Place, scope: Scope, send: Send) -> None:
+        if not (stat := await self._store.stat(place.key)):
+            raise place.unknown
+        sha256 = await self._sha256(place, stat)
+        if unchanged(scope, sha256):
+            await answer(send, status=304, headers=digests.proofs(sha256))
+        else:
+            await answer(send, headers=_headers(place, stat.size, sha256))
+
+    async def get(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        if not (reader := await self._store.open(place.key)):
+            raise place.unknown
+        async with aclosing(reader):
+            sha256 = await self._sha256(place, reader.stat)
+            if unchanged(scope, sha256):
+                await answer(send, status=304, headers=digests.proofs(sha256))
+                return
+            size = reader.stat.size
+            spans = wanted(scope, size, sha256)
+            headers = _headers(place, size, sha256)
+            read = reader.stretches if ZEROCOPY in scope.get("extensions", ()) else reader.chunks
+            pieces = read(0, size)
+            if len(spans) == 1:
+                headers = [*_headers(place, spans[0].length, sha256), (b"content-range", spans[0].content_range(size))]
+                pieces = read(spans[0].offset, spans[0].length)
+            elif spans:
+                parts = Parts(spans, size)
+                headers = [(b"content-type", parts.media_type), *_headers(place, parts.length, sha256)[1:]]
+                pieces = parts.of(read)
+            await stream(
+                pieces,
+                receive,
+                send,
+                status=206 if spans else 200,
+                headers=headers,
+                stall_seconds=self._stall_seconds,
+            )
+
+    async def _sha256(self, place: Place, stat: Stat) -> str | None:
+        """None for a file that the ledger does not know: one that was there before us."""
+        record = await self._ledger.find(place)
+        return record.sha256 if record and record.speaks_for(stat) else None
+
+
+#: ``Reader.chunks`` or ``Reader.stretches``.
+Read = Callable[[int, int], AsyncGenerator[Any, None]]
+
+
+class Parts:
+    """Several parts of one file in one body (``multipart/byteranges``, RFC 9110, section 14.6)."""
+
+    def __init__(self, spans: Sequence[Span], size: int) -> None:
+        boundary = secrets.token_hex(16).encode()
+        self.media_type = b"multipart/byteranges; boundary=" + boundary
+        self._spans = spans
+        self._heads = [
+            b"\r\n--%s\r\ncontent-type: application/octet-stream\r\ncontent-range: %s\r\n\r\n"
+            % (boundary, span.content_range(size))
+            for span in spans
+        ]
+        self._end = b"\r\n--%s--\r\n" % boundary
+        self.length = sum(map(len, self._heads)) + sum(span.length for span in spans) + len(self._end)
+
+    async def of(self, read: Read) -> AsyncGenerator[Piece | Stretch, None]:
+        for head, span in zip(self._heads, self._spans, strict=True):
+            yield head
+            async with aclosing(read(span.offset, span.length)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        yield self._end
+
+
+def unchanged(scope: Scope, sha256: str | None) -> bool:
+    """Whether the client has this already (``If-None-Match``). Raises ``errors.ConditionFailed`` (``If-Match``)."""
+    condition = Condition.of(scope)
+    if condition.fails(exists=True, sha256=sha256):
+        raise errors.ConditionFailed(header="If-Match")
+    return sha256 is not None and condition.unchanged(sha256)
+
+
+def wanted(scope: Scope, size: int, sha256: str | None) -> Sequence[Span]:
+    """The parts asked for; none for all of it. Raises ``errors.RangeUnsatisfiable``."""
+    value = header(scope, b"range")
+    if not value:
+        return ()
+    version = header(scope, b"if-range")
+    if version is not None and (sha256 is None or version.strip() != digests.etag(sha256)):
+        return ()  # the client holds part of another version
+    spans = spans_of(value, size)
+    if isinstance(spans, errors.RangeUnsatisfiable):
+        raise spans
+    return spans
+
+
+def disposition(name: str) -> bytes:
+    """To be saved, not shown, under its own name (RFC 6266; in full by RFC 8187)."""
+    return f"attachment; filename=\"{_PLAIN.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
+
+
+def _headers(place: Place, length: int, sha256: str | None) -> list[tuple[bytes, bytes]]:
+    return [
+        *_INERT,
+        *digests.proofs(sha256),
+        (b"content-disposition", disposition(place.name)),
+        (b"accept-ranges", b"bytes"),
+        (b"content-length", str(length).encode()),
+    ]

@@ -1,0 +1,4 @@
+"""Drivers of the contract in ``hokusai.artifacts.store``: ``posix`` (a directory) and ``object`` (a bucket).
+
+``urls.store_at`` chooses one by the URL's scheme.
+"""

@@ -1,0 +1,156 @@
+"""Stored files and directories on a POSIX file system. Everything here blocks; ``local.py`` runs it on threads."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from hokusai.artifacts.store import PAGE, Entry, Piece, Stat
+from hokusai.artifacts.stores.posix.layout import NOTHING, RESERVED, Layout
+from hokusai.buffers import Buffers
+
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
+#: Bytes read at once: they are still in the processor's cache when the socket takes them.
+PIECE = 1 << 19
+
+#: Pieces of one file that are used in turns: one is being sent, one is next, one is read.
+_BUFFERS = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SMALL = 1 << 16  # of these, new memory comes without page faults
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+
+
+class OpenFile:
+    """A stored file, open for reading. Symbolic links and other special files count as nothing.
+
+    The lock is for a thread that still reads when its request has ended: it must never find the
+    descriptor's number in use for another file.
+    """
+
+    def __init__(self, layout: Layout, key: str) -> None:
+        self._layout = layout
+        self._path = layout.of(key)
+        self._descriptor: int | None = None
+        self._lock = threading.Lock()
+        self._done = False
+        self._buffers = Buffers(PIECE, most=_BUFFERS)
+
+    def open(self) -> Stat | None:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with self._lock:
+            if self._done:
+                return None
+            try:
+                self._descriptor = os.open(self._path, flags)
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+                self._layout.confirm()
+                return None
+            return _regular(os.fstat(self._descriptor))
+
+    @property
+    def number(self) -> int:
+        """Its descriptor, for as long as it is not closed. Raises ``OSError`` afterwards."""
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "the file was closed")
+        return self._descriptor
+
+    def read(self, offset: int, length: int) -> Piece:
+        """At most ``PIECE`` bytes, and at least one."""
+        with self._lock:
+            if not (piece := self._into(self._buffer(length), offset, 0)):
+                raise OSError(errno.EIO, "the file is shorter than it was")
+            return piece
+
+    def cached(self, offset: int, length: int) -> Piece | None:
+        """What the page cache holds of it, without waiting for the disk (``preadv2(2)``, RWF_NOWAIT); else None."""
+        if _NOWAIT is None or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._into(self._buffer(length), offset, _NOWAIT) or None
+        except OSError:  # not there yet, or a file system that cannot tell
+            return None
+        finally:
+            self._lock.release()
+
+    def _buffer(self, length: int) -> memoryview:
+        return self._buffers.take()[:length] if length > _SMALL else memoryview(bytearray(length))
+
+    def _into(self, buffer: memoryview, offset: int, flags: int) -> memoryview:
+        return buffer[: os.preadv(self.number, [buffer], offset, flags)]
+
+    def close(self) -> None:
+        with self._lock:
+            self._done = True
+            if self._descriptor is not None:
+                descriptor, self._descriptor = self._descriptor, None
+                os.close(descriptor)
+
+
+class Scan:
+    """A directory's entries, page by page, without holding them all."""
+
+    def __init__(self, layout: Layout, directory: str) -> None:
+        self._layout = layout
+        self._path = layout.of(directory)
+        self._hidden = RESERVED if self._path == layout.root else None
+        self._open = contextlib.ExitStack()
+        self._lock = threading.Lock()
+        self._found: Iterator[Entry] | None = None
+
+    def page(self) -> list[Entry]:
+        """The next entries; empty at the end."""
+        with self._lock:
+            if self._found is None:
+                self._found = self._begin()
+            return list(islice(self._found, PAGE))
+
+    def close(self) -> None:
+        with self._lock:
+            self._open.close()
+            self._found = iter(())
+
+    def _begin(self) -> Iterator[Entry]:
+        try:
+            entries = self._open.enter_context(os.scandir(self._path))
+        except NOTHING:
+            self._layout.confirm()
+            return iter(())
+        shown = (_entry(entry) for entry in entries if entry.name != self._hidden)
+        return (entry for entry in shown if entry)
+
+
+def stat_of(layout: Layout, key: str) -> Stat | None:
+    try:
+        return _regular(os.lstat(layout.of(key)))
+    except NOTHING:
+        layout.confirm()
+        return None
+
+
+def _entry(found: os.DirEntry[bytes]) -> Entry | None:
+    """None for what no path of ours can name, for links and special files, and for what has just gone."""
+    try:
+        name = found.name.decode("utf-8")
+        if found.is_dir(follow_symlinks=False):
+            return Entry(name, None)
+        size = found.stat(follow_symlinks=False).st_size
+        return Entry(name, size) if found.is_file(follow_symlinks=False) else None
+    except (UnicodeDecodeError, FileNotFoundError):
+        return None
+
+
+def _regular(found: os.stat_result) -> Stat | None:
+    return Stat(found.st_size, created(found)) if stat.S_ISREG(found.st_mode) else None
+
+
+def created(found: os.stat_result) -> datetime:
+    """The modification time, cut to the microsecond: what a database keeps exactly."""
+    return _EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)

@@ -1,0 +1,168 @@
+"""A file on its way onto a POSIX file system. Everything here blocks; ``local.py`` runs it on threads."""
+
+# Paths are bytes, so that the process's locale has no say in file names; pathlib takes no bytes.
+# ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH118, PTH120
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from hokusai.artifacts.store import Piece, Written
+from hokusai.artifacts.stores.posix.layout import NOTHING, Layout, prune, sync
+from hokusai.artifacts.stores.posix.open_file import created
+
+#: Bytes after which the disk is made to begin: it writes while more arrives, and ``finish`` has little to wait for.
+SYNC = 32 << 20
+
+#: Directories may vanish under an upload that is landing, while another request removes them.
+_ATTEMPTS = 16
+
+
+class PartFile:
+    """One upload: a file under a temporary name, until ``commit`` gives it its own.
+
+    ``write``, ``hash`` and ``sync`` may run at the same time, each after the last of its kind. The locks
+    are for a thread that still writes when its request has ended: it must never find the descriptor's
+    number in use for another file.
+    """
+
+    def __init__(self, layout: Layout, key: str) -> None:
+        self._layout = layout
+        self._target = layout.of(key)
+        self._path = b""
+        self._descriptor: int | None = None
+        self._unsynced: set[bytes] = set()
+        self._sha256 = hashlib.sha256()
+        self._written: Written | None = None
+        self.size = 0
+        self._done = False
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+
+    def write(self, data: Sequence[Piece]) -> None:
+        with self._open() as descriptor:
+            for piece in data:
+                self.size += len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+
+    def hash(self, data: Sequence[Piece]) -> None:
+        for piece in data:
+            self._sha256.update(piece)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written before."""
+        with self._sync_lock:
+            if self._descriptor is not None:
+                os.fdatasync(self._descriptor)
+
+    def finish(self) -> Written:
+        """After all else: what makes the whole safe. Doing it again changes nothing."""
+        with self._open() as descriptor:
+            if self._written is None:
+                now = time.time_ns() // 1000 * 1000
+                os.utime(descriptor, ns=(now, now))
+                os.fsync(descriptor)
+                self._written = Written(self.size, self._sha256.hexdigest(), created(os.fstat(descriptor)))
+            return self._written
+
+    def commit(self) -> None:
+        """Doing it again changes nothing."""
+        with self._open():
+            if not self._path:
+                return
+            for attempt in range(_ATTEMPTS):
+                try:
+                    os.rename(self._path, self._target)
+                    break
+                except FileNotFoundError:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    with contextlib.suppress(FileNotFoundError):
+                        self._make(os.path.dirname(self._target))
+            self._path = b""
+            self._unsynced.add(os.path.dirname(self._target))
+
+    def settle(self, synced: set[bytes]) -> None:
+        """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
+        for directory in self._unsynced - synced:
+            with contextlib.suppress(*NOTHING):
+                sync(directory)
+        synced |= self._unsynced
+        self.discard()
+
+    def discard(self) -> None:
+        """Let go. Before ``commit``, nothing remains; in any order with the other calls, and twice."""
+        with self._lock, self._sync_lock:
+            self._done = True
+            if self._path:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._path)
+                self._path = b""
+                if self._unsynced:
+                    prune(os.path.dirname(self._target), self._layout.root)
+            if self._descriptor is not None:
+                descriptor, self._descriptor = self._descriptor, None
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        """Raises ``IsADirectoryError`` or ``NotADirectoryError`` where the file could never land."""
+        with self._lock:
+            if self._descriptor is None:
+                self._begin()
+            if self._done or self._descriptor is None:
+                raise OSError(errno.EBADF, "the upload has ended")
+            yield self._descriptor
+
+    def _begin(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(self._target).st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        while self._descriptor is None and not self._done:
+            self._create()
+
+    def _create(self) -> None:
+        """A new file with our lock on it, which tells ``sweep`` of any process that we are alive."""
+        path = os.path.join(self._layout.uploads, secrets.token_hex(16).encode())
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._descriptor, self._path = descriptor, path
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not os.fstat(descriptor).st_nlink:  # a sweep came between: begin again
+            self._descriptor, self._path = None, b""
+            os.close(descriptor)
+
+    def _make(self, directory: bytes) -> None:
+        """Make what is missing of a directory, but never the root: its disk may be away.
+
+        Raises ``FileNotFoundError`` where something vanished meanwhile.
+        """
+        root = self._layout.root
+        made = root
+        for name in os.path.relpath(directory, root).split(b"/"):
+            above, made = made, os.path.join(made, name)
+            try:
+                os.mkdir(made)
+                self._unsynced.add(above)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.stat(made).st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
+def probe(layout: Layout) -> None:
+    """Do what an upload does, with one byte. Raises ``OSError``."""
+    part = PartFile(layout, secrets.token_hex(16))
+    try:
+        part.write((b"\0",))
+    finally:
+        part.discard()

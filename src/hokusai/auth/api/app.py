@@ -1,0 +1,106 @@
+"""The auth service: ``/api/v1`` as an ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from hokusai import errors
+from hokusai.auth.api import responses
+from hokusai.auth.api.keys import KeysApi
+from hokusai.auth.api.usage import UsageApi
+from hokusai.auth.api.validate import ValidateApi
+from hokusai.auth.api.workspaces import WorkspacesApi
+from hokusai.auth.local import LocalAuthenticator
+from hokusai.auth.store import KeyStore
+from hokusai.quota import UseStore
+
+_PREFIX = "/api/v1"
+_ABOUT = """Keys, workspaces and usage of a Hokusai deployment.
+
+Every request carries an API key. Every error has the one shape `Error`. A key of a workspace sees
+that workspace alone: what belongs to another is answered as if it did not exist."""
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": responses.Error, "description": "The request cannot be understood."},
+    401: {"model": responses.Error, "description": "The key is missing, malformed, unknown, expired or revoked."},
+    403: {"model": responses.Error, "description": "The key is good and may not do this."},
+    404: {"model": responses.Error, "description": "No such thing, or not in the key's workspace."},
+    409: {"model": responses.Error, "description": "It exists already, or its state does not allow this."},
+    429: {"model": responses.Error, "description": "A rate is used up; see Retry-After."},
+    503: {"model": responses.Error, "description": "A dependency is down or slow; see Retry-After."},
+    "default": {"model": responses.Error, "description": "Any other error."},
+}
+
+
+class AuthService(FastAPI):
+    """``auth_service`` makes one. Paths are whole: they begin with ``/api/v1``."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = _documented(
+                get_openapi(title=self.title, version=self.version, description=self.description, routes=self.routes)
+            )
+        return self.openapi_schema
+
+
+def auth_service(
+    *, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int = 100_000, use: UseStore | None = None
+) -> AuthService:
+    """The auth service over ``store``, to be called behind the gateway's identification.
+
+    The caller is ``identity.principal_of(scope)``. ``default_rate`` is what the gateway allows keys
+    without a rate of their own, in requests an hour. ``use`` is what workspaces have, where that is known here.
+    """
+    app = AuthService(
+        title="Hokusai auth service",
+        version=version("hokusai"),
+        description=_ABOUT,
+        openapi_url=f"{_PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    routers = (
+        ValidateApi(authenticator=authenticator).router(),
+        KeysApi(store=store, default_rate=default_rate).router(),
+        WorkspacesApi(store=store.workspaces, use=use).router(),
+        UsageApi(store=store).router(),
+    )
+    _include(app, routers)
+    app.add_exception_handler(errors.HokusaiError, responses.on_refusal)
+    app.add_exception_handler(RequestValidationError, responses.on_invalid)
+    app.add_exception_handler(HTTPException, responses.on_http)
+    app.add_exception_handler(Exception, responses.on_refusal)
+    return app
+
+
+def _include(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    for router in routers:
+        app.include_router(router, prefix=_PREFIX, responses=_ERRORS)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.tags[0]}_{route.name}"
+
+
+def _documented(schema: dict[str, Any]) -> dict[str, Any]:
+    """With what FastAPI cannot know: how a caller shows who it is."""
+    schema["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `hk_live_…` or `hk_test_…`."},
+        "basic": {"type": "http", "scheme": "basic", "description": "The key as the password, any user name."},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The key alone."},
+    }
+    schema["security"] = [{"bearer": []}, {"basic": []}, {"header": []}]
+    validate = schema["paths"][f"{_PREFIX}/keys/validate"]["post"]
+    # Here the other headers carry, or could be taken to carry, the key under test.
+    validate["security"] = [{"header": []}]
+    return schema

@@ -1,0 +1,270 @@
+"""``/api/v1/keys``: making, showing, rotating and revoking keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AwareDatetime, BaseModel, Field
+
+from hokusai import errors, identity
+from hokusai.auth.api.responses import Body, Line, Parameters, WorkspaceName, key_unknown, no_store, permitted, read
+from hokusai.auth.escalation import excess, inherited
+from hokusai.auth.keys import Grant, Key, KeyRecord, now, parse_instant, parse_network
+from hokusai.auth.store import KeyStore
+from hokusai.identity import PLATFORM_PERMISSIONS, Permission, Principal, parse_duration, parse_rate, principal_of
+
+Reader = Annotated[Principal, Depends(permitted(Permission.KEYS_READ))]
+Writer = Annotated[Principal, Depends(permitted(Permission.KEYS_WRITE))]
+Word = Annotated[str, Field(min_length=1, max_length=64)]
+
+_EXPIRES = "Lifetime from now, as a number and s, m, h, d or w: `90d`. Unset: the caller's own end, or none."
+_EXPIRES_AT = "The end as a time (ISO 8601 with offset), instead of `expires`."
+
+#: What means something inside a workspace alone.
+_INSIDE = frozenset(one for one in Permission if one.startswith(("runs:", "models:", "artifacts:")))
+_REACHES_NOTHING = (
+    "a key with these permissions reaches nothing without one; give one (--workspace), "
+    "or permissions of the platform, such as service or operator"
+)
+
+
+class NewKey(Body):
+    """The key to make. Where a field is unset, the key it is made with gives its own bound."""
+
+    name: Line = Field(description="What people call it.")
+    workspace: WorkspaceName | None = Field(
+        default=None, description="Unset: the caller's own; for an operator, a platform key."
+    )
+    user_id: Line | None = Field(
+        default=None,
+        description="Whose key it is. A platform key may name anybody (unset: the name of the new key); "
+        "any other makes keys for its own user alone.",
+    )
+    permissions: Annotated[list[Word], Field(min_length=1, max_length=64)] = Field(
+        description="Permissions (`models:write`) or sets of them (`read`, `write`, `admin`, `service`, `operator`)."
+    )
+    expires: str | None = Field(default=None, description=_EXPIRES)
+    expires_at: str | None = Field(default=None, description=_EXPIRES_AT, json_schema_extra={"format": "date-time"})
+    service_id: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The service it is for; unset: the caller's."
+    )
+    environment: Literal["live", "test"] | None = Field(default=None, description="Unset: the caller's.")
+    rate: str | None = Field(
+        default=None, description="Requests per s, m, h or d: `1000/h`. Unset: the server's default."
+    )
+    allow_ips: Annotated[list[Word], Field(max_length=64)] = Field(
+        default=[], description="Networks (CIDR) or addresses it may be used from; empty: from anywhere."
+    )
+
+
+class Rotation(Body):
+    """How to rotate."""
+
+    overlap: str = Field(
+        default="24h", description="How long the old key goes on working: `24h`, or `0s` for not at all."
+    )
+    expires: str | None = Field(
+        default=None, description="Lifetime of the new key from now; unset: the end of the old one."
+    )
+    expires_at: str | None = Field(default=None, description=_EXPIRES_AT, json_schema_extra={"format": "date-time"})
+
+
+class KeyFacts(BaseModel):
+    """One key, without the key."""
+
+    key_id: str = Field(description="Names the key; not a secret.")
+    name: str
+    hint: str = Field(description="The first characters of the key.")
+    state: Literal["active", "expired", "revoked"]
+    workspace: str | None = Field(description="null: a platform key.")
+    user_id: str
+    permissions: list[str]
+    service_id: str
+    environment: Literal["live", "test"]
+    rate_limit_per_hour: int | None = Field(description="Requests an hour; null: the server's default.")
+    allow_ips: list[str] = Field(description="Networks it may be used from; empty: anywhere.")
+    created_at: AwareDatetime
+    created_by: str = Field(description="The id of the key that made it.")
+    expires_at: AwareDatetime | None = Field(description="null: never.")
+    revoked_at: AwareDatetime | None
+    rotated_to: str | None = Field(description="The id of the key that took its place.")
+
+
+class MadeKey(KeyFacts):
+    """A key just made, with the key: it is shown this once."""
+
+    key: str = Field(description="The secret. It is stored nowhere and cannot be shown again.")
+
+
+class KeyPage(BaseModel):
+    """Keys in the order they were made."""
+
+    keys: list[KeyFacts]
+    next_page_token: str | None = Field(description="Send as `page_token` for the rest; null: this is all.")
+
+
+class KeyQuery(Parameters):
+    """Which keys."""
+
+    workspace: WorkspaceName | None = Field(default=None, description="Of this workspace alone.")
+    limit: int = Field(default=100, ge=1, le=1000, description="The most keys in one answer.")
+    page_token: str | None = Field(default=None, description="From the answer before.")
+
+
+class KeysApi:
+    """The routes under ``/keys``, but for validation. A key of a workspace reaches that workspace's keys alone."""
+
+    def __init__(self, *, store: KeyStore, default_rate: int) -> None:
+        self.store = store
+        self.default_rate = default_rate
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["keys"], dependencies=[no_store])
+        router.add_api_route("/keys", self.page, methods=["GET"])
+        router.add_api_route("/keys", self.create, methods=["POST"], status_code=201)
+        router.add_api_route("/keys/self", self.own, methods=["GET"])
+        router.add_api_route("/keys/{key_id}", self.show, methods=["GET"])
+        router.add_api_route("/keys/{key_id}", self.revoke, methods=["DELETE"])
+        router.add_api_route("/keys/{key_id}/rotate", self.rotate, methods=["POST"], status_code=201)
+        return router
+
+    async def page(self, query: Annotated[KeyQuery, Query()], caller: Reader) -> KeyPage:
+        """List keys."""
+        scope = caller.workspace or query.workspace
+        if query.workspace not in {None, scope}:
+            return KeyPage(keys=[], next_page_token=None)
+        after = None
+        if query.page_token is not None:
+            after = await self.store.get(query.page_token, workspace=scope)
+            if after is None:
+                raise errors.FieldInvalid(field="page_token", reason="it is none that was given out here")
+        found = await self.store.page(workspace=scope, limit=query.limit + 1, after=after)
+        shown = found[: query.limit]
+        token = shown[-1].id if len(found) > len(shown) else None
+        return KeyPage(keys=[_facts(one) for one in shown], next_page_token=token)
+
+    async def create(self, body: NewKey, caller: Writer) -> MadeKey:
+        """Make a key, at most as strong as the one it is made with."""
+        creator = await self._creator(caller)
+        grant = inherited(_grant(body, creator), creator)
+        self._check(grant, creator)
+        if grant.workspace is None and grant.permissions <= _INSIDE:
+            raise errors.FieldInvalid(field="workspace", reason=_REACHES_NOTHING)
+        return _made(*await self.store.create(grant, created_by=creator.id))
+
+    async def own(self, request: Request) -> KeyFacts:
+        """Show the calling key."""
+        return _facts(await self._creator(principal_of(request.scope)))
+
+    async def show(self, key_id: str, caller: Reader) -> KeyFacts:
+        """Show a key."""
+        return _facts(await self._known(key_id, caller))
+
+    async def revoke(self, key_id: str, caller: Writer) -> KeyFacts:
+        """Refuse a key from now on: here at once, in other servers within 2 seconds."""
+        revoked = await self.store.revoke(key_id, workspace=caller.workspace)
+        if revoked is None:
+            raise key_unknown(key_id)
+        return _facts(revoked)
+
+    async def rotate(self, key_id: str, caller: Writer, body: Rotation | None = None) -> MadeKey:
+        """Make a key that takes another's place, worth the same; the old one ends after the overlap."""
+        wanted = body or Rotation()
+        old = await self._known(key_id, caller)
+        creator = await self._creator(caller)
+        expires_at = _end(wanted.expires, wanted.expires_at) or old.expires_at
+        self._check(replace(old.grant(), expires_at=expires_at), creator)
+        made = await self.store.rotate(
+            old,
+            overlap=read("overlap", parse_duration, wanted.overlap),
+            expires_at=expires_at,
+            created_by=creator.id,
+        )
+        return _made(*made)
+
+    async def _creator(self, caller: Principal) -> KeyRecord:
+        """The calling key as it is now: what was remembered about it may be seconds old."""
+        creator = await self.store.get(caller.key_id)
+        if creator is None:
+            raise errors.KeyUnknown
+        if creator.state(now()) != "active":
+            raise errors.KeyRevoked
+        return creator
+
+    async def _known(self, key_id: str, caller: Principal) -> KeyRecord:
+        found = await self.store.get(key_id, workspace=caller.workspace)
+        if found is None:
+            raise key_unknown(key_id)
+        return found
+
+    def _check(self, grant: Grant, creator: KeyRecord) -> None:
+        if refusal := excess(grant, creator, default_rate=self.default_rate):
+            raise refusal
+        misplaced = sorted(grant.permissions & PLATFORM_PERMISSIONS)
+        if grant.workspace is not None and misplaced:
+            reason = f"{', '.join(misplaced)} can be on a platform key alone"
+            raise errors.FieldInvalid(field="permissions", reason=reason)
+
+
+def _grant(body: NewKey, creator: KeyRecord) -> Grant:
+    return Grant(
+        name=body.name,
+        user_id=_user(body, creator),
+        workspace=body.workspace or creator.workspace,
+        permissions=_permissions(body.permissions),
+        service_id=body.service_id or creator.service_id,
+        environment=body.environment or creator.environment,
+        rate_limit_per_hour=read("rate", parse_rate, body.rate) if body.rate is not None else None,
+        allow_ips=tuple(read("allow_ips", parse_network, text) for text in body.allow_ips),
+        expires_at=_end(body.expires, body.expires_at),
+    )
+
+
+def _user(body: NewKey, creator: KeyRecord) -> str:
+    """Whose key it is. The audit names the user, so a team cannot make up another."""
+    if creator.workspace is None:
+        return body.user_id or body.name
+    if body.user_id not in {None, creator.user_id}:
+        raise errors.KeyEscalation(reason=f"it makes keys for its own user, {creator.user_id!r}, alone")
+    return creator.user_id
+
+
+def _permissions(names: list[str]) -> frozenset[Permission]:
+    try:
+        return identity.permissions(names)
+    except ValueError as error:
+        raise errors.FieldInvalid(field="permissions", reason=str(error)) from None
+
+
+def _end(lifetime: str | None, at: str | None) -> datetime | None:
+    if lifetime is None and at is None:
+        return None
+    if lifetime is not None and at is not None:
+        raise errors.FieldInvalid(field="expires", reason="send it or expires_at, not both")
+    if lifetime is not None:
+        end = now() + read("expires", parse_duration, lifetime)
+    else:
+        end = read("expires_at", parse_instant, at or "")
+    if end <= now():
+        raise errors.FieldInvalid(field="expires" if at is None else "expires_at", reason="it lies in the past")
+    return end
+
+
+def _facts(record: KeyRecord) -> KeyFacts:
+    return KeyFacts(**_document(record))
+
+
+def _made(record: KeyRecord, key: Key) -> MadeKey:
+    return MadeKey(**_document(record), key=key.text)
+
+
+def _document(record: KeyRecord) -> dict[str, Any]:
+    facts = {
+        name: getattr(record, name) for name in KeyFacts.model_fields.keys() & KeyRecord.__dataclass_fields__.keys()
+    }
+    facts["permissions"] = sorted(record.permissions)
+    facts["allow_ips"] = [str(network) for network in record.allow_ips]
+    return facts | {"key_id": record.id, "state": record.state(now())}

@@ -1,0 +1,159 @@
+"""``/api/v1/workspaces``: tenants, for operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from hokusai import errors
+from hokusai.auth.api.responses import Body, Parameters, WorkspaceName, permitted
+from hokusai.auth.contract import QuotaFacts
+from hokusai.auth.workspaces import WorkspaceStore
+from hokusai.identity import LARGEST_SIZE, Permission, Workspace
+from hokusai.quota import UseStore
+
+_READER = [Depends(permitted(Permission.WORKSPACES_READ))]
+_WRITER = [Depends(permitted(Permission.WORKSPACES_WRITE))]
+
+
+class UseFacts(BaseModel):
+    """What a workspace has now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    bytes: int = Field(description="Bytes of artifacts.")
+    files: int = Field(description="Artifacts.")
+    models: int = Field(description="Registered models.")
+
+
+class WorkspaceFacts(BaseModel):
+    """One workspace."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="Also the name of its MLflow workspace.")
+    created_at: AwareDatetime
+    suspended_at: AwareDatetime | None = Field(description="Since when all its keys are refused; null: they are not.")
+    deleted_at: AwareDatetime | None = Field(description="When it ended; its name is not given out again.")
+    quota: QuotaFacts
+    use: UseFacts | None = Field(
+        description="What it has now. null: in a list, or where another server keeps files and models."
+    )
+
+
+class WorkspacePage(BaseModel):
+    """Workspaces in the order of their names."""
+
+    workspaces: list[WorkspaceFacts]
+    next_page_token: str | None = Field(description="Send as `page_token` for the rest; null: this is all.")
+
+
+Bound = Annotated[int | None, Field(ge=0, le=LARGEST_SIZE)]
+Rate = Annotated[int | None, Field(ge=1, le=2**31 - 1)]
+
+
+class NewQuota(Body):
+    """The bounds to set; null: the server's default. What is absent stays as it is."""
+
+    bytes: Bound = Field(default=None, description="Bytes of artifacts.")
+    files: Bound = Field(default=None, description="Artifacts.")
+    models: Bound = Field(default=None, description="Registered models.")
+    requests_per_hour: Rate = Field(default=None, description="Requests an hour by all its keys together.")
+
+    def sent(self) -> dict[str, int | None]:
+        return self.model_dump(exclude_unset=True)
+
+
+class NewWorkspace(Body):
+    """The workspace to make."""
+
+    name: str = Field(description="2 to 63 lower-case letters, digits and hyphens.")
+    quota: NewQuota = Field(default=NewQuota(), description="What it may have.")
+
+
+class Change(Body):
+    """What to change."""
+
+    quota: NewQuota = Field(description="What it may have.")
+
+
+class Nothing(Body):
+    """No fields."""
+
+
+class WorkspaceQuery(Parameters):
+    """Which page."""
+
+    limit: int = Field(default=100, ge=1, le=1000, description="The most workspaces in one answer.")
+    page_token: WorkspaceName | None = Field(default=None, description="From the answer before.")
+
+
+class WorkspacesApi:
+    """The routes under ``/workspaces``. ``use`` is None where files and models are kept elsewhere."""
+
+    def __init__(self, *, store: WorkspaceStore, use: UseStore | None) -> None:
+        self.store = store
+        self.use = use
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["workspaces"])
+        one = "/workspaces/{workspace}"
+        router.add_api_route("/workspaces", self.page, methods=["GET"], dependencies=_READER)
+        router.add_api_route("/workspaces", self.create, methods=["POST"], status_code=201, dependencies=_WRITER)
+        router.add_api_route(one, self.show, methods=["GET"], dependencies=_READER)
+        router.add_api_route(one, self.change, methods=["PATCH"], dependencies=_WRITER)
+        router.add_api_route(one, self.delete, methods=["DELETE"], dependencies=_WRITER)
+        router.add_api_route(one + "/suspend", self.suspend, methods=["POST"], dependencies=_WRITER)
+        router.add_api_route(one + "/resume", self.resume, methods=["POST"], dependencies=_WRITER)
+        return router
+
+    async def page(self, query: Annotated[WorkspaceQuery, Query()]) -> WorkspacePage:
+        """List workspaces."""
+        found = await self.store.page(limit=query.limit + 1, after=query.page_token or "")
+        shown = found[: query.limit]
+        token = shown[-1].name if len(found) > len(shown) else None
+        return WorkspacePage(workspaces=[_facts(one) for one in shown], next_page_token=token)
+
+    async def create(self, body: NewWorkspace) -> WorkspaceFacts:
+        """Create a workspace."""
+        return _facts(await self.store.create(body.name, body.quota.sent()))
+
+    async def show(self, workspace: str) -> WorkspaceFacts:
+        """Show a workspace, and what it has now."""
+        found = await self.store.get(workspace)
+        if found is not None and self.use is not None:
+            found = replace(found, use=await self.use.of(found.name))
+        return _known(found, workspace)
+
+    async def change(self, workspace: str, body: Change) -> WorkspaceFacts:
+        """Set what a workspace may have: here at once, in other servers within 2 seconds."""
+        return _known(await self.store.bound(workspace, body.quota.sent()), workspace)
+
+    async def delete(self, workspace: str) -> WorkspaceFacts:
+        """End a workspace for good and revoke all its keys.
+
+        Its models, runs and files stay where they are, out of everybody's reach, for the operator to
+        purge. Its name is not given out again.
+        """
+        return _known(await self.store.delete(workspace), workspace)
+
+    async def suspend(self, workspace: str, body: Nothing | None = None) -> WorkspaceFacts:
+        """Refuse all keys of a workspace until it is resumed."""
+        return _known(await self.store.suspend(workspace), workspace)
+
+    async def resume(self, workspace: str, body: Nothing | None = None) -> WorkspaceFacts:
+        """Accept the keys of a suspended workspace again."""
+        return _known(await self.store.resume(workspace), workspace)
+
+
+def _known(found: Workspace | None, name: str) -> WorkspaceFacts:
+    if found is None:
+        raise errors.WorkspaceUnknown(workspace=name[:63])
+    return _facts(found)
+
+
+def _facts(workspace: Workspace) -> WorkspaceFacts:
+    return WorkspaceFacts.model_validate(workspace)

@@ -1,0 +1,101 @@
+"""The auth service (HK20)."""
+
+from __future__ import annotations
+
+from hokusai.errors.base import BadRequest, Conflict, NotFound, Unavailable
+
+
+class WorkspaceUnknown(
+    NotFound,
+    code="HK2001",
+    message="auth: there is no workspace {workspace}.",
+    remedy="List them with: hokusai workspaces list.",
+): ...
+
+
+class WorkspaceExists(
+    Conflict,
+    code="HK2002",
+    message="auth: the workspace {workspace} exists already.",
+    remedy="Choose another name, or use the one that exists.",
+): ...
+
+
+class WorkspaceNameInvalid(
+    BadRequest,
+    code="HK2003",
+    message="auth: {workspace!r} is no workspace name: {reason}.",
+    remedy="Use 2 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
+): ...
+
+
+class KeyIdUnknown(
+    NotFound,
+    code="HK2004",
+    message="auth: there is no key {key_id}.",
+    remedy="List them with: hokusai keys list.",
+): ...
+
+
+class FieldInvalid(
+    BadRequest,
+    code="HK2005",
+    message="auth: {field}: {reason}.",
+    remedy="The fields are described at /api/v1/openapi.json.",
+): ...
+
+
+class AuthServiceDown(
+    Unavailable,
+    code="HK2006",
+    message="auth: the auth service does not answer.",
+    remedy="The key was not judged; send the request again. Operator: see HOKUSAI_AUTH_URL.",
+):
+    """Refused, unresolved, timed out or answered 5xx. Never taken for a bad key."""
+
+
+class AuthServiceContract(
+    Unavailable,
+    code="HK2007",
+    message="auth: the auth service answered in a form this server does not understand.",
+    remedy="Operator: check HOKUSAI_AUTH_URL and HOKUSAI_AUTH_SERVICE_KEY, and that both run the same version.",
+):
+    """The wrong service, a proxy's page, or a service key that was refused."""
+
+
+class AuthServiceElsewhere(
+    NotFound,
+    code="HK2008",
+    error_code="ENDPOINT_NOT_FOUND",
+    message="auth: keys and workspaces are kept by the auth service, not by this server.",
+    remedy="Send the request to {url}.",
+): ...
+
+
+class KeyRetired(
+    Conflict,
+    code="HK2009",
+    error_code="INVALID_STATE",
+    message="auth: the key {key_id} is {state}, so it cannot be rotated.",
+    remedy="Create a new key instead.",
+):
+    """A revoked, expired or already rotated key would come back to life, or fork."""
+
+
+class KeysFull(
+    Conflict,
+    code="HK2010",
+    error_code="RESOURCE_EXHAUSTED",
+    message="auth: the workspace {workspace} has {limit} keys in use, and may have no more.",
+    remedy="Revoke keys that are no longer needed: hokusai keys list, hokusai keys revoke.",
+): ...
+
+
+class WorkspaceDeleted(
+    Conflict,
+    code="HK2011",
+    error_code="INVALID_STATE",
+    message="auth: the workspace {workspace} was deleted, and its name is not given out again.",
+    remedy="Choose another name.",
+):
+    """Under the same name, what it left behind would come to light."""

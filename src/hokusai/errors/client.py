@@ -1,0 +1,120 @@
+"""The SDK and the command line (HK70)."""
+
+from __future__ import annotations
+
+from hokusai.errors.base import ClientError
+
+
+class ServerUnreachable(
+    ClientError,
+    code="HK7001",
+    message="client: {url} does not answer: {reason}.",
+    remedy="Check HOKUSAI_URL and the network.",
+): ...
+
+
+class UrlMissing(
+    ClientError,
+    code="HK7002",
+    message="client: no server was named.",
+    remedy="Set HOKUSAI_URL, for example to http://127.0.0.1:5050.",
+): ...
+
+
+class ClientKeyMissing(
+    ClientError,
+    code="HK7003",
+    message="client: no API key was given.",
+    remedy="Set HOKUSAI_API_KEY to the key you were given.",
+): ...
+
+
+class PathUnusable(
+    ClientError,
+    code="HK7004",
+    message="client: {path}: {reason}.",
+    remedy="Name a file or directory that is there and that you may use.",
+): ...
+
+
+class AnswerUnreadable(
+    ClientError,
+    code="HK7005",
+    message="client: {url} answered {status} with {content_type}, which is not this product's.",
+    remedy="Check HOKUSAI_URL: a proxy or another server answers there.",
+): ...
+
+
+class ModelUriInvalid(
+    ClientError,
+    code="HK7006",
+    message="client: {uri!r} is no model URI.",
+    remedy="Write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.",
+): ...
+
+
+class DigestDiffers(
+    ClientError,
+    code="HK7007",
+    message="client: {path} arrived with another digest than the server recorded.",
+    remedy="Nothing was kept; fetch it again, and tell the operator if it happens twice.",
+): ...
+
+
+class UrlInvalid(
+    ClientError,
+    code="HK7008",
+    message="client: this is no server's URL: {reason}.",
+    remedy="Set HOKUSAI_URL to scheme, host and port, for example http://127.0.0.1:5050.",
+): ...
+
+
+class ClientKeyUnusable(
+    ClientError,
+    code="HK7009",
+    message="client: this is no API key: {reason}.",
+    remedy="Set HOKUSAI_API_KEY to the whole key: it starts with hk_live_ or hk_test_.",
+): ...
+
+
+class TargetUnusable(
+    ClientError,
+    code="HK7010",
+    message="client: {path} cannot take the files: {reason}.",
+    remedy="Name a directory that does not exist yet, or an empty one you can write.",
+): ...
+
+
+class AnswerHostile(
+    ClientError,
+    code="HK7011",
+    message="client: the server named a file {path!r}, which has no place inside a directory.",
+    remedy="Nothing was kept; tell the operator, and do not use this version.",
+):
+    """A name with a separator, ``..`` or nothing in it, or a tree without an end."""
+
+
+class ArtifactsElsewhere(
+    ClientError,
+    code="HK7012",
+    message="client: the files of {uri} are not in this server's artifact store ({scheme}).",
+    remedy="Register the model again through this server; files elsewhere are not fetched.",
+): ...
+
+
+class VersionNotReady(
+    ClientError,
+    code="HK7013",
+    message="client: {name} version {version} is not READY: {reason}.",
+    remedy="Its state is shown by: hokusai models show {name}.",
+):
+    """Admission refused the version, or had not finished in the time the caller gave it."""
+
+
+class TransferStopped(
+    ClientError,
+    code="HK7014",
+    message="client: stopped by Ctrl-C. {left}.",
+    remedy="Run the command again: it begins anew.",
+):
+    """The command ends with 130."""

@@ -1,0 +1,176 @@
+"""Releases (HK80)."""
+
+from __future__ import annotations
+
+from hokusai.errors.base import DeployError
+
+
+class DeployExtraMissing(
+    DeployError,
+    code="HK8001",
+    message="deploy: {module} is not installed.",
+    remedy="Install it: pip install 'hokusai[deploy]'.",
+): ...
+
+
+class RegionMissing(
+    DeployError,
+    code="HK8002",
+    message="deploy: no AWS region was named.",
+    remedy="Set AWS_REGION, for example to eu-central-1.",
+): ...
+
+
+class EnvironmentInvalid(
+    DeployError,
+    code="HK8003",
+    message="deploy: {name!r} does not name an environment.",
+    remedy="Set ENVIRONMENT to a word such as production: small letters, digits and hyphens, at most 16.",
+): ...
+
+
+class CredentialsMissing(
+    DeployError,
+    code="HK8004",
+    message="deploy: AWS does not know who asks: {reason}.",
+    remedy="Log in (aws sso login), name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+): ...
+
+
+class SourceUnusable(
+    DeployError,
+    code="HK8005",
+    message="deploy: {path} cannot be released: {reason}.",
+    remedy="Run it in a checkout of Hokusai with everything committed, or name one with --source.",
+):
+    """A release is named after its commit; what is not in the commit is in no release."""
+
+
+class EngineMissing(
+    DeployError,
+    code="HK8006",
+    message="deploy: there is no command here that builds images.",
+    remedy="Install podman, docker or buildah, or name one: --engine COMMAND.",
+): ...
+
+
+class ParametersMissing(
+    DeployError,
+    code="HK8007",
+    message="deploy: the template needs {names}.",
+    remedy="Give each once: hokusai deploy aws up --set NAME=VALUE. Later releases keep it.",
+): ...
+
+
+class NotDeployed(
+    DeployError,
+    code="HK8008",
+    message="deploy: there is no stack {stack} in {region}.",
+    remedy="See AWS_REGION and ENVIRONMENT; to make one: hokusai deploy aws up.",
+): ...
+
+
+class NameNotConfirmed(
+    DeployError,
+    code="HK8009",
+    message="deploy: nothing was taken down: the environment's name was not confirmed.",
+    remedy="Type it when asked, or give it: --yes {environment}.",
+): ...
+
+
+class Protected(
+    DeployError,
+    code="HK8010",
+    message="deploy: the databases and load balancers of {environment} are protected from deletion.",
+    remedy="If they are really to go: hokusai deploy aws up --set DeletionProtection=false, then down again.",
+): ...
+
+
+class CloudRefused(
+    DeployError,
+    code="HK8011",
+    message="deploy: AWS refused {operation}: {reason}.",
+    remedy="See which permission or limit is meant; then run the command again, it goes on where it stopped.",
+): ...
+
+
+class CloudUnreachable(
+    DeployError,
+    code="HK8012",
+    message="deploy: AWS does not answer: {reason}.",
+    remedy="Check the network and AWS_REGION; then run the command again, it goes on where it stopped.",
+): ...
+
+
+class StackFailed(
+    DeployError,
+    code="HK8013",
+    message="deploy: the stack {stack} is {status}: {reason}.",
+    remedy="See its events: aws cloudformation describe-stack-events --stack-name {stack}. "
+    "One that was never created is deleted before the next try: aws cloudformation delete-stack --stack-name {stack}.",
+): ...
+
+
+class EngineFailed(
+    DeployError,
+    code="HK8014",
+    message="deploy: {command} ended with {status}: {reason}.",
+    remedy="Run that command by hand to see all it says.",
+): ...
+
+
+class ImageMissing(
+    DeployError,
+    code="HK8015",
+    message="deploy: the registry has no image {tag}, although the push ended well.",
+    remedy="See whether the engine pushed to {repository}.",
+): ...
+
+
+class MigrationFailed(
+    DeployError,
+    code="HK8016",
+    message="deploy: the migration {name} failed: {reason}.",
+    remedy="Its log: aws logs tail {group} --since 1h. Nothing else was changed.",
+): ...
+
+
+class ServiceUnstable(
+    DeployError,
+    code="HK8017",
+    message="deploy: the service {service} does not get stable: {reason}.",
+    remedy="Its log: aws logs tail {group} --since 1h.",
+): ...
+
+
+class LogsComplain(
+    DeployError,
+    code="HK8018",
+    message="deploy: the log of {service} has a critical line: {line}.",
+    remedy="All of it: aws logs tail {group} --since 1h.",
+): ...
+
+
+class NotProven(
+    DeployError,
+    code="HK8019",
+    message="deploy: the doctor says that {url} does not work: {cause}.",
+    remedy="{cure}",
+): ...
+
+
+class Interrupted(
+    DeployError,
+    code="HK8020",
+    message="deploy: stopped from outside during: {step}.",
+    remedy="Run the command again: it goes on where it stopped.",
+):
+    """Ctrl-C. The command ends with 130."""
+
+
+class RollbackFailed(
+    DeployError,
+    code="HK8021",
+    message="deploy: {service} could not be brought back to {before}: {reason}.",
+    remedy="By hand: aws ecs update-service --cluster {cluster} --service {service} --task-definition {before}.",
+): ...

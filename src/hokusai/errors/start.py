@@ -1,0 +1,111 @@
+"""The server does not start (HK60)."""
+
+from __future__ import annotations
+
+from hokusai.errors.base import StartError
+
+
+class PortInUse(
+    StartError,
+    code="HK6001",
+    message="start: port {port} on {host} is taken.",
+    remedy="Stop what listens there, or choose another: hokusai serve --port {other}.",
+): ...
+
+
+class DataNotOurs(
+    StartError,
+    code="HK6002",
+    message="start: {path} is not empty and was not made by hokusai.",
+    remedy="Choose an empty or new directory: hokusai serve --data DIR.",
+): ...
+
+
+class DataNotWritable(
+    StartError,
+    code="HK6003",
+    message="start: {path} cannot be written: {reason}.",
+    remedy="Give this user the right to write there, or choose another: hokusai serve --data DIR.",
+): ...
+
+
+class DataInUse(
+    StartError,
+    code="HK6004",
+    message="start: another server (process {pid}) uses {path}.",
+    remedy="Stop that one first, or choose another: hokusai serve --data DIR.",
+): ...
+
+
+class DatabaseNewer(
+    StartError,
+    code="HK6005",
+    message="start: {database} has the schema {revision}, which is newer than this code ({version}).",
+    remedy="Install the newer version again, or restore the backup that was made before the upgrade.",
+):
+    """Fault ``schema-newer``."""
+
+
+class DatabaseUnreachable(
+    StartError,
+    code="HK6006",
+    message="start: the database of {setting} cannot be used: {reason}.",
+    remedy="Check host, port, user, the password's percent-encoding and that the database exists.",
+): ...
+
+
+class SettingInvalid(
+    StartError,
+    code="HK6007",
+    message="start: {setting}: {reason}.",
+    remedy="Set it right; the settings are described in docs/reference/settings.md.",
+): ...
+
+
+class WorkspacesOff(
+    StartError,
+    code="HK6008",
+    message="start: the MLflow at {url} runs without workspaces, so tenants would share everything.",
+    remedy="Start it with: mlflow server --enable-workspaces (MLflow 3.17).",
+):
+    """Fault ``workspaces-off``."""
+
+
+class TrackingUnreachable(
+    StartError,
+    code="HK6009",
+    message="start: the MLflow at {url} cannot be used: {reason}.",
+    remedy="Check HOKUSAI_TRACKING_URL and that MLflow 3.17 answers there.",
+): ...
+
+
+class PepperChanged(
+    StartError,
+    code="HK6010",
+    message="start: HOKUSAI_KEY_PEPPER is not the one this database's keys were made with.",
+    remedy="Set the pepper that was used before; with another, every key is unknown.",
+): ...
+
+
+class ExtraMissing(
+    StartError,
+    code="HK6011",
+    message="start: {module} is not installed.",
+    remedy="Install the server: pip install 'hokusai[server]'.",
+): ...
+
+
+class ArtifactStoreUnusable(
+    StartError,
+    code="HK6012",
+    message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
+    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory://.",
+): ...
+
+
+class WorkerFailed(
+    StartError,
+    code="HK6013",
+    message="start: a worker process could not start.",
+    remedy="Its own error is in the lines above this one.",
+): ...

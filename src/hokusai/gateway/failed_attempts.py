@@ -1,0 +1,53 @@
+"""Whoever tries keys is slowed down, before any key is looked up."""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import blake2b
+
+from cachetools import TTLCache
+from limits import parse
+
+from hokusai import errors
+from hokusai.gateway.limit import exceeded, network
+from hokusai.gateway.rates import Rates
+
+_REMEMBERED = 10_000
+_SECONDS = 600
+
+
+class FailedAttempts:
+    """Counts refused keys for each address, and for each key that is known, against ``rate``.
+
+    Past it, an address gets no more keys looked up, neither here nor at a separate auth service. A key
+    that was good from there in the last ten minutes still is: a neighbour behind the same address
+    works on. A known key is never shut out by others' use of it: only its refusals become 429.
+    """
+
+    def __init__(self, *, rates: Rates, rate: str) -> None:
+        self._rates = rates
+        self._rate = parse(rate)
+        self._secret = secrets.token_bytes(32)  # for digests that never leave this process
+        self._good: TTLCache[bytes, None] = TTLCache(_REMEMBERED, _SECONDS)
+
+    async def admit(self, key: str, address: str) -> errors.HokusaiError | None:
+        """The refusal, where this address has tried too many keys. Counts nothing."""
+        if self._place(key, address) in self._good:
+            return None
+        wait = await self._rates.full(self._rate, "guess", network(address))
+        return None if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
+
+    async def failed(self, key: str, address: str, refusal: errors.HokusaiError) -> errors.HokusaiError:
+        """Count a key that was refused. Gives the refusal, or another one where it was one too many."""
+        self._good.pop(self._place(key, address), None)
+        waits = [await self._rates.hit(self._rate, "guess", network(address))]
+        if key_id := refusal.facts.get("key_id"):
+            waits.append(await self._rates.hit(self._rate, "guess-key", str(key_id)))
+        wait = max((wait for wait in waits if wait is not None), default=None)
+        return refusal if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
+
+    def succeeded(self, key: str, address: str) -> None:
+        self._good[self._place(key, address)] = None
+
+    def _place(self, key: str, address: str) -> bytes:
+        return blake2b(f"{address} {key}".encode(), key=self._secret, digest_size=16).digest()

@@ -1,0 +1,58 @@
+"""An end to bodies that drip: no client keeps a request open for ever by sending a byte now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hokusai import errors
+from hokusai.gateway.exchange import exchange_of
+from hokusai.gateway.route import Body
+
+
+class MinBodyRate:
+    """Gives up on a body that comes, after ``grace`` seconds, with less than ``rate`` bytes a second on average.
+
+    Only time spent waiting for the client counts: a slow disk is not held against it. For JSON and
+    uploads alike; how long a client may pause at a time is bounded where the body is read.
+    """
+
+    def __init__(self, app: ASGIApp, *, rate: float, grace: float = 60) -> None:
+        self.app = app
+        self.rate = rate
+        self.grace = grace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match = exchange_of(scope).match
+        if match is not None and match.route.body is not Body.NONE:  # where none is taken, one byte is refused
+            receive = _TimedReceive(receive, rate=self.rate, grace=self.grace)
+        await self.app(scope, receive, send)
+
+
+class _TimedReceive:
+    """A ``receive``. Raises ``errors.BodyDripping``; after the body it is the one it was made from."""
+
+    def __init__(self, receive: Receive, *, rate: float, grace: float) -> None:
+        self._receive = receive
+        self._rate = rate
+        self._grace = grace
+        self._size = 0
+        self._waited = 0.0
+        self._more = True
+
+    async def __call__(self) -> Message:
+        if not self._more:
+            return await self._receive()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._grace + self._size / self._rate - self._waited):
+                message = await self._receive()
+        except TimeoutError:
+            seconds = round(self._waited + time.monotonic() - began)
+            raise errors.BodyDripping(received=self._size, seconds=seconds, rate=self._rate) from None
+        self._waited += time.monotonic() - began
+        self._size += len(message.get("body", b""))
+        self._more = message.get("more_body", False)
+        return message

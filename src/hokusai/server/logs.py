@@ -1,0 +1,24 @@
+"""The server's log: on stderr, with API keys masked."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from hokusai import errors
+from hokusai.settings import Settings
+
+
+class MaskingFormatter(logging.Formatter):
+    """What went wrong may be told with a client's own words, and an API key in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return errors.masked(super().format(record))
+
+
+def configure_logging(settings: Settings) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    for noisy in ("alembic", "httpx2", "httpcore2", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

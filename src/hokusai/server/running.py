@@ -1,0 +1,30 @@
+"""``hokusai serve``: from settings to a server that has drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from hokusai import __version__, data_directory, setting_conflicts
+from hokusai.server.listener import address, bound
+from hokusai.server.logs import configure_logging
+from hokusai.server.migration import prepare
+from hokusai.server.process import serve
+from hokusai.server.workers import Workers
+from hokusai.settings import Settings
+
+log = logging.getLogger("hokusai")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
+    configure_logging(settings)
+    log.info("hokusai %s starts", __version__)
+    setting_conflicts.refuse(settings)
+    with data_directory.opened(settings.data), bound(settings.host, settings.port) as listener:
+        asyncio.run(prepare(settings))
+        url = settings.public_url or address(listener)
+        if settings.workers > 1:
+            Workers(settings, listener, url).run()
+        else:
+            serve(settings, listener, url)

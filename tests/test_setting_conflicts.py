@@ -1,0 +1,78 @@
+"""Settings that cannot work together stop the start, with the setting's name and the reason."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hokusai import errors
+from hokusai.setting_conflicts import refuse
+from hokusai.settings import Settings
+from tests.serving import environment, hokusai
+
+KEY = "hk_live_x"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"auth_url": "https://auth.example.org"}, "HOKUSAI_AUTH_SERVICE_KEY"),
+        ({"auth_url": "https://a.example.org", "auth_service_key": KEY, "role": "auth"}, "HOKUSAI_AUTH_URL"),
+        ({"public_url": "registry.example.org"}, "HOKUSAI_PUBLIC_URL"),
+        ({"auth_public_url": "ftp://auth.example.org"}, "HOKUSAI_AUTH_PUBLIC_URL"),
+        ({"tracking_url": "http://"}, "HOKUSAI_TRACKING_URL"),
+        ({"tracking_url": "http://mlflow:70000"}, "HOKUSAI_TRACKING_URL"),
+        (
+            {"tracking_url": "http://mlflow:5000", "tracking_database_url": "sqlite:///x.db"},
+            "HOKUSAI_TRACKING_DATABASE_URL",
+        ),
+        ({"workers": 2, "metrics_port": 9000}, "HOKUSAI_METRICS_PORT"),
+        ({"workers": 2, "artifacts_url": "memory://"}, "HOKUSAI_ARTIFACTS_URL"),
+        (
+            {"tracking_url": "https://r.example.org/mlflow", "public_url": "https://r.example.org"},
+            "HOKUSAI_TRACKING_URL",
+        ),
+        ({"tracking_url": "http://localhost:5050"}, "HOKUSAI_TRACKING_URL"),
+        ({"tracking_url": "http://127.0.0.1:5050", "host": "0.0.0.0"}, "HOKUSAI_TRACKING_URL"),
+        (
+            {"auth_url": "https://r.example.org:443", "auth_service_key": KEY, "public_url": "https://r.example.org"},
+            "HOKUSAI_AUTH_URL",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(errors.SettingInvalid) as refused:
+        refuse(Settings(**settings))  # type: ignore[arg-type]
+    assert refused.value.facts["setting"] == named
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"tracking_url": "http://127.0.0.1:5000"},
+        {"tracking_url": "http://mlflow.internal:5050", "public_url": "https://r.example.org"},
+        {"auth_url": "https://auth.example.org", "auth_service_key": KEY, "public_url": "https://r.example.org"},
+        {"workers": 4},
+        {"artifacts_url": "memory://"},
+    ],
+)
+def test_what_works_is_left_alone(settings: dict[str, object]) -> None:
+    refuse(Settings(**settings))  # type: ignore[arg-type]
+
+
+def test_the_server_ends_with_2_before_it_makes_anything(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        hokusai("serve", "--data", str(tmp_path / "data")),
+        env=environment(HOKUSAI_TRACKING_URL="http://127.0.0.1:5050"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "HK6007" in ended.stderr
+    assert "in a circle" in ended.stderr
+    assert not (tmp_path / "data").exists()
