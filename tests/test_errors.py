@@ -11,6 +11,20 @@ from hokusai import errors
 
 ROWS = list(errors.rows())
 
+#: Facts that no text shows, and what they are for.
+UNSAID = {
+    "key_id": "whose failed attempts are counted",
+    "quota": "RateLimit-Policy",
+    "window": "RateLimit-Policy",
+    "retry_after": "Retry-After",
+    "kind": "AWS's code, by which a release tells what is missing from what is broken",
+}
+
+
+def made(row: type[errors.HokusaiError]) -> errors.HokusaiError:
+    """One of this kind, with numbers for facts: they fit every text."""
+    return row.of(dict.fromkeys(row.fact_names, 1))
+
 
 def test_codes_are_unique() -> None:
     codes = [row.code for row in ROWS]
@@ -31,13 +45,64 @@ def test_a_row_is_complete(row: type[errors.HokusaiError]) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
 def test_the_shape_is_the_one_shape(row: type[errors.HokusaiError]) -> None:
-    names = {name for _, name, _, _ in string.Formatter().parse(row.message + row.remedy) if name}
-    error = row(**{name: f"<{name}>" for name in names})
+    error = made(row)
     found = json.loads(error.body("id-1"))
     assert set(found) == {"error_code", "message", "hokusai"}
     assert set(found["hokusai"]) == {"code", "remedy", "request_id"}
-    assert found["message"].startswith(str(error))
+    assert found["message"] == f"{error} {error.advice} (request id-1)"
     assert "{" not in found["message"]
+    assert all(isinstance(value, bytes) for header in error.headers() for value in header)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
+def test_texts_are_made_from_declared_facts(row: type[errors.HokusaiError]) -> None:
+    """Every ``{name}`` is declared; what is declared is used, or stands in ``UNSAID`` with its reason."""
+    used = {name for _, name, _, _ in string.Formatter().parse(row.message + row.remedy) if name}
+    declared = set(row.fact_names)
+    assert used <= declared
+    assert declared - used <= set(UNSAID)
+
+
+def test_no_reason_outlives_its_fact() -> None:
+    assert set(UNSAID) <= {name for row in ROWS for name in row.fact_names}
+
+
+def test_an_error_is_made_again_from_its_facts() -> None:
+    facts = {"permission": "models:read", "key_id": "key_1", "since": "a later version"}
+    error = errors.PermissionLacking.of(facts)
+    assert error.facts == {"permission": "models:read", "key_id": "key_1"}
+    assert str(error) == str(errors.PermissionLacking(permission="models:read"))
+    with pytest.raises(AttributeError):
+        errors.PermissionLacking.of({})
+
+
+def test_a_fact_that_is_not_declared_is_refused_at_run_time_too() -> None:
+    with pytest.raises(TypeError, match="PermissionLacking has no fact message, status"):
+        errors.PermissionLacking(permission="p", status=200, message="m")  # type: ignore[call-arg]
+
+
+def test_one_error_may_differ_from_its_family() -> None:
+    error = errors.TrackingRefused(reason="no", error_code="INVALID_STATE", retry_after=7)
+    assert (error.error_code, error.retry_after) == ("INVALID_STATE", 7)
+    assert (b"retry-after", b"7") in error.headers()
+    assert errors.TrackingRefused(reason="no").error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_key_among_the_facts_is_masked() -> None:
+    key = "hk_live_" + "a" * 38
+    error = errors.PathUnusable(path=Path(key), reason=f"it holds {key}")
+    assert key not in f"{error} {error.reason} {error.advice}"
+
+
+def test_a_class_that_is_raised_uncalled_needs_no_facts() -> None:
+    """``raise errors.X`` is the one way past the type checker, which does not see that this calls X."""
+    source = Path(errors.__file__).parent.parent
+    uncalled = {
+        name for path in source.rglob("*.py") for name in re.findall(r"raise errors\.(\w+)(?![\w(])", path.read_text())
+    }
+    assert "UrlMissing" in uncalled
+    for name in uncalled:
+        getattr(errors, name)()
 
 
 def test_every_error_code_is_in_mlflows_vocabulary() -> None:

@@ -47,7 +47,7 @@ def test_excess_says_what_is_left() -> None:
     assert excess(Use(bytes=5, files=1), Use(bytes=5, files=1), quota) is None
     refusal = excess(Use(bytes=5), Use(bytes=6), quota)
     assert isinstance(refusal, errors.BytesQuotaExceeded)
-    assert (refusal.status, refusal.facts) == (413, {"limit": 10, "left": 5, "asked": 6})
+    assert (refusal.status, refusal.facts) == (413, {"limit": 10, "left": 5, "needed": 6})
     assert isinstance(excess(Use(files=2), Use(files=1), quota), errors.FilesQuotaExceeded)
     assert isinstance(excess(Use(models=1), Use(models=1), quota), errors.ModelsQuotaExceeded)
 

@@ -28,7 +28,7 @@ def opened(path: Path) -> Iterator[Path]:
         _prepare(path)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise errors.DataNotWritable(path=path, reason=error.strerror) from error
+        raise errors.DataNotWritable(path=path, reason=errors.reason_of(error)) from error
     try:
         _take(lock, path)
         yield path
@@ -51,7 +51,7 @@ def write_operator_key(path: Path, key: str) -> Path:
             os.fsync(stream.fileno())
         _sync(path)
     except OSError as error:
-        raise errors.DataNotWritable(path=file, reason=error.strerror) from error
+        raise errors.DataNotWritable(path=file, reason=errors.reason_of(error)) from error
     return file
 
 

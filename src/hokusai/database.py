@@ -261,7 +261,7 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
 
 
 #: What a driver says, and what it means. SQLite and PostgreSQL have different words for the same.
-_MEANINGS: tuple[tuple[type[errors.HokusaiError], tuple[str, ...]], ...] = (
+_MEANINGS: tuple[tuple[Callable[[], errors.HokusaiError], tuple[str, ...]], ...] = (
     (errors.DatabaseReadOnly, ("readonly", "read-only", "disk is full", "disk full", "no space")),
     (errors.DatabaseCredentials, ("authentication failed", "not permitted to log in", "no pg_hba.conf entry")),
     (errors.SchemaMissing, ("no such table", "undefinedtable")),

@@ -157,7 +157,7 @@ def excess(now: Use, more: Use, quota: Quota, *, instead: Use = NOTHING) -> erro
     more = _sum(more, -1, instead)
     if quota.bytes is not None and more.bytes > 0 and now.bytes + more.bytes > quota.bytes:
         left = max(0, quota.bytes - now.bytes)
-        return errors.BytesQuotaExceeded(limit=quota.bytes, left=left, asked=more.bytes)
+        return errors.BytesQuotaExceeded(limit=quota.bytes, left=left, needed=more.bytes)
     if quota.files is not None and more.files > 0 and now.files + more.files > quota.files:
         return errors.FilesQuotaExceeded(limit=quota.files, left=max(0, quota.files - now.files))
     if quota.models is not None and more.models > 0 and now.models + more.models > quota.models:

@@ -85,7 +85,7 @@ async def test_an_outage_is_503_and_never_401(own_postgres: Postgres, own: Datab
     authenticator.count(principal, refused=False)
     with pytest.raises(errors.DatabaseDown) as caught:
         await authenticator.authenticate(mint("live").text, HERE)
-    assert (caught.value.status, caught.value.wait) == (503, 5)
+    assert (caught.value.status, caught.value.retry_after) == (503, 5)
     with pytest.raises(errors.DatabaseDown):
         await authenticator.check()
     # What was remembered may be served, but not past its time.

@@ -88,7 +88,7 @@ async def expect(url: str, kind: type[errors.HokusaiError], **facts: float) -> N
             with pytest.raises(kind) as caught:
                 await judged
             assert caught.value.status == 503
-            assert caught.value.wait
+            assert caught.value.retry_after
 
 
 async def test_a_refused_connection() -> None:

@@ -139,7 +139,7 @@ def test_more_patience_than_there_is_is_an_error_at_once(wait: str) -> None:
     with answering(lambda _: reply) as server, pytest.raises(ApiError) as caught:
         ask(server)
     assert len(server.requests) == 1
-    assert caught.value.wait == 60
+    assert caught.value.retry_after == 60
 
 
 def test_what_may_not_be_sent_twice_is_sent_once() -> None:

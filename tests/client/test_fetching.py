@@ -81,6 +81,30 @@ def refused(registry: Registry, target: Path, error: type[HokusaiError]) -> Hoku
     return caught.value
 
 
+def test_another_part_than_was_asked_for_is_named(registry: Registry, target: Path) -> None:
+    """A proxy that serves ranges wrongly: what arrived so far is not put together with it."""
+    content = registry.files["data/we ird & ü#?.bin"]
+    cut = {"Content-Length": str(len(content)), "ETag": '"1"', "Connection": "close"}
+    other = Reply(206, content[:9], {"Content-Range": f"bytes 0-8/{len(content)}"})
+
+    def answer(request: Request) -> Reply:
+        if not request.path.endswith(".bin"):
+            return registry(request)
+        return other if "Range" in request.headers else Reply(200, content[:2_000_000], cut)
+
+    target.parent.mkdir()
+    with (
+        answering(answer) as server,
+        Client(server.url, KEY) as client,
+        pytest.raises(errors.AnswerUnreadable) as caught,
+    ):
+        client.pull("models:/m/3", target)
+    place = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/{ROOT}/data/we%20ird"
+    assert str(caught.value).startswith(f"client: {place}")
+    assert "206 with another part of the file" in str(caught.value)
+    assert list(target.parent.iterdir()) == []
+
+
 def test_every_file_arrives_as_it_was(registry: Registry, target: Path) -> None:
     assert pull(registry, target) == target
     found = {path.relative_to(target).as_posix(): path.read_bytes() for path in target.rglob("*") if path.is_file()}

@@ -38,20 +38,20 @@ async def test_a_name_that_exists_is_a_conflict_without_internals(call: Call) ->
     with pytest.raises(errors.TrackingExists) as refused:
         await call(workspace, "POST", "/registered-models/create", name="m")
     text = refused.value.body("id").decode()
-    assert refused.value.mlflow_code == "RESOURCE_ALREADY_EXISTS"
+    assert refused.value.error_code == "RESOURCE_ALREADY_EXISTS"
     assert not any(word in text for word in ("sqlite", "SQL", "sqlalche", "INSERT", "psycopg"))
 
 
 async def test_what_is_missing_is_unknown_with_mlflows_code(call: Call) -> None:
     with pytest.raises(errors.TrackingUnknown) as refused:
         await call(name("team"), "GET", "/runs/get", run_id="0" * 32)
-    assert refused.value.mlflow_code == "RESOURCE_DOES_NOT_EXIST"
+    assert refused.value.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
 async def test_a_wrong_parameter_is_a_refusal(call: Call) -> None:
     with pytest.raises(errors.TrackingRefused) as refused:
         await call(name("team"), "POST", "/runs/search", experiment_ids=["1"], max_results=-1)
-    assert refused.value.mlflow_code == "INVALID_PARAMETER_VALUE"
+    assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
 async def test_experiment_zero_is_the_workspaces_own(call: Call) -> None:

@@ -45,8 +45,10 @@ class Reservation:
         if size > self._bytes:
             self._in_flight.bytes += size - self._bytes
             self._bytes = size
-        if self._left is not None and (size > self._left or self._in_flight.bytes > 2 * self._left):
-            raise errors.BytesQuotaExceeded(limit=self._limit, left=max(0, self._left), asked=size)
+        if self._limit is None or self._left is None:
+            return
+        if size > self._left or self._in_flight.bytes > 2 * self._left:
+            raise errors.BytesQuotaExceeded(limit=self._limit, left=max(0, self._left), needed=size)
 
     def release(self) -> None:
         """It is counted as kept now, or gone. Doing it again changes nothing."""
@@ -67,7 +69,7 @@ class UploadQuota:
         """Raises ``errors.UploadsExceeded``, ``FilesQuotaExceeded`` or ``BytesQuotaExceeded``."""
         in_flight = self._in_flight.setdefault(place.workspace, _InFlight())
         if in_flight.uploads >= self._most:
-            raise errors.UploadsExceeded(limit=self._most, quota=self._most)
+            raise errors.UploadsExceeded(limit=str(self._most), quota=self._most)
         in_flight.uploads += 1
         reservation = None
         try:

@@ -21,7 +21,7 @@ VALIDATE = "/api/v1/keys/validate"
 SELF = "/api/v1/keys/self"
 USAGE = "/api/v1/usage/{key_id}"
 
-_REFUSALS = {row.code: row for row in errors.rows() if issubclass(row, errors.Unauthorized | errors.Forbidden)}
+_REFUSALS = {row.code: row for row in errors.rows() if issubclass(row, errors.Denied)}
 
 
 class QuotaFacts(BaseModel):
@@ -85,12 +85,12 @@ class Validated(BaseModel):
 class Refusal:
     """A refusal as it travels and is remembered. Each request gets an error of its own from it."""
 
-    row: type[errors.HokusaiError]
+    row: type[errors.Denied]
     facts: Mapping[str, str]
 
     @classmethod
     def read(cls, document: Any) -> Refusal | None:
-        """None where the document is no refusal of the key under test."""
+        """None where the document is not a refusal of the key under test."""
         try:
             ours = document["hokusai"]
             if ours["subject"] != CANDIDATE:
@@ -101,9 +101,11 @@ class Refusal:
             return None
         return refusal
 
-    def error(self) -> errors.HokusaiError:
-        return self.row(**self.facts)
+    def error(self) -> errors.Denied:
+        """Raises ``AttributeError`` where a fact is missing."""
+        return self.row.of(self.facts)
 
 
-def facts(refusal: errors.HokusaiError) -> dict[str, str]:
-    return {name: str(fact) for name, fact in refusal.facts.items()}
+def facts(refusal: errors.Denied) -> dict[str, str]:
+    """What ``Refusal.read`` makes the same error from, as text."""
+    return {name: str(fact) for name, fact in refusal.facts.items() if fact is not None}

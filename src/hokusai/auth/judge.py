@@ -26,7 +26,7 @@ class Found:
 
 def judge(
     found: Found | None, *, service_id: str, environments: Set[str], address: str | None
-) -> Principal | errors.HokusaiError:
+) -> Principal | errors.Denied:
     """The principal, or the refusal. ``address`` None passes only keys without an address list."""
     if found is None:
         return errors.KeyUnknown()
@@ -38,7 +38,7 @@ def judge(
     )
     if refusal is None:
         return found.principal
-    refusal.facts["key_id"] = found.record.id  # whose guesses these are
+    refusal.key_id = found.record.id  # whose failed attempts these are
     return refusal
 
 
@@ -64,7 +64,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
 
 
-def _over(record: KeyRecord) -> errors.HokusaiError | None:
+def _over(record: KeyRecord) -> errors.Denied | None:
     if record.revoked_at is None and record.expires_at is None:
         return None
     state = record.state(now())
@@ -73,11 +73,11 @@ def _over(record: KeyRecord) -> errors.HokusaiError | None:
     return expired(record.expires_at) if state == "expired" and record.expires_at else None
 
 
-def _suspended(found: Found) -> errors.HokusaiError | None:
-    return errors.WorkspaceSuspended(workspace=found.record.workspace) if found.suspended else None
+def _suspended(found: Found) -> errors.Denied | None:
+    return errors.WorkspaceSuspended(workspace=str(found.record.workspace)) if found.suspended else None
 
 
-def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.HokusaiError | None:
+def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.Denied | None:
     if record.service_id != service_id:
         return errors.ServiceMismatch(expected=record.service_id, asked=service_id)
     if record.environment not in environments:
@@ -85,7 +85,7 @@ def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> er
     return None
 
 
-def _from_outside(record: KeyRecord, address: str | None) -> errors.HokusaiError | None:
+def _from_outside(record: KeyRecord, address: str | None) -> errors.Denied | None:
     if not record.allow_ips or allowed(address, record.allow_ips):
         return None
     return errors.AddressRefused(address=address or NO_ADDRESS)

@@ -45,7 +45,7 @@ class LocalAuthenticator:
         )
         store.watch(self._forget)
 
-    async def authenticate(self, key: str, address: str) -> Principal | errors.HokusaiError:
+    async def authenticate(self, key: str, address: str) -> Principal | errors.Denied:
         parsed = parse(key)
         if isinstance(parsed, errors.KeyMalformed):
             return parsed
@@ -54,7 +54,7 @@ class LocalAuthenticator:
         found = entry.value if entry else await self._cache.fetch(digest, partial(self._store.find, digest))
         return judge(found, service_id=self._service_id, environments=self._environments, address=address)
 
-    async def validate(self, key: str, *, service_id: str, address: str | None) -> Principal | errors.HokusaiError:
+    async def validate(self, key: str, *, service_id: str, address: str | None) -> Principal | errors.Denied:
         """Judge a key for another server, which remembers the answer itself: so this one does not."""
         parsed = parse(key)
         if isinstance(parsed, errors.KeyMalformed):

@@ -69,7 +69,7 @@ class RemoteAuthenticator:
             seconds=cache_seconds, wait=timeout + 1, is_known=_is_known, slow=errors.AuthServiceDown
         )
 
-    async def authenticate(self, key: str, address: str) -> Principal | errors.HokusaiError:
+    async def authenticate(self, key: str, address: str) -> Principal | errors.Denied:
         parsed = parse(key)
         if isinstance(parsed, errors.KeyMalformed):
             return parsed
@@ -95,7 +95,7 @@ class RemoteAuthenticator:
         await self._cache.close()
         await self._http.aclose()
 
-    def _judge(self, principal: Principal) -> Principal | errors.HokusaiError:
+    def _judge(self, principal: Principal) -> Principal | errors.Denied:
         if principal.expires_at is not None and principal.expires_at <= now():
             return _of(principal, expired(principal.expires_at))
         if principal.environment not in self._environments:
@@ -179,8 +179,8 @@ class RemoteAuthenticator:
         return response.status_code, document
 
 
-def _of(principal: Principal, refusal: errors.HokusaiError) -> errors.HokusaiError:
-    refusal.facts["key_id"] = principal.key_id
+def _of(principal: Principal, refusal: errors.Denied) -> errors.Denied:
+    refusal.key_id = principal.key_id
     return refusal
 
 
@@ -206,5 +206,5 @@ def _checked(url: str) -> str:
 def _own_key(text: str) -> str:
     parsed = parse(text)
     if isinstance(parsed, errors.KeyMalformed):
-        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_SERVICE_KEY", reason=str(parsed.facts["reason"]))
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_SERVICE_KEY", reason=parsed.reason)
     return parsed.text

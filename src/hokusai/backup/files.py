@@ -111,4 +111,4 @@ async def _digest(reader: Reader) -> str:
 
 
 def unwritable(path: Path, error: Exception) -> errors.BackupUnwritable:
-    return errors.BackupUnwritable(path=path, reason=getattr(error, "strerror", None) or str(error).rstrip("."))
+    return errors.BackupUnwritable(path=path, reason=errors.reason_of(error))

@@ -84,7 +84,7 @@ class Manifest:
                 found[name] = {key: (size, sha256) for key, (size, sha256) in found[name].items()}
             return cls(**found)
         except OSError as error:
-            raise errors.BackupUnreadable(path=directory, reason=f"{NAME}: {error.strerror}") from None
+            raise errors.BackupUnreadable(path=directory, reason=f"{NAME}: {errors.reason_of(error)}") from None
         except (ValueError, KeyError, TypeError):
             raise errors.BackupUnreadable(path=directory, reason=f"{NAME} was not written by hokusai backup") from None
 

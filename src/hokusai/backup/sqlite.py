@@ -41,7 +41,7 @@ class SqliteCopy:
 
     def refuse_used(self) -> None:
         if self._file.exists():
-            raise errors.RestoreIntoUse(place=self._file)
+            raise errors.RestoreIntoUse(place=str(self._file))
 
     def load(self, directory: Path, part: Part, finish: Callable[[sa.Connection], None]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

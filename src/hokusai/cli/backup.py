@@ -76,7 +76,7 @@ def _server_side() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "hokusai":
             raise
-        raise errors.ExtraMissing(module=error.name) from None
+        raise errors.ExtraMissing(module=error.name or str(error)) from None
 
 
 def _settings(data: Path | None) -> Settings:

@@ -124,7 +124,7 @@ def _text(log: Path | None) -> str | None:
     try:
         return sys.stdin.read() if str(log) == "-" else log.read_text("utf-8", "replace")
     except OSError as error:
-        raise errors.PathUnusable(path=log, reason=error.strerror) from None
+        raise errors.PathUnusable(path=log, reason=errors.reason_of(error)) from None
 
 
 def _program(name: str | None) -> str | None:
@@ -139,7 +139,7 @@ def _write(file: Path | None, text: str) -> None:
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
-        raise errors.PathUnusable(path=file, reason=error.strerror) from None
+        raise errors.PathUnusable(path=file, reason=errors.reason_of(error)) from None
 
 
 def _list(as_json: bool) -> None:

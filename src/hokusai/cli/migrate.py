@@ -31,5 +31,5 @@ def migrate(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "hokusai":
             raise
-        raise errors.ExtraMissing(module=error.name) from None
+        raise errors.ExtraMissing(module=error.name or str(error)) from None
     server.migrate(settings.load(data=data, role=role))

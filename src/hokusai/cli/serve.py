@@ -44,5 +44,5 @@ def serve(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "hokusai":
             raise
-        raise errors.ExtraMissing(module=error.name) from None
+        raise errors.ExtraMissing(module=error.name or str(error)) from None
     server.run(settings.load(host=host, port=port, data=data, role=role, workers=workers))

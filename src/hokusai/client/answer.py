@@ -33,11 +33,14 @@ class ApiError(errors.HokusaiError):
         retry_after: int | None = None,
     ) -> None:
         Exception.__init__(self, message)
-        self.facts = {"retry_after": retry_after}
+        # The rows have most of these per class; what was answered has them per instance.
+        self.code = code
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+        self.remedy = remedy
         self.request_id = request_id
-        self.mlflow_code = error_code
-        # The rows have these per class; what was answered has them per instance.
-        vars(self).update(code=code, status=status, error_code=error_code, message=message, remedy=remedy)
+        self.retry_after = retry_after
 
     @property
     def advice(self) -> str:
@@ -80,7 +83,7 @@ class Answer:
         raise errors.AnswerUnreadable(
             url=self.url,
             status=self.status,
-            content_type=self.headers.get("content-type") or "no content type",
+            found=f"{self.headers.get('content-type') or 'no content type'}, which is not an answer of Hokusai's",
             retry_after=self._retry_after,
         )
 

@@ -6,11 +6,13 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
+
+import httpx2
 
 from hokusai import errors
 from hokusai.client.answer import Answer
@@ -128,7 +130,7 @@ class Artifacts:
 
             def attempt() -> None:
                 with self._connection.stream(f"{ROUTE}/{quote(path)}", arriving.rest()) as response:
-                    arriving.begin(response.status_code, response.headers)
+                    arriving.begin(response)
                     for block in response.iter_raw(BLOCK):
                         arriving.add(block)
                         on_bytes(arriving.size)
@@ -185,15 +187,20 @@ class _Arriving:
             return {}
         return {"Range": f"bytes={self.size}-", "If-Range": self._version}
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Go on where the answer does; from the start where it is the whole, or another part than was asked for."""
-        if status == 206 and headers.get("content-range", "").startswith(f"bytes {self.size}-"):
+    def begin(self, response: httpx2.Response) -> None:
+        """Continue where the answer does, or from the start where it is the whole file.
+
+        Raises ``errors.AnswerUnreadable`` for another part than was asked for.
+        """
+        status, part = response.status_code, response.headers.get("content-range", "")
+        if status == 206 and part.startswith(f"bytes {self.size}-"):
             return
         if status == 206:
-            raise errors.AnswerUnreadable(url="the part of a file", status=status, reason="it is another part")
+            found = f"another part of the file than was asked for ({part or 'no Content-Range'})"
+            raise errors.AnswerUnreadable(url=str(response.url), status=status, found=found)
         self.size = 0
         self.digest = hashlib.sha256()
-        self._version = headers.get("etag")
+        self._version = response.headers.get("etag")
         self._file.seek(0)
         self._file.truncate()
 

@@ -66,7 +66,7 @@ def _appearing(directory: Path) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
     except OSError as error:
-        raise errors.TargetUnusable(path=directory, reason=(error.strerror or str(error)).lower()) from None
+        raise errors.TargetUnusable(path=directory, reason=errors.reason_of(error).lower()) from None
 
 
 def _check_free(target: Path, named: Path) -> None:

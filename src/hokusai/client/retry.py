@@ -45,11 +45,9 @@ def _pause(error: errors.HokusaiError, count: int) -> float | None:
     if not _passes(error):
         return None
     spread = FIRST_PAUSE * 2 ** (count - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
-    pause = max(spread, float(error.wait or 0))
+    pause = max(spread, float(error.retry_after or 0))
     return pause if pause <= LONGEST_PAUSE else None
 
 
 def _passes(error: errors.HokusaiError) -> bool:
-    if isinstance(error, errors.ServerUnreachable):
-        return True
-    return error.facts.get("status", error.status) in PASSING
+    return isinstance(error, errors.ServerUnreachable) or error.status in PASSING

@@ -98,7 +98,7 @@ _FAULTS: Mapping[type[errors.HokusaiError], str] = {
     errors.RedisDown: "redis-unavailable",
 }
 
-_SLOW: Mapping[str, type[errors.HokusaiError]] = {
+_SLOW: Mapping[str, Callable[[], errors.HokusaiError]] = {
     "database": errors.DatabaseDown,
     "auth": errors.AuthServiceDown,
     "tracking": errors.TrackingDown,

@@ -28,7 +28,7 @@ class Aws:
         try:
             import boto3
         except ModuleNotFoundError as error:
-            raise errors.DeployExtraMissing(module=error.name) from None
+            raise errors.DeployExtraMissing(module=error.name or str(error)) from None
         session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
         if not session.region_name:
             raise errors.RegionMissing

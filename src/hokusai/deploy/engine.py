@@ -65,7 +65,9 @@ class Engine:
                 process.stdout.close()
         if status:
             reason = " / ".join(line for line in last if line)[-600:] or "it said nothing"
-            raise errors.EngineFailed(command=f"{self.name} {arguments[0]}", status=status, reason=reason)
+            raise errors.EngineFailed(
+                command=f"{self.name} {arguments[0]}", outcome=f"exited with {status}", reason=reason
+            )
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[str]:
@@ -79,4 +81,5 @@ def _started(command: Sequence[str]) -> subprocess.Popen[str]:
             errors="replace",
         )
     except OSError as error:
-        raise errors.EngineFailed(command=command[0], status="nothing", reason=error.strerror or error) from None
+        reason = errors.reason_of(error)
+        raise errors.EngineFailed(command=command[0], outcome="could not be started", reason=reason) from None

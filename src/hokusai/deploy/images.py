@@ -22,7 +22,7 @@ class Images:
         try:
             found = self._aws("ecr", "describe_images", repositoryName=self._name, imageIds=[{"imageTag": tag}])
         except errors.CloudRefused as error:
-            if error.facts["kind"] == "ImageNotFoundException":
+            if error.kind == "ImageNotFoundException":
                 return None
             raise
         return str(found["imageDetails"][0]["imageDigest"])

@@ -94,7 +94,7 @@ class Records:
                 new.write_text(text, "utf-8")
                 os.replace(new, place)  # noqa: PTH105
         except OSError as error:
-            raise errors.PathUnusable(path=file, reason=error.strerror) from None
+            raise errors.PathUnusable(path=file, reason=errors.reason_of(error)) from None
         return file
 
     def unfinished(self, record: Record) -> dict[str, tuple[str, int]]:

@@ -17,7 +17,7 @@ class Secrets:
         try:
             return str(self._aws("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"])
         except errors.CloudRefused as error:
-            if error.facts["kind"] == "ResourceNotFoundException":
+            if error.kind == "ResourceNotFoundException":
                 return None
             raise
 

@@ -47,7 +47,7 @@ class Stack:
         try:
             found = self._aws("cloudformation", "describe_stacks", StackName=self.name)["Stacks"][0]
         except errors.CloudRefused as error:
-            if error.facts["kind"] == "ValidationError":
+            if error.kind == "ValidationError":
                 return None
             raise
         if found["StackStatus"] in _GONE:
@@ -148,7 +148,7 @@ class Stack:
         reason = found.get("StatusReason", "") if found else "its change set did not get ready"
         if any(words in reason for words in _SAME):
             return None
-        raise errors.StackFailed(stack=self.name, status="unchanged", reason=reason.rstrip("."))
+        raise errors.StackFailed(stack=self.name, state="unchanged", reason=reason.rstrip("."))
 
     def _settled(self) -> State | None:
         unseen = object()
@@ -159,13 +159,13 @@ class Stack:
 
         found = self._aws.until(look, seconds=_SECONDS)
         if found is None:
-            raise errors.StackFailed(stack=self.name, status="still under way", reason=f"{_SECONDS:.0f} s were waited")
+            raise errors.StackFailed(stack=self.name, state="still under way", reason=f"{_SECONDS:.0f} s were waited")
         return found if isinstance(found, State) else None
 
     def _failed(self, state: State | None) -> errors.StackFailed:
         if state is None:
-            return errors.StackFailed(stack=self.name, status="gone", reason="somebody deleted it")
-        return errors.StackFailed(stack=self.name, status=state.status, reason=self._cause() or state.reason)
+            return errors.StackFailed(stack=self.name, state="gone", reason="somebody deleted it")
+        return errors.StackFailed(stack=self.name, state=state.status, reason=self._cause() or state.reason)
 
     def _cause(self) -> str:
         """Of the latest change, the first resource that failed: the others were cancelled because of it."""

@@ -21,7 +21,8 @@ class ArtifactUnknown(
     code="HK4001",
     message="artifacts: there is no artifact {path!r} in this workspace.",
     remedy="List what there is with: mlflow artifacts list --run-id RUN.",
-): ...
+):
+    path: str
 
 
 class ArtifactPathInvalid(
@@ -29,7 +30,8 @@ class ArtifactPathInvalid(
     code="HK4002",
     message="artifacts: this is no artifact path: {reason}.",
     remedy="Use a relative path with '/' between the names and no '.', '..', backslash or control character.",
-): ...
+):
+    reason: str
 
 
 class ArtifactTooLarge(
@@ -37,7 +39,8 @@ class ArtifactTooLarge(
     code="HK4003",
     message="artifacts: the file is larger than {limit} bytes.",
     remedy="Split the file, or ask the operator to raise HOKUSAI_MAX_UPLOAD_BYTES.",
-): ...
+):
+    limit: int
 
 
 class ArtifactStoreDown(
@@ -61,7 +64,9 @@ class UploadIncomplete(
     code="HK4006",
     message="artifacts: the upload ended after {received} of {expected} bytes.",
     remedy="Nothing was kept; send the file again.",
-): ...
+):
+    received: int
+    expected: int | str
 
 
 class RangeUnsatisfiable(
@@ -88,6 +93,8 @@ class DigestMismatch(
 ):
     """``Repr-Digest`` or ``Content-Digest`` (RFC 9530) does not fit the bytes, or cannot be read."""
 
+    reason: str
+
 
 class ArtifactPathTaken(
     Conflict,
@@ -97,6 +104,8 @@ class ArtifactPathTaken(
 ):
     """A directory has the path, or a file has the path of one of its directories."""
 
+    reason: str
+
 
 class UploadNotPlain(
     BadRequest,
@@ -105,6 +114,8 @@ class UploadNotPlain(
     remedy="Send all bytes of the file as they are, without {header}.",
 ):
     """``Content-Range`` or ``Content-Encoding`` on an upload: keeping it would keep other bytes than the file's."""
+
+    header: str
 
 
 class ArtifactStoreMissing(
@@ -172,13 +183,16 @@ class UploadLost(
 ):
     """A client wanted to go on with an upload: it waited too long, or another server process took its beginning."""
 
+    offset: int
+
 
 class ConditionFailed(
     PreconditionFailed,
     code="HK4020",
     message="artifacts: the file is not as {header} says.",
     remedy="Read the file again, then decide; the ETag of its answer names what is there (RFC 9110, section 13).",
-): ...
+):
+    header: str
 
 
 class PartsNotOffered(

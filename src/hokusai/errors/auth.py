@@ -10,7 +10,8 @@ class WorkspaceUnknown(
     code="HK2001",
     message="auth: there is no workspace {workspace}.",
     remedy="List them with: hokusai workspaces list.",
-): ...
+):
+    workspace: str
 
 
 class WorkspaceExists(
@@ -18,7 +19,8 @@ class WorkspaceExists(
     code="HK2002",
     message="auth: the workspace {workspace} exists already.",
     remedy="Choose another name, or use the one that exists.",
-): ...
+):
+    workspace: str
 
 
 class WorkspaceNameInvalid(
@@ -26,7 +28,9 @@ class WorkspaceNameInvalid(
     code="HK2003",
     message="auth: {workspace!r} is no workspace name: {reason}.",
     remedy="Use 2 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
-): ...
+):
+    workspace: str
+    reason: str
 
 
 class KeyIdUnknown(
@@ -34,7 +38,8 @@ class KeyIdUnknown(
     code="HK2004",
     message="auth: there is no key {key_id}.",
     remedy="List them with: hokusai keys list.",
-): ...
+):
+    key_id: str
 
 
 class FieldInvalid(
@@ -42,7 +47,9 @@ class FieldInvalid(
     code="HK2005",
     message="auth: {field}: {reason}.",
     remedy="The fields are described at /api/v1/openapi.json.",
-): ...
+):
+    field: str
+    reason: str
 
 
 class AuthServiceDown(
@@ -69,7 +76,8 @@ class AuthServiceElsewhere(
     error_code="ENDPOINT_NOT_FOUND",
     message="auth: keys and workspaces are kept by the auth service, not by this server.",
     remedy="Send the request to {url}.",
-): ...
+):
+    url: str
 
 
 class KeyRetired(
@@ -81,6 +89,9 @@ class KeyRetired(
 ):
     """A revoked, expired or already rotated key would come back to life, or fork."""
 
+    key_id: str
+    state: str
+
 
 class KeysFull(
     Conflict,
@@ -88,7 +99,9 @@ class KeysFull(
     error_code="RESOURCE_EXHAUSTED",
     message="auth: the workspace {workspace} has {limit} keys in use, and may have no more.",
     remedy="Revoke keys that are no longer needed: hokusai keys list, hokusai keys revoke.",
-): ...
+):
+    workspace: str
+    limit: int
 
 
 class WorkspaceDeleted(
@@ -99,3 +112,5 @@ class WorkspaceDeleted(
     remedy="Choose another name.",
 ):
     """Under the same name, what it left behind would come to light."""
+
+    workspace: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hokusai.errors.base import BackupError
 
 
@@ -10,7 +12,8 @@ class BackupPlaceTaken(
     code="HK6101",
     message="backup: {path} is there already, and is not an empty directory.",
     remedy="Name a directory that does not exist yet; each backup has one of its own.",
-): ...
+):
+    path: Path
 
 
 class BackupUnwritable(
@@ -18,7 +21,9 @@ class BackupUnwritable(
     code="HK6102",
     message="backup: {path} cannot be written: {reason}.",
     remedy="Free space there, or choose another place. What was written so far is no backup: remove it.",
-): ...
+):
+    path: Path
+    reason: str
 
 
 class BackupLacking(
@@ -29,13 +34,19 @@ class BackupLacking(
 ):
     """The store has lost or changed what was once stored in it."""
 
+    count: int
+    key: str
+    reason: str
+
 
 class BackupUnreadable(
     BackupError,
     code="HK6104",
     message="backup: {path} holds no whole backup that this version reads: {reason}.",
     remedy="Name a directory that hokusai backup made, and that it finished. Nothing was restored.",
-): ...
+):
+    path: Path
+    reason: str
 
 
 class BackupDamaged(
@@ -43,7 +54,9 @@ class BackupDamaged(
     code="HK6105",
     message="backup: {file} is damaged: {reason}.",
     remedy="Fetch this backup again from where it is kept, or take another one. Nothing was restored.",
-): ...
+):
+    file: str
+    reason: str
 
 
 class RestoreIntoUse(
@@ -51,7 +64,8 @@ class RestoreIntoUse(
     code="HK6106",
     message="backup: {place} is not empty, and a restore overwrites nothing.",
     remedy="Restore into a new data directory, database and artifact store, or empty them first.",
-): ...
+):
+    place: str
 
 
 class RestoreElsewhere(
@@ -59,4 +73,8 @@ class RestoreElsewhere(
     code="HK6107",
     message="backup: the {part} database is {held} in it, and {kept} here ({setting}).",
     remedy="Restore with the settings of the server that was backed up. Nothing was restored.",
-): ...
+):
+    part: str
+    held: str
+    kept: str
+    setting: str

@@ -1,34 +1,11 @@
-"""Every error this product can return: one row per code.
-
-    HokusaiError
-    ├── BadRequest    400   the request cannot be understood
-    ├── Unauthorized  401   the key is missing, malformed, unknown, expired or revoked
-    ├── Forbidden     403   the key is good and lacks the permission, the service or the address
-    ├── NotFound      404   no such thing in this workspace, or no such route
-    ├── Conflict      409   the name exists, or the files are sealed
-    ├── TooLarge      413   a body passes its bound
-    ├── Unsatisfiable 416   a range lies outside the file
-    ├── TooMany       429   a rate is used up
-    ├── Fault         500   we, or a part behind us, went wrong
-    ├── NotOffered    501   a way of MLflow's that this product does without
-    ├── Unavailable   503   a dependency is down, slow or full, named, with Retry-After
-    ├── Full          507   the disk or the bucket has no room
-    ├── StartError    –     the server refuses to start (exit code 2)
-    ├── BackupError   –     a backup could not be made, or is not restored (exit code 1)
-    ├── ClientError   –     found by the SDK or the CLI before or without an answer
-    └── DeployError   –     a release stopped, or did not begin
-
-``message`` names the layer and what happened; ``remedy`` is what to do next. Both are templates,
-filled with the keyword arguments the error is raised with. ``error_code`` is MLflow's vocabulary
-(``databricks.proto``, ``ErrorCode``), so stock clients show ``message``.
-"""
+"""What every error is made of: its facts, its texts, the shape it leaves in, and the families."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Self, dataclass_transform
 
 #: Carries the code of an error beside its body, for logs and audits along the way.
 CODE_HEADER = b"x-hokusai-code"
@@ -41,23 +18,59 @@ def masked(text: str) -> str:
     return _KEY.sub("(an API key)", text)
 
 
-class HokusaiError(Exception):
-    """The root. A subclass with a ``code`` is a row; one without is a family.
+def reason_of(error: Exception) -> str:
+    """What the system or a library says of its failure, as the end of a sentence."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
 
-    What a client sent may be among the facts; an API key in it is masked.
+
+def told(text: str, advice: str, request_id: str) -> str:
+    """``message`` on the wire: stock clients show nothing else, so all of it is in there."""
+    return f"{text} {advice} (request {request_id})"
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class _Row(Exception):
+    """What a class says once for all its errors.
+
+    Type checkers read ``__init__`` of every subclass from its annotations, as for a dataclass (PEP 681).
+    Nothing is generated at run time: 150 classes are imported at every start.
     """
 
-    code: ClassVar[str] = ""
-    status: ClassVar[int] = 500
-    error_code: ClassVar[str] = "INTERNAL_ERROR"
-    retry_after: ClassVar[int | None] = None
-    message: ClassVar[str] = ""
-    remedy: ClassVar[str] = ""
+    code: str = ""
+    status: int = 500
+    message: str = ""
+    remedy: str = ""
+    #: The facts that a class declares, with those of its families.
+    fact_names: tuple[str, ...] = ()
 
-    def __init__(self, *, error_code: str | None = None, **facts: object) -> None:
-        self.facts = {name: masked(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-        self.mlflow_code = error_code or self.error_code
-        super().__init__(masked(self.message.format(**self.facts)))
+
+class HokusaiError(_Row):
+    """The root. A subclass with a ``code`` is a row; one without is a family.
+
+    A subclass declares its facts as annotations and is raised with each of them; one with a default
+    may be left out. Any error may be raised with an ``error_code`` or a ``retry_after`` (seconds)
+    other than its family's. What a client sent may be among the facts; an API key in it is masked.
+    """
+
+    error_code: str = "INTERNAL_ERROR"
+    retry_after: int | None = None
+
+    def __init__(self, **facts: object) -> None:
+        if unknown := facts.keys() - {*self.fact_names, "error_code", "retry_after"}:
+            raise TypeError(f"{type(self).__name__} has no fact {', '.join(sorted(unknown))}")
+        for name, fact in facts.items():
+            setattr(self, name, masked(fact) if isinstance(fact, str) else fact)
+        super().__init__(self._filled(self.message))
+
+    @classmethod
+    def of(cls, facts: Mapping[str, object]) -> Self:
+        """The error from facts that another process sent; those that this version does not know are left out.
+
+        Raises ``AttributeError`` where one is missing.
+        """
+        error = cls.__new__(cls)
+        HokusaiError.__init__(error, **{name: fact for name, fact in facts.items() if name in cls.fact_names})
+        return error
 
     def __init_subclass__(
         cls,
@@ -75,23 +88,23 @@ class HokusaiError(Exception):
         cls.status = status or cls.status
         cls.error_code = error_code or cls.error_code
         cls.retry_after = retry_after or cls.retry_after
+        cls.fact_names = tuple(dict.fromkeys((*cls.fact_names, *cls.__annotations__)))
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What this error was raised with, defaults included."""
+        return {name: getattr(self, name) for name in self.fact_names}
 
     @property
     def advice(self) -> str:
         """The remedy, filled in."""
-        return self.remedy.format(**self.facts)
-
-    @property
-    def wait(self) -> int | None:
-        """Seconds for ``Retry-After``: the fact ``retry_after`` where given, else the family's."""
-        given = self.facts.get("retry_after")
-        return given if isinstance(given, int) else self.retry_after
+        return self._filled(self.remedy)
 
     def body(self, request_id: str) -> bytes:
         """The one JSON shape in which every error leaves this product."""
         shape = {
-            "error_code": self.mlflow_code,
-            "message": f"{self} {self.advice} (request {request_id})",
+            "error_code": self.error_code,
+            "message": told(str(self), self.advice, request_id),
             "hokusai": {"code": self.code, "remedy": self.advice, "request_id": request_id},
         }
         return json.dumps(shape, ensure_ascii=False).encode()
@@ -103,13 +116,12 @@ class HokusaiError(Exception):
             (b"cache-control", b"no-store"),
             (CODE_HEADER, self.code.encode()),
         ]
-        if self.wait is not None:
-            headers.append((b"retry-after", str(self.wait).encode()))
-        if self.status == 401:
-            headers.append((b"www-authenticate", b'Bearer realm="hokusai"'))
-        if self.status == 416:
-            headers.append((b"content-range", f"bytes */{self.facts['size']}".encode()))
+        if self.retry_after is not None:
+            headers.append((b"retry-after", str(self.retry_after).encode()))
         return headers
+
+    def _filled(self, template: str) -> str:
+        return masked(template.format(**self.facts))
 
 
 # Families
@@ -118,10 +130,19 @@ class HokusaiError(Exception):
 class BadRequest(HokusaiError, status=400, error_code="INVALID_PARAMETER_VALUE"): ...
 
 
-class Unauthorized(HokusaiError, status=401, error_code="UNAUTHENTICATED"): ...
+class Denied(HokusaiError):
+    """The key, or what it may do: 401 or 403. ``key_id`` is the key's, where the key is known."""
+
+    key_id: str | None = None
 
 
-class Forbidden(HokusaiError, status=403, error_code="PERMISSION_DENIED"): ...
+class Unauthorized(Denied, status=401, error_code="UNAUTHENTICATED"):
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """With the challenge that RFC 9110, 15.5.2 asks for."""
+        return [*super().headers(), (b"www-authenticate", b'Bearer realm="hokusai"')]
+
+
+class Forbidden(Denied, status=403, error_code="PERMISSION_DENIED"): ...
 
 
 class NotFound(HokusaiError, status=404, error_code="RESOURCE_DOES_NOT_EXIST"): ...
@@ -130,29 +151,40 @@ class NotFound(HokusaiError, status=404, error_code="RESOURCE_DOES_NOT_EXIST"): 
 class Conflict(HokusaiError, status=409, error_code="RESOURCE_ALREADY_EXISTS"): ...
 
 
-class TooLarge(HokusaiError, status=413, error_code="INVALID_PARAMETER_VALUE"): ...
-
-
 class PreconditionFailed(HokusaiError, status=412, error_code="INVALID_STATE"): ...
 
 
-class Unsatisfiable(HokusaiError, status=416, error_code="INVALID_PARAMETER_VALUE"): ...
+class TooLarge(HokusaiError, status=413, error_code="INVALID_PARAMETER_VALUE"): ...
 
 
-class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED", retry_after=60):
-    """Facts: ``limit`` as people write it, ``quota``, ``window`` in seconds (None: at one time), ``retry_after``."""
+class Unsatisfiable(HokusaiError, status=416, error_code="INVALID_PARAMETER_VALUE"):
+    """``size`` of the file, in bytes."""
 
-    policy: ClassVar[str] = "default"
+    size: int
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """With the file's size (RFC 9110, 15.5.17)."""
+        return [*super().headers(), (b"content-range", f"bytes */{self.size}".encode())]
+
+
+class TooMany(HokusaiError, status=429, error_code="REQUEST_LIMIT_EXCEEDED"):
+    """``limit`` as people write it; ``quota`` is its number, ``window`` its seconds (None: at one time)."""
+
+    policy = "default"
+
+    limit: str
+    quota: int
+    window: int | None = None
+    retry_after: int | None = 60
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """With ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-10)."""
-        found = super().headers()
-        if (quota := self.facts.get("quota")) is not None:
-            window = self.facts.get("window")
-            unit = 'qu="concurrent-requests"' if window is None else f"w={window}"
-            found.append((b"ratelimit-policy", f'"{self.policy}";q={quota};{unit}'.encode()))
-            found.append((b"ratelimit", f'"{self.policy}";r=0;t={self.wait}'.encode()))
-        return found
+        unit = 'qu="concurrent-requests"' if self.window is None else f"w={self.window}"
+        return [
+            *super().headers(),
+            (b"ratelimit-policy", f'"{self.policy}";q={self.quota};{unit}'.encode()),
+            (b"ratelimit", f'"{self.policy}";r=0;t={self.retry_after}'.encode()),
+        ]
 
 
 class Fault(HokusaiError, status=500, error_code="INTERNAL_ERROR"): ...

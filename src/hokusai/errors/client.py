@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hokusai.errors.base import ClientError
 
 
@@ -10,7 +12,9 @@ class ServerUnreachable(
     code="HK7001",
     message="client: {url} does not answer: {reason}.",
     remedy="Check HOKUSAI_URL and the network.",
-): ...
+):
+    url: str
+    reason: str
 
 
 class UrlMissing(
@@ -34,15 +38,20 @@ class PathUnusable(
     code="HK7004",
     message="client: {path}: {reason}.",
     remedy="Name a file or directory that is there and that you may use.",
-): ...
+):
+    path: Path | str
+    reason: str
 
 
 class AnswerUnreadable(
     ClientError,
     code="HK7005",
-    message="client: {url} answered {status} with {content_type}, which is not this product's.",
+    message="client: {url} answered {status} with {found}.",
     remedy="Check HOKUSAI_URL: a proxy or another server answers there.",
-): ...
+):
+    url: str
+    status: int
+    found: str
 
 
 class ModelUriInvalid(
@@ -50,7 +59,8 @@ class ModelUriInvalid(
     code="HK7006",
     message="client: {uri!r} is no model URI.",
     remedy="Write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.",
-): ...
+):
+    uri: str
 
 
 class DigestDiffers(
@@ -58,7 +68,8 @@ class DigestDiffers(
     code="HK7007",
     message="client: {path} arrived with another digest than the server recorded.",
     remedy="Nothing was kept; fetch it again, and tell the operator if it happens twice.",
-): ...
+):
+    path: str
 
 
 class UrlInvalid(
@@ -66,7 +77,8 @@ class UrlInvalid(
     code="HK7008",
     message="client: this is no server's URL: {reason}.",
     remedy="Set HOKUSAI_URL to scheme, host and port, for example http://127.0.0.1:5050.",
-): ...
+):
+    reason: str
 
 
 class ClientKeyUnusable(
@@ -74,7 +86,8 @@ class ClientKeyUnusable(
     code="HK7009",
     message="client: this is no API key: {reason}.",
     remedy="Set HOKUSAI_API_KEY to the whole key: it starts with hk_live_ or hk_test_.",
-): ...
+):
+    reason: str
 
 
 class TargetUnusable(
@@ -82,7 +95,9 @@ class TargetUnusable(
     code="HK7010",
     message="client: {path} cannot take the files: {reason}.",
     remedy="Name a directory that does not exist yet, or an empty one you can write.",
-): ...
+):
+    path: Path | str
+    reason: str
 
 
 class AnswerHostile(
@@ -93,13 +108,17 @@ class AnswerHostile(
 ):
     """A name with a separator, ``..`` or nothing in it, or a tree without an end."""
 
+    path: str
+
 
 class ArtifactsElsewhere(
     ClientError,
     code="HK7012",
     message="client: the files of {uri} are not in this server's artifact store ({scheme}).",
     remedy="Register the model again through this server; files elsewhere are not fetched.",
-): ...
+):
+    uri: str
+    scheme: str
 
 
 class VersionNotReady(
@@ -110,6 +129,10 @@ class VersionNotReady(
 ):
     """Admission refused the version, or had not finished in the time the caller gave it."""
 
+    name: str
+    version: int | str
+    reason: str
+
 
 class TransferStopped(
     ClientError,
@@ -118,3 +141,5 @@ class TransferStopped(
     remedy="Run the command again: it begins anew.",
 ):
     """The command ends with 130."""
+
+    left: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hokusai.errors.base import DeployError
 
 
@@ -10,7 +12,8 @@ class DeployExtraMissing(
     code="HK8001",
     message="deploy: {module} is not installed.",
     remedy="Install it: pip install 'hokusai[deploy]'.",
-): ...
+):
+    module: str
 
 
 class RegionMissing(
@@ -26,7 +29,8 @@ class EnvironmentInvalid(
     code="HK8003",
     message="deploy: {name!r} does not name an environment.",
     remedy="Set ENVIRONMENT to a word such as production: small letters, digits and hyphens, at most 16.",
-): ...
+):
+    name: str
 
 
 class CredentialsMissing(
@@ -34,7 +38,8 @@ class CredentialsMissing(
     code="HK8004",
     message="deploy: AWS does not know who asks: {reason}.",
     remedy="Log in (aws sso login), name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-): ...
+):
+    reason: str
 
 
 class SourceUnusable(
@@ -44,6 +49,9 @@ class SourceUnusable(
     remedy="Run it in a checkout of Hokusai with everything committed, or name one with --source.",
 ):
     """A release is named after its commit; what is not in the commit is in no release."""
+
+    path: Path
+    reason: str
 
 
 class EngineMissing(
@@ -59,7 +67,8 @@ class ParametersMissing(
     code="HK8007",
     message="deploy: the template needs {names}.",
     remedy="Give each once: hokusai deploy aws up --set NAME=VALUE. Later releases keep it.",
-): ...
+):
+    names: str
 
 
 class NotDeployed(
@@ -67,7 +76,9 @@ class NotDeployed(
     code="HK8008",
     message="deploy: there is no stack {stack} in {region}.",
     remedy="See AWS_REGION and ENVIRONMENT; to make one: hokusai deploy aws up.",
-): ...
+):
+    stack: str
+    region: str
 
 
 class NameNotConfirmed(
@@ -75,7 +86,8 @@ class NameNotConfirmed(
     code="HK8009",
     message="deploy: nothing was taken down: the environment's name was not confirmed.",
     remedy="Type it when asked, or give it: --yes {environment}.",
-): ...
+):
+    environment: str
 
 
 class Protected(
@@ -83,7 +95,8 @@ class Protected(
     code="HK8010",
     message="deploy: the databases and load balancers of {environment} are protected from deletion.",
     remedy="If they are really to go: hokusai deploy aws up --set DeletionProtection=false, then down again.",
-): ...
+):
+    environment: str
 
 
 class CloudRefused(
@@ -91,7 +104,10 @@ class CloudRefused(
     code="HK8011",
     message="deploy: AWS refused {operation}: {reason}.",
     remedy="See which permission or limit is meant; then run the command again, it goes on where it stopped.",
-): ...
+):
+    operation: str
+    reason: str
+    kind: str
 
 
 class CloudUnreachable(
@@ -99,24 +115,31 @@ class CloudUnreachable(
     code="HK8012",
     message="deploy: AWS does not answer: {reason}.",
     remedy="Check the network and AWS_REGION; then run the command again, it goes on where it stopped.",
-): ...
+):
+    reason: str
 
 
 class StackFailed(
     DeployError,
     code="HK8013",
-    message="deploy: the stack {stack} is {status}: {reason}.",
+    message="deploy: the stack {stack} is {state}: {reason}.",
     remedy="See its events: aws cloudformation describe-stack-events --stack-name {stack}. "
     "One that was never created is deleted before the next try: aws cloudformation delete-stack --stack-name {stack}.",
-): ...
+):
+    stack: str
+    state: str
+    reason: str
 
 
 class EngineFailed(
     DeployError,
     code="HK8014",
-    message="deploy: {command} ended with {status}: {reason}.",
+    message="deploy: {command} {outcome}: {reason}.",
     remedy="Run that command by hand to see all it says.",
-): ...
+):
+    command: str
+    outcome: str
+    reason: str
 
 
 class ImageMissing(
@@ -124,7 +147,9 @@ class ImageMissing(
     code="HK8015",
     message="deploy: the registry has no image {tag}, although the push ended well.",
     remedy="See whether the engine pushed to {repository}.",
-): ...
+):
+    tag: str
+    repository: str
 
 
 class MigrationFailed(
@@ -132,7 +157,10 @@ class MigrationFailed(
     code="HK8016",
     message="deploy: the migration {name} failed: {reason}.",
     remedy="Its log: aws logs tail {group} --since 1h. Nothing else was changed.",
-): ...
+):
+    name: str
+    reason: str
+    group: str
 
 
 class ServiceUnstable(
@@ -140,7 +168,10 @@ class ServiceUnstable(
     code="HK8017",
     message="deploy: the service {service} does not get stable: {reason}.",
     remedy="Its log: aws logs tail {group} --since 1h.",
-): ...
+):
+    service: str
+    reason: str
+    group: str
 
 
 class LogsComplain(
@@ -148,7 +179,10 @@ class LogsComplain(
     code="HK8018",
     message="deploy: the log of {service} has a critical line: {line}.",
     remedy="All of it: aws logs tail {group} --since 1h.",
-): ...
+):
+    service: str
+    line: str
+    group: str
 
 
 class NotProven(
@@ -156,7 +190,10 @@ class NotProven(
     code="HK8019",
     message="deploy: the doctor says that {url} does not work: {cause}.",
     remedy="{cure}",
-): ...
+):
+    url: str
+    cause: str
+    cure: str
 
 
 class Interrupted(
@@ -167,10 +204,16 @@ class Interrupted(
 ):
     """Ctrl-C. The command ends with 130."""
 
+    step: str
+
 
 class RollbackFailed(
     DeployError,
     code="HK8021",
     message="deploy: {service} could not be brought back to {before}: {reason}.",
     remedy="By hand: aws ecs update-service --cluster {cluster} --service {service} --task-definition {before}.",
-): ...
+):
+    service: str
+    before: str
+    reason: str
+    cluster: str

@@ -22,6 +22,8 @@ class KeyMalformed(
 ):
     """Prefix, length or checksum do not fit: a typing error, or a key of another product."""
 
+    reason: str
+
 
 class KeyUnknown(
     Unauthorized,
@@ -39,6 +41,8 @@ class KeyExpired(
     remedy="Ask the operator for a new key; next time rotate it before that day.",
 ):
     """The key was good once and its time is over."""
+
+    expired_at: str
 
 
 class KeyRevoked(

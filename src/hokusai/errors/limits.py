@@ -45,6 +45,8 @@ class Busy(
 ):
     """A bounded queue is full; refusing early keeps the rest quick."""
 
+    layer: str
+
 
 class WorkspaceRateExceeded(
     TooMany,
@@ -83,10 +85,14 @@ class UploadsExceeded(
 class BytesQuotaExceeded(
     TooLarge,
     code="HK1308",
-    message="artifacts: this does not fit the workspace's quota of {limit} bytes: {left} are left, {asked} are needed.",
+    message="artifacts: the workspace's quota is {limit} bytes: {left} are left, and {needed} are needed.",
     remedy="Nothing was kept. Delete what is no longer needed, or ask the operator for a larger quota.",
 ):
     """``hokusai workspaces set NAME --max-bytes``, or ``HOKUSAI_WORKSPACE_MAX_BYTES``."""
+
+    limit: int
+    left: int
+    needed: int
 
 
 class FilesQuotaExceeded(
@@ -97,6 +103,9 @@ class FilesQuotaExceeded(
 ):
     """``hokusai workspaces set NAME --max-files``, or ``HOKUSAI_WORKSPACE_MAX_FILES``."""
 
+    limit: int
+    left: int
+
 
 class ModelsQuotaExceeded(
     TooLarge,
@@ -106,15 +115,22 @@ class ModelsQuotaExceeded(
 ):
     """``hokusai workspaces set NAME --max-models``, or ``HOKUSAI_WORKSPACE_MAX_MODELS``."""
 
+    limit: int
+    left: int
+
 
 class BodyDripping(
     BadRequest,
     code="HK1311",
     status=408,
     message="gateway: the body arrives too slowly: {received} bytes in {seconds} seconds of waiting for it.",
-    remedy="Send at least {rate} bytes a second; check the network between the client and this server.",
+    remedy="Send at least {rate:g} bytes a second; check the network between the client and this server.",
 ):
     """Less than ``HOKUSAI_BODY_MIN_RATE`` on average. Only time spent waiting for the client counts."""
+
+    received: int
+    seconds: float
+    rate: float
 
 
 class RedisDown(

@@ -13,6 +13,8 @@ class PermissionLacking(
 ):
     """The route needs a permission that the key does not carry."""
 
+    permission: str
+
 
 class ServiceMismatch(
     Forbidden,
@@ -21,6 +23,9 @@ class ServiceMismatch(
     remedy="Use a key issued for {asked!r}, or set HOKUSAI_SERVICE_ID to the service the keys name.",
 ):
     """The key was issued for another service."""
+
+    expected: str
+    asked: str
 
 
 class AddressRefused(
@@ -31,6 +36,8 @@ class AddressRefused(
 ):
     """The key carries a list of networks, and the caller is in none of them."""
 
+    address: str
+
 
 class WorkspaceSuspended(
     Forbidden,
@@ -40,6 +47,8 @@ class WorkspaceSuspended(
 ):
     """All keys of a suspended workspace are refused until it is resumed."""
 
+    workspace: str
+
 
 class EnvironmentMismatch(
     Forbidden,
@@ -48,6 +57,9 @@ class EnvironmentMismatch(
     remedy="Use a key made with --environment {accepted}.",
 ):
     """A test key on a live server, or the reverse."""
+
+    environment: str
+    accepted: str
 
 
 class WorkspaceNone(
@@ -66,3 +78,5 @@ class KeyEscalation(
     remedy="Ask for less, or use a stronger key.",
 ):
     """More permissions, a later expiry, a higher rate, another workspace, service or network."""
+
+    reason: str

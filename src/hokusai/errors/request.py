@@ -14,6 +14,10 @@ class RouteUnknown(
 ):
     """The path or the method is not in the reviewed route table. What is not listed is denied."""
 
+    method: str
+    path: str
+    base: str
+
 
 class PathMalformed(
     BadRequest,
@@ -22,6 +26,8 @@ class PathMalformed(
     remedy="Send each path segment once percent-encoded, without '.', '..', empty segments or backslashes.",
 ):
     """The path has more than one reading, so it is refused rather than guessed at."""
+
+    reason: str
 
 
 class QueryMalformed(
@@ -32,6 +38,8 @@ class QueryMalformed(
 ):
     """The query string is not valid UTF-8 percent-encoding, or names a parameter twice."""
 
+    reason: str
+
 
 class BodyUnreadable(
     BadRequest,
@@ -41,6 +49,8 @@ class BodyUnreadable(
 ):
     """The body is no JSON, or JSON that is not one object."""
 
+    reason: str
+
 
 class BodyDuplicateName(
     BadRequest,
@@ -49,6 +59,8 @@ class BodyDuplicateName(
     remedy="Send each name once in an object.",
 ):
     """Two readers could each see another value, so the body is refused (RFC 8259, section 4)."""
+
+    name: str
 
 
 class BodyDoublyEncoded(
@@ -68,6 +80,8 @@ class BodyTooLarge(
 ):
     """A JSON body passes ``HOKUSAI_MAX_JSON_BYTES``."""
 
+    limit: int
+
 
 class BodyUnexpected(
     BadRequest,
@@ -77,15 +91,20 @@ class BodyUnexpected(
 ):
     """A body where the route has none: two places for one parameter."""
 
+    method: str
+    path: str
+
 
 class BodyTooSlow(
     BadRequest,
     code="HK1009",
     status=408,
-    message="gateway: the body did not arrive: nothing for {seconds} seconds.",
+    message="gateway: the body did not arrive: nothing for {seconds:g} seconds.",
     remedy="Check the network between the client and this server, then send the request again.",
 ):
     """The client opened a request and stopped sending."""
+
+    seconds: float
 
 
 class RequestMalformed(
@@ -95,6 +114,8 @@ class RequestMalformed(
     remedy="Send it as RFC 9112 says: a path in ASCII, one length, no Upgrade beside a body.",
 ):
     """The bytes have no reading as a request, or more than one. The connection is closed."""
+
+    reason: str
 
 
 class HeadersTooLarge(
@@ -106,15 +127,19 @@ class HeadersTooLarge(
 ):
     """Also a chunked body's framing and trailers. The connection is closed."""
 
+    limit: int
+
 
 class HeadersTooSlow(
     BadRequest,
     code="HK1012",
     status=408,
-    message="gateway: the headers were not complete after {seconds} seconds.",
+    message="gateway: the headers were not complete after {seconds:g} seconds.",
     remedy="Check the network between the client and this server, then send the request again.",
 ):
     """The client opened a request and stopped sending. The connection is closed."""
+
+    seconds: float
 
 
 class ListTooLong(
@@ -124,3 +149,6 @@ class ListTooLong(
     remedy="Send them in several requests of at most {limit} items each.",
 ):
     """A list in the query or the body is longer than any of MLflow's clients sends."""
+
+    name: str
+    limit: int

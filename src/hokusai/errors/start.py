@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hokusai.errors.base import StartError
 
 
@@ -10,7 +12,10 @@ class PortInUse(
     code="HK6001",
     message="start: port {port} on {host} is taken.",
     remedy="Stop what listens there, or choose another: hokusai serve --port {other}.",
-): ...
+):
+    port: int
+    host: str
+    other: int
 
 
 class DataNotOurs(
@@ -18,7 +23,8 @@ class DataNotOurs(
     code="HK6002",
     message="start: {path} is not empty and was not made by hokusai.",
     remedy="Choose an empty or new directory: hokusai serve --data DIR.",
-): ...
+):
+    path: Path
 
 
 class DataNotWritable(
@@ -26,7 +32,9 @@ class DataNotWritable(
     code="HK6003",
     message="start: {path} cannot be written: {reason}.",
     remedy="Give this user the right to write there, or choose another: hokusai serve --data DIR.",
-): ...
+):
+    path: Path
+    reason: str
 
 
 class DataInUse(
@@ -34,7 +42,9 @@ class DataInUse(
     code="HK6004",
     message="start: another server (process {pid}) uses {path}.",
     remedy="Stop that one first, or choose another: hokusai serve --data DIR.",
-): ...
+):
+    pid: int | str
+    path: Path
 
 
 class DatabaseNewer(
@@ -45,13 +55,19 @@ class DatabaseNewer(
 ):
     """Fault ``schema-newer``."""
 
+    database: str
+    revision: str
+    version: str
+
 
 class DatabaseUnreachable(
     StartError,
     code="HK6006",
     message="start: the database of {setting} cannot be used: {reason}.",
     remedy="Check host, port, user, the password's percent-encoding and that the database exists.",
-): ...
+):
+    setting: str
+    reason: str
 
 
 class SettingInvalid(
@@ -59,7 +75,9 @@ class SettingInvalid(
     code="HK6007",
     message="start: {setting}: {reason}.",
     remedy="Set it right; the settings are described in docs/reference/settings.md.",
-): ...
+):
+    setting: str
+    reason: str
 
 
 class WorkspacesOff(
@@ -70,13 +88,17 @@ class WorkspacesOff(
 ):
     """Fault ``workspaces-off``."""
 
+    url: str
+
 
 class TrackingUnreachable(
     StartError,
     code="HK6009",
     message="start: the MLflow at {url} cannot be used: {reason}.",
     remedy="Check HOKUSAI_TRACKING_URL and that MLflow 3.17 answers there.",
-): ...
+):
+    url: str
+    reason: str
 
 
 class PepperChanged(
@@ -92,7 +114,8 @@ class ExtraMissing(
     code="HK6011",
     message="start: {module} is not installed.",
     remedy="Install the server: pip install 'hokusai[server]'.",
-): ...
+):
+    module: str
 
 
 class ArtifactStoreUnusable(
@@ -100,7 +123,8 @@ class ArtifactStoreUnusable(
     code="HK6012",
     message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
     remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory://.",
-): ...
+):
+    reason: str
 
 
 class WorkerFailed(

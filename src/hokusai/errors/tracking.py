@@ -18,7 +18,8 @@ class TrackingTimeout(
     code="HK3002",
     message="tracking: MLflow did not answer within {seconds} seconds.",
     remedy="Send the request again. Operator: see /ready and the load on its database.",
-): ...
+):
+    seconds: float
 
 
 class TrackingFault(
@@ -38,6 +39,8 @@ class TrackingRefused(
 ):
     """MLflow understood the request and refused it."""
 
+    reason: str
+
 
 class TrackingUnknown(
     NotFound,
@@ -46,6 +49,8 @@ class TrackingUnknown(
     remedy="Check the name or id; a key sees its own workspace alone.",
 ):
     """No such experiment, run, model or version in this workspace."""
+
+    reason: str
 
 
 class TrackingExists(
@@ -56,6 +61,8 @@ class TrackingExists(
 ):
     """The name is taken in this workspace."""
 
+    reason: str
+
 
 class TextUnprintable(
     BadRequest,
@@ -64,6 +71,8 @@ class TextUnprintable(
     remedy="Use printable characters alone in names.",
 ):
     """A name that shows as another one, or writes lines of its own into a log (UAX 9, UTS 39)."""
+
+    name: str
 
 
 class TextTooLong(
@@ -74,6 +83,9 @@ class TextTooLong(
 ):
     """Beyond what MLflow's tables hold, or what a filter may cost."""
 
+    name: str
+    limit: int
+
 
 class IdentifiersDiffer(
     BadRequest,
@@ -82,6 +94,9 @@ class IdentifiersDiffer(
     remedy="Send one of the two, or the same value in both.",
 ):
     """MLflow would believe one of them; which one depends on the route."""
+
+    one: str
+    other: str
 
 
 class SourceForbidden(
@@ -92,6 +107,8 @@ class SourceForbidden(
     "or logged model's files in this workspace.",
 ):
     """A version points at files of its own workspace alone; what is elsewhere is uploaded first."""
+
+    reason: str
 
 
 class ArtifactLocationFixed(
@@ -111,6 +128,8 @@ class TagReserved(
 ):
     """Such tags redirect reads, or turn off checks on a version's source."""
 
+    key: str
+
 
 class PageTokenInvalid(
     BadRequest,
@@ -129,6 +148,8 @@ class AnswerTooLarge(
 ):
     """MLflow's answer is held in memory whole, so it needs a bound."""
 
+    limit: int
+
 
 class ReferenceUnknown(
     NotFound,
@@ -138,6 +159,9 @@ class ReferenceUnknown(
 ):
     """A run or logged model named inside a request. MLflow itself would take it from any workspace."""
 
+    thing: str
+    name: str
+
 
 class FilterUnreadable(
     BadRequest,
@@ -146,6 +170,8 @@ class FilterUnreadable(
     remedy="See MLflow's search syntax; numbers have at most 18 digits.",
 ):
     """MLflow would fail on it with 500."""
+
+    reason: str
 
 
 class RunLinkForbidden(
@@ -164,3 +190,5 @@ class KeyInName(
     remedy="Revoke that key now, make a new one, and choose another name.",
 ):
     """Names are shown, logged and searched; a key in one has leaked."""
+
+    name: str

@@ -38,7 +38,7 @@ def decide(exchange: Exchange) -> errors.Forbidden | None:
     if route.public:
         return None
     if principal is None:
-        return errors.PermissionLacking(permission=route.permission)
+        return errors.PermissionLacking(permission=route.permission or "any")
     if route.permission is not None and route.permission not in principal.permissions:
         return errors.PermissionLacking(permission=route.permission)
     if route.to in TENANT and principal.workspace is None:

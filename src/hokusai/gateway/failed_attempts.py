@@ -37,12 +37,12 @@ class FailedAttempts:
         wait = await self._rates.full(self._rate, "guess", network(address))
         return None if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
 
-    async def failed(self, key: str, address: str, refusal: errors.HokusaiError) -> errors.HokusaiError:
+    async def failed(self, key: str, address: str, refusal: errors.Denied) -> errors.HokusaiError:
         """Count a key that was refused. Gives the refusal, or another one where it was one too many."""
         self._good.pop(self._place(key, address), None)
         waits = [await self._rates.hit(self._rate, "guess", network(address))]
-        if key_id := refusal.facts.get("key_id"):
-            waits.append(await self._rates.hit(self._rate, "guess-key", str(key_id)))
+        if refusal.key_id:
+            waits.append(await self._rates.hit(self._rate, "guess-key", refusal.key_id))
         wait = max((wait for wait in waits if wait is not None), default=None)
         return refusal if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
 

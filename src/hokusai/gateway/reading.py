@@ -45,7 +45,7 @@ def segment(raw: str) -> str:
     try:
         text = _decode(raw)
     except ValueError as error:
-        raise errors.PathMalformed(reason=error) from None
+        raise errors.PathMalformed(reason=str(error)) from None
     if text in {"", ".", ".."} or "/" in text or "\\" in text or _CONTROL.search(text):
         raise errors.PathMalformed(reason="a segment holds a separator, a dot segment or a control character")
     return text
@@ -74,7 +74,7 @@ def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[st
     return found
 
 
-def _check_number(name: str, value: Any, error: type[errors.BadRequest]) -> None:
+def _check_number(name: str, value: Any, error: type[errors.QueryMalformed | errors.BodyUnreadable]) -> None:
     """Refuse what is no 64-bit integer where one belongs; MLflow itself fails on some of it with 500."""
     if name in _INT64 and not (_is_whole(value) if isinstance(value, int | float) else _INT64_TEXT.fullmatch(value)):
         raise error(reason=f"{name} is no whole number of at most 18 digits")
@@ -94,7 +94,7 @@ def _pair(part: str) -> tuple[str, str]:
     try:
         return _decode(name), _decode(value)
     except ValueError as error:
-        raise errors.QueryMalformed(reason=error) from None
+        raise errors.QueryMalformed(reason=str(error)) from None
 
 
 async def body(receive: Receive, *, limit: int, declared: int | None, idle_seconds: float) -> bytes:

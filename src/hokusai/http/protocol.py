@@ -163,7 +163,7 @@ class Protocol(HttpToolsProtocol):
         if self._unanswered:
             self._await_head()  # a pipelined request: reading may pause until its forerunner is answered
         else:
-            self._refuse(errors.HeadersTooSlow(seconds=f"{self.head_seconds:g}"))
+            self._refuse(errors.HeadersTooSlow(seconds=self.head_seconds))
 
     def _refuse(self, error: errors.HokusaiError) -> None:
         """Take no more requests from this connection, and end it once those before are answered."""

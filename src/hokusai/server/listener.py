@@ -26,7 +26,7 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
             if error.errno == errno.EADDRINUSE:
                 raise errors.PortInUse(host=host, port=port, other=port + 1) from None
             setting = "HOKUSAI_PORT" if error.errno == errno.EACCES else "HOKUSAI_HOST"
-            raise errors.SettingInvalid(setting=setting, reason=error.strerror or str(error)) from None
+            raise errors.SettingInvalid(setting=setting, reason=errors.reason_of(error)) from None
         listener.set_inheritable(True)
         yield listener
 

@@ -56,7 +56,7 @@ async def _know_given(store: KeyStore, settings: Settings) -> None:
         try:
             await given_key(store, secret.get_secret_value(), name, service_id=settings.service_id)
         except errors.KeyMalformed as error:
-            raise errors.SettingInvalid(setting=setting, reason=str(error.facts["reason"])) from None
+            raise errors.SettingInvalid(setting=setting, reason=error.reason) from None
 
 
 async def prepare(settings: Settings) -> None:

@@ -71,7 +71,7 @@ class LocalEngine:
             from mlflow.server import app, handlers
             from mlflow.version import VERSION
         except ModuleNotFoundError as error:
-            raise errors.ExtraMissing(module=error.name) from error
+            raise errors.ExtraMissing(module=error.name or str(error)) from error
         _take_over_logging()
         if not VERSION.startswith(MLFLOW_MINOR + "."):
             reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"

@@ -163,8 +163,9 @@ class _Translated:
             return _fault(self._status)
         if code in _EXISTS:
             return errors.TrackingExists(reason=reason)
-        kind = errors.TrackingUnknown if self._status == 404 else errors.TrackingRefused
-        return kind(reason=reason, error_code=code)
+        if self._status == 404:
+            return errors.TrackingUnknown(reason=reason, error_code=code)
+        return errors.TrackingRefused(reason=reason, error_code=code)
 
 
 def _fault(status: int) -> errors.HokusaiError:

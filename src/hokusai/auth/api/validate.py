@@ -60,11 +60,11 @@ class ValidateApi:
         if question.client_ip is not None and not is_address(question.client_ip):
             raise errors.FieldInvalid(field="client_ip", reason="it is no IP address")
         judged = await self._judge(_candidate(request, question), question)
-        if isinstance(judged, errors.HokusaiError):
+        if isinstance(judged, errors.Denied):
             return answer(judged, request, subject=CANDIDATE, facts=facts(judged))
         return Validated.of(judged)
 
-    async def _judge(self, candidate: str | None, question: Question) -> Principal | errors.HokusaiError:
+    async def _judge(self, candidate: str | None, question: Question) -> Principal | errors.Denied:
         if candidate is None:
             return errors.KeyMissing()
         judged = await self.authenticator.validate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from obstore import exceptions
@@ -24,7 +24,7 @@ _DENIED: Mapping[str, type[errors.ArtifactStoreDenied]] = {
 }
 
 #: By the ``Code`` of an error (Amazon S3 API reference, "Error responses"; MinIO's and STS's own).
-_CODES: Mapping[str, type[errors.HokusaiError]] = {
+_CODES: Mapping[str, Callable[[], errors.HokusaiError]] = {
     "NoSuchBucket": errors.ArtifactStoreMissing,
     **dict.fromkeys(
         (
@@ -58,7 +58,7 @@ _CODES: Mapping[str, type[errors.HokusaiError]] = {
     ),
     **dict.fromkeys(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"), errors.ArtifactStoreFull),
 }
-_STATUSES: Mapping[int | None, type[errors.HokusaiError]] = {
+_STATUSES: Mapping[int | None, Callable[[], errors.HokusaiError]] = {
     301: errors.ArtifactStoreElsewhere,
     307: errors.ArtifactStoreElsewhere,
     401: errors.ArtifactStoreCredentials,
@@ -85,7 +85,7 @@ def translating(action: str) -> Iterator[None]:
 
 
 def denied(action: str) -> errors.ArtifactStoreDenied:
-    return _DENIED.get(action, errors.ArtifactStoreDenied)(action=action)
+    return _DENIED.get(action, errors.ArtifactStoreDenied)()
 
 
 def status_of(error: Exception) -> int | None:
