@@ -155,6 +155,18 @@ def test_the_wrong_key(hokusai: Hokusai) -> None:
     ]
 
 
+def test_an_errors_remedy_and_request_id_are_printed_once(hokusai: Hokusai) -> None:
+    """The error as a server sends it, whose message holds both for clients that show the message alone."""
+    sent = errors.WorkspaceSuspended(workspace="acme")
+    with answering(lambda _: Reply(sent.status, sent.body("req-77"))) as server:
+        ran = hokusai("models", "list", url=server.url)
+    assert ran.err.splitlines() == [
+        f"HK1204  {sent}",
+        f"  what to do  {sent.advice}",
+        "  request id  req-77",
+    ]
+
+
 def test_what_is_no_key_is_not_repeated(hokusai: Hokusai) -> None:
     with answering(lambda _: UNKNOWN_KEY) as server:
         ran = hokusai("models", "list", url=server.url, key="my-database-password")

@@ -48,7 +48,7 @@ class Reply:
         cls, status: int, code: str, message: str, remedy: str, *, error_code: str = "X", **headers: str
     ) -> Reply:
         ours = {"code": code, "remedy": remedy, "request_id": "request-1"}
-        shape = {"error_code": error_code, "message": f"{message} {remedy}", "hokusai": ours}
+        shape = {"error_code": error_code, "message": f"{message} {remedy} (request request-1)", "hokusai": ours}
         return cls.of(shape, status, **headers)
 
 

@@ -89,15 +89,15 @@ class Answer:
 
     def _refusal(self, shape: Mapping[str, Any]) -> ApiError:
         ours = shape["hokusai"]
-        remedy = str(ours["remedy"])
+        remedy, request_id = str(ours["remedy"]), str(ours["request_id"])
         return ApiError(
             code=str(ours["code"]),
             status=self.status,
             error_code=str(shape["error_code"]),
-            # On the wire the message ends with the remedy, for stock clients that show it alone.
-            message=str(shape["message"]).removesuffix(remedy).rstrip(),
+            # On the wire the message ends with both, for stock clients, which show nothing else.
+            message=str(shape["message"]).removesuffix(errors.wire_message("", remedy, request_id)),
             remedy=remedy,
-            request_id=str(ours["request_id"]),
+            request_id=request_id,
             retry_after=self._retry_after,
         )
 

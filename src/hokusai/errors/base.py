@@ -23,7 +23,7 @@ def reason_of(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
 
 
-def told(text: str, advice: str, request_id: str) -> str:
+def wire_message(text: str, advice: str, request_id: str) -> str:
     """``message`` on the wire: stock clients show nothing else, so all of it is in there."""
     return f"{text} {advice} (request {request_id})"
 
@@ -104,7 +104,7 @@ class HokusaiError(_Row):
         """The one JSON shape in which every error leaves this product."""
         shape = {
             "error_code": self.error_code,
-            "message": told(str(self), self.advice, request_id),
+            "message": wire_message(str(self), self.advice, request_id),
             "hokusai": {"code": self.code, "remedy": self.advice, "request_id": request_id},
         }
         return json.dumps(shape, ensure_ascii=False).encode()
