@@ -126,6 +126,17 @@ def test_refusals_that_pass_say_when_to_come_back() -> None:
             assert row.retry_after, row
 
 
+def test_the_package_shows_the_tree_of_families() -> None:
+    local = {errors.StartError, errors.BackupError, errors.ClientError, errors.DeployError}
+    families = [row for row in vars(errors).values() if isinstance(row, type) and issubclass(row, errors.HokusaiError)]
+    named = {
+        row.__name__: "" if row is errors.Denied else "–" if row in local else str(row.status)
+        for row in families
+        if not row.code and row is not errors.HokusaiError
+    }
+    assert dict(re.findall(r"── (\w+) +(\d{3}|–|)  ", str(errors.__doc__))) == named
+
+
 def test_errors_are_defined_in_one_package() -> None:
     package = Path(errors.__file__).parent
     elsewhere = [

@@ -223,7 +223,7 @@ def elsewhere(url: str | None) -> ASGIApp:
 
 def _remote(settings: Settings) -> RemoteAuthenticator:
     if settings.auth_service_key is None:
-        reason = "it must be set beside HOKUSAI_AUTH_URL"
+        reason = "it must be set together with HOKUSAI_AUTH_URL"
         raise errors.SettingInvalid(setting="HOKUSAI_AUTH_SERVICE_KEY", reason=reason)
     return RemoteAuthenticator(
         str(settings.auth_url),

@@ -32,13 +32,13 @@ def _unreadable(settings: Settings) -> Iterator[Contradiction]:
     for name in ("public_url", "auth_public_url", "tracking_url", "auth_url"):
         url = getattr(settings, name)
         if url is not None and _place(url) is None:
-            yield "HOKUSAI_" + name.upper(), "it is no http:// or https:// URL with a host"
+            yield "HOKUSAI_" + name.upper(), "it is not an http:// or https:// URL with a host"
 
 
 def _alone(settings: Settings) -> Iterator[Contradiction]:
     """What means nothing without its companion."""
     if settings.auth_url and settings.auth_service_key is None:
-        yield "HOKUSAI_AUTH_SERVICE_KEY", "it must be set beside HOKUSAI_AUTH_URL"
+        yield "HOKUSAI_AUTH_SERVICE_KEY", "it must be set together with HOKUSAI_AUTH_URL"
     if settings.auth_url and settings.role == "auth":
         yield "HOKUSAI_AUTH_URL", "this server is the auth service (HOKUSAI_ROLE=auth), and it asks nobody else"
     if settings.tracking_url and settings.tracking_database_url:

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _REDIS.match(value.get_secret_value()):
-            raise ValueError("it is no redis://, rediss:// or unix:// URL")
+            raise ValueError("it is not a redis://, rediss:// or unix:// URL")
         return value
 
     @property

@@ -213,7 +213,7 @@ HOLES = (
     hole(
         "a source may be anything",
         "tracking/source.py",
-        'return errors.SourceForbidden(reason="it has none of the four forms")',
+        'return errors.SourceForbidden(reason="it has none of the accepted forms")',
         "return Source(text)",
         5,
         only="bucket",

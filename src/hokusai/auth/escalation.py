@@ -48,7 +48,7 @@ def _reasons(asked: Grant, creator: Grant, default_rate: int) -> Iterator[str]:
 
 def _elsewhere(asked: Grant, creator: Grant) -> Iterator[str]:
     if asked.workspace != creator.workspace:
-        yield "it acts in its own workspace alone"
+        yield "it acts only in its own workspace"
     if asked.service_id != creator.service_id:
         yield f"it is for the service {creator.service_id!r}"
     if asked.environment != creator.environment:

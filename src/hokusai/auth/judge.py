@@ -79,7 +79,7 @@ def _suspended(found: Found) -> errors.Denied | None:
 
 def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.Denied | None:
     if record.service_id != service_id:
-        return errors.ServiceMismatch(expected=record.service_id, asked=service_id)
+        return errors.ServiceMismatch(issued_for=record.service_id, used_at=service_id)
     if record.environment not in environments:
         return errors.EnvironmentMismatch(environment=record.environment, accepted=", ".join(sorted(environments)))
     return None

@@ -199,7 +199,7 @@ def _checked(url: str) -> str:
     except httpx2.InvalidURL:
         parsed = httpx2.URL("")
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason="it is no http:// or https:// URL")
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason="it is not an http:// or https:// URL")
     return url.rstrip("/")
 
 

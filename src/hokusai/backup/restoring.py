@@ -89,7 +89,7 @@ def _compare(manifest: Manifest, directory: Path) -> None:
 
 
 def _damaged(name: str, found: str | None) -> errors.BackupDamaged:
-    reason = "its bytes are not those that were written" if found else "it is not there"
+    reason = "its bytes are not the ones that were written" if found else "it is missing"
     return errors.BackupDamaged(file=name, reason=reason)
 
 
@@ -101,13 +101,13 @@ def _files(manifest: Manifest, directory: Path) -> Iterator[_File]:
 
 
 def _refuse_misfit(manifest: Manifest, copies: list[Copy], settings: Settings) -> None:
-    kept = {copy.name: copy.kind for copy in copies}
-    held = {name: part.kind for name, part in manifest.databases.items()}
-    for name in sorted({*kept, *held}):
-        if kept.get(name) != held.get(name):
+    configured = {copy.name: copy.kind for copy in copies}
+    saved = {name: part.kind for name, part in manifest.databases.items()}
+    for name in sorted({*configured, *saved}):
+        if configured.get(name) != saved.get(name):
             setting = "HOKUSAI_DATABASE_URL" if name == "hokusai" else "HOKUSAI_TRACKING_DATABASE_URL"
             raise errors.RestoreElsewhere(
-                part=name, held=held.get(name, "none"), kept=kept.get(name, "none"), setting=setting
+                part=name, saved=saved.get(name, "none"), configured=configured.get(name, "none"), setting=setting
             )
     Database(settings.own_database_url).refuse_newer(manifest.databases["hokusai"].revision)
     if manifest.pepper and not hmac.compare_digest(manifest.pepper, fingerprint(settings.pepper)):

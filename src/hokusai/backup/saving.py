@@ -78,7 +78,7 @@ async def _artifacts(settings: Settings, directory: Path, manifest: Manifest, to
         ):
             return await _Carrier(source, target, Ledger(database), told).carry(directory, manifest)
     except errors.ArtifactStoreFull as error:  # nothing was written to the other store
-        raise errors.BackupUnwritable(path=directory, reason="no room is left") from error
+        raise errors.BackupUnwritable(path=directory, reason="the disk is full") from error
     finally:
         await database.close()
 
@@ -123,7 +123,7 @@ class _Carrier:
         elif now is None:
             self._lacking.setdefault(key, "it was deleted while the backup ran")
         else:
-            reason = "its bytes are not those that were stored" if found else "the store has lost it"
+            reason = "its bytes are not the ones that were stored" if found else "it is missing from the store"
             self._lacking.setdefault(key, reason)
 
     async def _replacement(self, key: str, sha256: str) -> None:

@@ -170,11 +170,11 @@ def checked_url(url: str) -> str:
     except ValueError:
         raise errors.UrlInvalid(reason="its host or port cannot be read") from None
     if parts.scheme not in {"http", "https"} or not found:
-        raise errors.UrlInvalid(reason="it does not begin with http:// or https:// and a host")
+        raise errors.UrlInvalid(reason="it does not start with http:// or https:// and a host")
     if "@" in parts.netloc:
-        raise errors.UrlInvalid(reason="it carries a user name or a password; the key has its own variable")
+        raise errors.UrlInvalid(reason="it contains a user name or a password; the key belongs in HOKUSAI_API_KEY")
     if parts.query or parts.fragment:
-        raise errors.UrlInvalid(reason="it carries a query or a fragment")
+        raise errors.UrlInvalid(reason="it has a query or a fragment")
     # The tracking URI made from it is as good an answer to "which server?".
     path = parts.path.rstrip("/").removesuffix("/api/mlflow")
     return f"{parts.scheme}://{parts.netloc}{path}"
@@ -186,5 +186,5 @@ def checked_key(key: str | None) -> str | None:
     if not stripped:
         return None
     if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
-        raise errors.ClientKeyUnusable(reason="it holds a character that no key has")
+        raise errors.ClientKeyUnusable(reason="it contains a character that no key has")
     return stripped

@@ -73,4 +73,4 @@ def _check_free(target: Path, named: Path) -> None:
     if target == Path.cwd():
         raise errors.TargetUnusable(path=named, reason="it is the current directory")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise errors.TargetUnusable(path=named, reason="it is there already and not an empty directory")
+        raise errors.TargetUnusable(path=named, reason="it exists already and is not an empty directory")

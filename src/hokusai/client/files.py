@@ -31,7 +31,7 @@ class LocalFile:
         except OSError as error:
             raise errors.PathUnusable(path=self.path, reason=_reason(error)) from None
         if left:
-            raise errors.PathUnusable(path=self.path, reason="it became shorter while it was sent")
+            raise errors.PathUnusable(path=self.path, reason="it became shorter while it was being sent")
 
 
 def local_files(path: Path) -> tuple[LocalFile, ...]:
@@ -46,7 +46,7 @@ def local_files(path: Path) -> tuple[LocalFile, ...]:
     except (OSError, RuntimeError) as error:
         raise errors.PathUnusable(path=path, reason=_reason(error)) from None
     if not found:
-        raise errors.PathUnusable(path=path, reason="it holds no file")
+        raise errors.PathUnusable(path=path, reason="there is no file in it")
     return found
 
 
@@ -63,9 +63,7 @@ def _below(directory: Path, root: Path) -> Iterator[LocalFile]:
 def _check_link(link: Path, root: Path) -> None:
     target = link.resolve(strict=True)
     if not target.is_relative_to(root):
-        raise errors.PathUnusable(
-            path=link, reason="it is a link that leads out of the directory; copy with cp -rL first"
-        )
+        raise errors.PathUnusable(path=link, reason="it is a link out of the directory; copy with cp -rL first")
     if target.is_dir():
         raise errors.PathUnusable(path=link, reason="it is a link to a directory; copy with cp -rL first")
 
@@ -83,4 +81,4 @@ def _file(path: Path, name: str) -> LocalFile:
 
 def _reason(error: OSError | RuntimeError) -> str:
     text = error.strerror if isinstance(error, OSError) else None
-    return (text or "it is a link that leads nowhere").lower()
+    return (text or "it is a link that does not lead to a file").lower()

@@ -268,7 +268,7 @@ def _back(release: Release, role: Role, revision: str, desired: int) -> errors.R
         release.services.wait(role, revision)
     except errors.DeployError as error:
         name, cluster = release.services.name(role), release.outputs["ClusterName"]
-        return errors.RollbackFailed(service=name, cluster=cluster, before=revision, reason=str(error).rstrip("."))
+        return errors.RollbackFailed(service=name, cluster=cluster, revision=revision, reason=str(error).rstrip("."))
     return None
 
 

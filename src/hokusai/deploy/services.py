@@ -53,7 +53,9 @@ class Services:
     def running(self, role: Role) -> Running:
         found = self._aws("ecs", "describe_services", cluster=self._cluster, services=[self.name(role)])["services"]
         if not found:
-            raise errors.ServiceUnstable(service=self.name(role), reason="it is gone", group=self.log_group(role))
+            raise errors.ServiceUnstable(
+                service=self.name(role), reason="it no longer exists", group=self.log_group(role)
+            )
         service = found[0]
         latest: dict[str, Any] = next((one for one in service["deployments"] if one["status"] == "PRIMARY"), {})
         return Running(
@@ -125,9 +127,9 @@ class Services:
         found = self._aws.until(look, seconds=_STABLE_SECONDS)
         if found and found.stable and found.revision == revision:
             return found
-        reason = found.reason.strip("; .") if found else f"{_STABLE_SECONDS:.0f} s were waited"
+        reason = found.reason.strip("; .") if found else f"{_STABLE_SECONDS:.0f} s have passed"
         if found and found.revision != revision:
-            reason = f"ECS took it back to {found.revision.rpartition('/')[2]}: {reason}"
+            reason = f"ECS rolled it back to {found.revision.rpartition('/')[2]}: {reason}"
         raise errors.ServiceUnstable(service=self.name(role), reason=reason, group=self.log_group(role))
 
     def lines(self, role: Role, since: float) -> list[str]:

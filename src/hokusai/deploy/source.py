@@ -36,7 +36,7 @@ def read(path: Path) -> Source:
         template = (path / TEMPLATE).read_text("utf-8")
         version = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     except (OSError, KeyError, ValueError) as error:
-        raise errors.SourceUnusable(path=path, reason=f"it is no checkout of Hokusai ({_short(error)})") from None
+        raise errors.SourceUnusable(path=path, reason=f"it is not a checkout of Hokusai ({_short(error)})") from None
     if changed := _git(path, "status", "--porcelain").splitlines():
         reason = f"{len(changed)} files differ from the commit, the first is {changed[0][3:]}"
         raise errors.SourceUnusable(path=path, reason=reason)
@@ -46,7 +46,7 @@ def read(path: Path) -> Source:
 def _git(path: Path, *arguments: str) -> str:
     git = shutil.which("git")
     if git is None:
-        raise errors.SourceUnusable(path=path, reason="there is no git to ask which commit it is")
+        raise errors.SourceUnusable(path=path, reason="git is not installed, so its commit is not known")
     ran = subprocess.run([git, *arguments], cwd=path, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     if ran.returncode:
         raise errors.SourceUnusable(path=path, reason=_short(ran.stderr))

@@ -75,9 +75,9 @@ class Stack:
         state = self.state()
         chosen = {**defaults, **(state.parameters if state else {}), **given}
         if unknown := sorted(set(given) - set(defaults)):
-            raise errors.ParametersMissing(names=f"other names than {', '.join(unknown)}")
+            raise errors.ParametersMissing(reason=f"it does not have {', '.join(unknown)}")
         if missing := sorted(name for name in defaults if chosen[name] is None):
-            raise errors.ParametersMissing(names=", ".join(missing))
+            raise errors.ParametersMissing(reason=f"it needs {', '.join(missing)}")
         return {name: str(chosen[name]) for name in defaults}
 
     def differences(self, template: str, parameters: Mapping[str, str]) -> Iterator[str]:
@@ -145,7 +145,7 @@ class Stack:
         if found and found["Status"] == "CREATE_COMPLETE":
             return len(found.get("Changes", ()))
         self._aws("cloudformation", "delete_change_set", StackName=self.name, ChangeSetName=name)
-        reason = found.get("StatusReason", "") if found else "its change set did not get ready"
+        reason = found.get("StatusReason", "") if found else "its change set did not become ready"
         if any(words in reason for words in _SAME):
             return None
         raise errors.StackFailed(stack=self.name, state="unchanged", reason=reason.rstrip("."))
@@ -159,7 +159,7 @@ class Stack:
 
         found = self._aws.until(look, seconds=_SECONDS)
         if found is None:
-            raise errors.StackFailed(stack=self.name, state="still under way", reason=f"{_SECONDS:.0f} s were waited")
+            raise errors.StackFailed(stack=self.name, state="still in progress", reason=f"{_SECONDS:.0f} s have passed")
         return found if isinstance(found, State) else None
 
     def _failed(self, state: State | None) -> errors.StackFailed:

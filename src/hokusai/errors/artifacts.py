@@ -20,7 +20,7 @@ class ArtifactUnknown(
     NotFound,
     code="HK4001",
     message="artifacts: there is no artifact {path!r} in this workspace.",
-    remedy="List what there is with: mlflow artifacts list --run-id RUN.",
+    remedy="List the artifacts with: mlflow artifacts list --run-id RUN.",
 ):
     path: str
 
@@ -28,8 +28,8 @@ class ArtifactUnknown(
 class ArtifactPathInvalid(
     BadRequest,
     code="HK4002",
-    message="artifacts: this is no artifact path: {reason}.",
-    remedy="Use a relative path with '/' between the names and no '.', '..', backslash or control character.",
+    message="artifacts: this is not an artifact path: {reason}.",
+    remedy="Use a relative path: names separated by '/', without '.', '..', backslashes and control characters.",
 ):
     reason: str
 
@@ -40,6 +40,8 @@ class ArtifactTooLarge(
     message="artifacts: the file is larger than {limit} bytes.",
     remedy="Split the file, or ask the operator to raise HOKUSAI_MAX_UPLOAD_BYTES.",
 ):
+    """In an S3 bucket the limit is at most 48 GiB, whatever the setting says."""
+
     limit: int
 
 
@@ -47,14 +49,14 @@ class ArtifactStoreDown(
     Unavailable,
     code="HK4004",
     message="artifacts: the artifact store does not answer.",
-    remedy="Nothing was kept; send the request again. Operator: see /ready and HOKUSAI_ARTIFACTS_URL.",
+    remedy="Nothing was kept; send the request again. Operator: check /ready and HOKUSAI_ARTIFACTS_URL.",
 ): ...
 
 
 class ArtifactStoreFull(
     Full,
     code="HK4005",
-    message="artifacts: the artifact store has no room left.",
+    message="artifacts: the artifact store is full.",
     remedy="Nothing was kept. Operator: free or add space, then send the upload again.",
 ): ...
 
@@ -72,7 +74,7 @@ class UploadIncomplete(
 class RangeUnsatisfiable(
     Unsatisfiable,
     code="HK4007",
-    message="artifacts: the range lies outside the file of {size} bytes.",
+    message="artifacts: the requested range lies outside the file, which has {size} bytes.",
     remedy="Ask for a range inside the file (RFC 9110, section 14).",
 ): ...
 
@@ -80,9 +82,14 @@ class RangeUnsatisfiable(
 class ArtifactStoreDenied(
     Fault,
     code="HK4008",
-    message="artifacts: this server may not write in the artifact store.",
-    remedy="Nothing was kept. Operator: allow s3:PutObject (docs/how-to/grow.md), or writing in HOKUSAI_ARTIFACTS_URL.",
-): ...
+    message="artifacts: this server is not allowed to write to the artifact store.",
+    remedy="Nothing was kept. Operator: allow s3:PutObject, or make the directory in HOKUSAI_ARTIFACTS_URL writable; "
+    "hokusai explain HK4008 lists all that is needed.",
+):
+    """Of a bucket the server needs s3:ListBucket without a condition on s3:prefix, and of the objects below its prefix
+    s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload. With a KMS key it also needs
+    kms:GenerateDataKey and kms:Decrypt. In a directory it reads and writes everything.
+    """
 
 
 class DigestMismatch(
@@ -91,7 +98,7 @@ class DigestMismatch(
     message="artifacts: the digest sent with the upload {reason}.",
     remedy="Nothing was kept; send the file again, with its own SHA-256 or without a digest.",
 ):
-    """``Repr-Digest`` or ``Content-Digest`` (RFC 9530) does not fit the bytes, or cannot be read."""
+    """``Repr-Digest`` or ``Content-Digest`` (RFC 9530) does not match the bytes, or cannot be read."""
 
     reason: str
 
@@ -99,10 +106,10 @@ class DigestMismatch(
 class ArtifactPathTaken(
     Conflict,
     code="HK4010",
-    message="artifacts: no file can have this path: {reason}.",
-    remedy="Choose another path, or delete what stands in the way.",
+    message="artifacts: a file cannot have this path: {reason}.",
+    remedy="Choose another path, or delete what has that name.",
 ):
-    """A directory has the path, or a file has the path of one of its directories."""
+    """A directory has the path already, or a file has the path of one of its parent directories."""
 
     reason: str
 
@@ -110,18 +117,22 @@ class ArtifactPathTaken(
 class UploadNotPlain(
     BadRequest,
     code="HK4011",
-    message="artifacts: an upload is one whole, unencoded file, and {header} says otherwise.",
-    remedy="Send all bytes of the file as they are, without {header}.",
+    message="artifacts: the {header} of this upload is not accepted: {reason}.",
+    remedy="Nothing was kept; send the whole file, unencoded and without {header}.",
 ):
-    """``Content-Range`` or ``Content-Encoding`` on an upload: keeping it would keep other bytes than the file's."""
+    """Content-Encoding is refused, because the encoded bytes would be stored as the file. Content-Range is accepted
+    only for the rest of an interrupted upload, which Hokusai-Upload names: from its first missing byte to the end of
+    the file (bytes FIRST-LAST/SIZE), with a Content-Length that fits.
+    """
 
     header: str
+    reason: str
 
 
 class ArtifactStoreMissing(
     Fault,
     code="HK4012",
-    message="artifacts: the artifact store is not there.",
+    message="artifacts: the artifact store's bucket does not exist.",
     remedy="Nothing was kept. Operator: create the bucket that HOKUSAI_ARTIFACTS_URL names, or name another.",
 ): ...
 
@@ -129,16 +140,20 @@ class ArtifactStoreMissing(
 class ArtifactStoreCredentials(
     Fault,
     code="HK4013",
-    message="artifacts: the artifact store does not know this server.",
-    remedy="Nothing was kept. Operator: the credentials are missing, wrong or expired, or the clock is; see AWS_*.",
+    message="artifacts: the artifact store did not accept this server's credentials.",
+    remedy="Nothing was kept. Operator: the credentials are missing, wrong or expired, or the server's clock is wrong; "
+    "hokusai explain HK4013 says where credentials come from.",
 ):
-    """Which credentials are tried, and in what order, is in docs/how-to/grow.md."""
+    """Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN), else from a web
+    identity (EKS), else from the role of the ECS task or EC2 instance. AWS_PROFILE is read where no key is set and
+    boto3 is installed. Another S3 server is named with AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+    """
 
 
 class ArtifactStoreElsewhere(
     Fault,
     code="HK4014",
-    message="artifacts: the artifact store is in another region, or behind another endpoint.",
+    message="artifacts: the artifact store's bucket is in another region, or behind another endpoint.",
     remedy="Nothing was kept. Operator: set AWS_REGION to the bucket's region, and AWS_ENDPOINT_URL if it has one.",
 ): ...
 
@@ -146,7 +161,7 @@ class ArtifactStoreElsewhere(
 class ArtifactStoreBusy(
     Unavailable,
     code="HK4015",
-    message="artifacts: the artifact store takes no more requests for now.",
+    message="artifacts: the artifact store has too many requests.",
     remedy="Nothing was kept; send the request again in a moment. Operator: the bucket is being throttled.",
 ): ...
 
@@ -154,34 +169,37 @@ class ArtifactStoreBusy(
 class ArtifactReadDenied(
     ArtifactStoreDenied,
     code="HK4016",
-    message="artifacts: this server may not read in the artifact store.",
-    remedy="Operator: allow s3:GetObject (docs/how-to/grow.md), or reading in HOKUSAI_ARTIFACTS_URL.",
+    message="artifacts: this server is not allowed to read from the artifact store.",
+    remedy="Operator: allow s3:GetObject, or make the files in HOKUSAI_ARTIFACTS_URL readable; "
+    "hokusai explain HK4008 lists all that is needed.",
 ): ...
 
 
 class ArtifactListDenied(
     ArtifactStoreDenied,
     code="HK4017",
-    message="artifacts: this server may not list what is in the artifact store.",
-    remedy="Operator: allow s3:ListBucket (docs/how-to/grow.md), or reading in HOKUSAI_ARTIFACTS_URL.",
+    message="artifacts: this server is not allowed to list the artifact store.",
+    remedy="Operator: allow s3:ListBucket, or make the directory in HOKUSAI_ARTIFACTS_URL readable; "
+    "hokusai explain HK4008 lists all that is needed.",
 ): ...
 
 
 class ArtifactDeleteDenied(
     ArtifactStoreDenied,
     code="HK4018",
-    message="artifacts: this server may not delete in the artifact store.",
-    remedy="Operator: allow s3:DeleteObject (docs/how-to/grow.md), or writing in HOKUSAI_ARTIFACTS_URL.",
+    message="artifacts: this server is not allowed to delete from the artifact store.",
+    remedy="Operator: allow s3:DeleteObject, or make the directory in HOKUSAI_ARTIFACTS_URL writable; "
+    "hokusai explain HK4008 lists all that is needed.",
 ): ...
 
 
 class UploadLost(
     Conflict,
     code="HK4019",
-    message="artifacts: there is no upload here that ended after {offset} bytes.",
-    remedy="Ask with HEAD what is there (Upload-Offset), or send the whole file.",
+    message="artifacts: this server has no interrupted upload that ended after {offset} bytes.",
+    remedy="Ask with HEAD how much of it there is (Upload-Offset), or send the whole file.",
 ):
-    """A client wanted to go on with an upload: it waited too long, or another server process took its beginning."""
+    """The client tried to continue an upload, but waited too long, or another server process has its first part."""
 
     offset: int
 
@@ -189,8 +207,8 @@ class UploadLost(
 class ConditionFailed(
     PreconditionFailed,
     code="HK4020",
-    message="artifacts: the file is not as {header} says.",
-    remedy="Read the file again, then decide; the ETag of its answer names what is there (RFC 9110, section 13).",
+    message="artifacts: the file is not in the state that {header} requires.",
+    remedy="Read the file again, then decide; the ETag of that answer is its present version (RFC 9110, section 13).",
 ):
     header: str
 
@@ -199,6 +217,6 @@ class PartsNotOffered(
     NotOffered,
     code="HK4021",
     message="Multipart upload is not supported for the current artifact repository: a file of any size is one stream.",
-    remedy="Unset MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD; MLflow's client sends the stream then, as it does with it.",
+    remedy="Unset MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD: MLflow's client sends one stream either way.",
 ):
-    """The words are MLflow's: by them its client knows to send the file as one stream."""
+    """The words are MLflow's: its client recognises them and sends the file as one stream."""

@@ -9,7 +9,7 @@ class WorkspaceUnknown(
     NotFound,
     code="HK2001",
     message="auth: there is no workspace {workspace}.",
-    remedy="List them with: hokusai workspaces list.",
+    remedy="List the workspaces with: hokusai workspaces list.",
 ):
     workspace: str
 
@@ -18,7 +18,7 @@ class WorkspaceExists(
     Conflict,
     code="HK2002",
     message="auth: the workspace {workspace} exists already.",
-    remedy="Choose another name, or use the one that exists.",
+    remedy="Choose another name, or use the existing workspace.",
 ):
     workspace: str
 
@@ -26,7 +26,7 @@ class WorkspaceExists(
 class WorkspaceNameInvalid(
     BadRequest,
     code="HK2003",
-    message="auth: {workspace!r} is no workspace name: {reason}.",
+    message="auth: {workspace!r} is not a workspace name: {reason}.",
     remedy="Use 2 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
 ):
     workspace: str
@@ -37,7 +37,7 @@ class KeyIdUnknown(
     NotFound,
     code="HK2004",
     message="auth: there is no key {key_id}.",
-    remedy="List them with: hokusai keys list.",
+    remedy="List the keys with: hokusai keys list.",
 ):
     key_id: str
 
@@ -46,7 +46,7 @@ class FieldInvalid(
     BadRequest,
     code="HK2005",
     message="auth: {field}: {reason}.",
-    remedy="The fields are described at /api/v1/openapi.json.",
+    remedy="Correct that field; all fields are described at /api/v1/openapi.json.",
 ):
     field: str
     reason: str
@@ -56,25 +56,25 @@ class AuthServiceDown(
     Unavailable,
     code="HK2006",
     message="auth: the auth service does not answer.",
-    remedy="The key was not judged; send the request again. Operator: see HOKUSAI_AUTH_URL.",
+    remedy="The key was not checked: send the request again. Operator: check HOKUSAI_AUTH_URL.",
 ):
-    """Refused, unresolved, timed out or answered 5xx. Never taken for a bad key."""
+    """The connection was refused or timed out, the name did not resolve, or the answer was 5xx. The key may be good."""
 
 
 class AuthServiceContract(
     Unavailable,
     code="HK2007",
-    message="auth: the auth service answered in a form this server does not understand.",
-    remedy="Operator: check HOKUSAI_AUTH_URL and HOKUSAI_AUTH_SERVICE_KEY, and that both run the same version.",
+    message="auth: the auth service answered in a form that this server does not understand.",
+    remedy="Operator: check HOKUSAI_AUTH_URL and HOKUSAI_AUTH_SERVICE_KEY, and that both servers run the same version.",
 ):
-    """The wrong service, a proxy's page, or a service key that was refused."""
+    """Another service or a proxy answered, or the auth service refused this server's own key."""
 
 
 class AuthServiceElsewhere(
     NotFound,
     code="HK2008",
     error_code="ENDPOINT_NOT_FOUND",
-    message="auth: keys and workspaces are kept by the auth service, not by this server.",
+    message="auth: keys and workspaces are managed by the auth service, not by this server.",
     remedy="Send the request to {url}.",
 ):
     url: str
@@ -87,7 +87,7 @@ class KeyRetired(
     message="auth: the key {key_id} is {state}, so it cannot be rotated.",
     remedy="Create a new key instead.",
 ):
-    """A revoked, expired or already rotated key would come back to life, or fork."""
+    """Rotating it would bring a revoked or expired key back, or give a rotated one a second successor."""
 
     key_id: str
     state: str
@@ -97,7 +97,7 @@ class KeysFull(
     Conflict,
     code="HK2010",
     error_code="RESOURCE_EXHAUSTED",
-    message="auth: the workspace {workspace} has {limit} keys in use, and may have no more.",
+    message="auth: the workspace {workspace} has {limit} keys in use, which is the limit.",
     remedy="Revoke keys that are no longer needed: hokusai keys list, hokusai keys revoke.",
 ):
     workspace: str
@@ -108,9 +108,9 @@ class WorkspaceDeleted(
     Conflict,
     code="HK2011",
     error_code="INVALID_STATE",
-    message="auth: the workspace {workspace} was deleted, and its name is not given out again.",
+    message="auth: the workspace {workspace} was deleted, and its name cannot be used again.",
     remedy="Choose another name.",
 ):
-    """Under the same name, what it left behind would come to light."""
+    """A new workspace of that name could expose what the old one left behind."""
 
     workspace: str

@@ -10,8 +10,8 @@ from hokusai.errors.base import BackupError
 class BackupPlaceTaken(
     BackupError,
     code="HK6101",
-    message="backup: {path} is there already, and is not an empty directory.",
-    remedy="Name a directory that does not exist yet; each backup has one of its own.",
+    message="backup: {path} exists already and is not an empty directory.",
+    remedy="Name a directory that does not exist yet; each backup needs its own.",
 ):
     path: Path
 
@@ -20,7 +20,7 @@ class BackupUnwritable(
     BackupError,
     code="HK6102",
     message="backup: {path} cannot be written: {reason}.",
-    remedy="Free space there, or choose another place. What was written so far is no backup: remove it.",
+    remedy="Free space there, or choose another directory. What was written so far is not a backup: delete it.",
 ):
     path: Path
     reason: str
@@ -29,10 +29,11 @@ class BackupUnwritable(
 class BackupLacking(
     BackupError,
     code="HK6103",
-    message="backup: {count} of the artifacts could not be taken in; the first is {key}: {reason}.",
-    remedy="All else is in the backup, and its manifest.json lists these. See to them: they cannot be pulled either.",
+    message="backup: {count} artifacts could not be backed up; the first is {key}: {reason}.",
+    remedy="Everything else is in the backup, and its manifest.json lists these files. Downloads of them fail too: "
+    "find out what happened to them in the artifact store.",
 ):
-    """The store has lost or changed what was once stored in it."""
+    """The store has lost or changed files that were stored in it."""
 
     count: int
     key: str
@@ -42,8 +43,8 @@ class BackupLacking(
 class BackupUnreadable(
     BackupError,
     code="HK6104",
-    message="backup: {path} holds no whole backup that this version reads: {reason}.",
-    remedy="Name a directory that hokusai backup made, and that it finished. Nothing was restored.",
+    message="backup: {path} does not hold a complete backup that this version can read: {reason}.",
+    remedy="Name a directory that hokusai backup made and finished. Nothing was restored.",
 ):
     path: Path
     reason: str
@@ -53,7 +54,7 @@ class BackupDamaged(
     BackupError,
     code="HK6105",
     message="backup: {file} is damaged: {reason}.",
-    remedy="Fetch this backup again from where it is kept, or take another one. Nothing was restored.",
+    remedy="Copy this backup again from where it is kept, or use another one. Nothing was restored.",
 ):
     file: str
     reason: str
@@ -71,10 +72,10 @@ class RestoreIntoUse(
 class RestoreElsewhere(
     BackupError,
     code="HK6107",
-    message="backup: the {part} database is {held} in it, and {kept} here ({setting}).",
+    message="backup: the {part} database is {saved} in the backup, but {configured} here ({setting}).",
     remedy="Restore with the settings of the server that was backed up. Nothing was restored.",
 ):
     part: str
-    held: str
-    kept: str
+    saved: str
+    configured: str
     setting: str

@@ -7,6 +7,33 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Self, dataclass_transform
 
+__all__ = [
+    "CODE_HEADER",
+    "BackupError",
+    "BadRequest",
+    "ClientError",
+    "Conflict",
+    "Denied",
+    "DeployError",
+    "Fault",
+    "Forbidden",
+    "Full",
+    "HokusaiError",
+    "NotFound",
+    "NotOffered",
+    "PreconditionFailed",
+    "StartError",
+    "TooLarge",
+    "TooMany",
+    "Unauthorized",
+    "Unavailable",
+    "Unsatisfiable",
+    "masked",
+    "reason_of",
+    "rows",
+    "wire_message",
+]
+
 #: Carries the code of an error beside its body, for logs and audits along the way.
 CODE_HEADER = b"x-hokusai-code"
 

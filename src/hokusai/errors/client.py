@@ -37,7 +37,7 @@ class PathUnusable(
     ClientError,
     code="HK7004",
     message="client: {path}: {reason}.",
-    remedy="Name a file or directory that is there and that you may use.",
+    remedy="Name a file or directory that exists and that you may use.",
 ):
     path: Path | str
     reason: str
@@ -49,6 +49,8 @@ class AnswerUnreadable(
     message="client: {url} answered {status} with {found}.",
     remedy="Check HOKUSAI_URL: a proxy or another server answers there.",
 ):
+    """The answer is not one of Hokusai's, or not the part of a file that was asked for."""
+
     url: str
     status: int
     found: str
@@ -57,7 +59,7 @@ class AnswerUnreadable(
 class ModelUriInvalid(
     ClientError,
     code="HK7006",
-    message="client: {uri!r} is no model URI.",
+    message="client: {uri!r} is not a model URI.",
     remedy="Write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.",
 ):
     uri: str
@@ -66,16 +68,18 @@ class ModelUriInvalid(
 class DigestDiffers(
     ClientError,
     code="HK7007",
-    message="client: {path} arrived with another digest than the server recorded.",
-    remedy="Nothing was kept; fetch it again, and tell the operator if it happens twice.",
+    message="client: {path} does not have the digest that the server recorded.",
+    remedy="Nothing was kept; try again, and tell the operator if it happens twice.",
 ):
+    """The bytes changed on their way, or in the artifact store."""
+
     path: str
 
 
 class UrlInvalid(
     ClientError,
     code="HK7008",
-    message="client: this is no server's URL: {reason}.",
+    message="client: this is not the URL of a server: {reason}.",
     remedy="Set HOKUSAI_URL to scheme, host and port, for example http://127.0.0.1:5050.",
 ):
     reason: str
@@ -84,7 +88,7 @@ class UrlInvalid(
 class ClientKeyUnusable(
     ClientError,
     code="HK7009",
-    message="client: this is no API key: {reason}.",
+    message="client: this is not an API key: {reason}.",
     remedy="Set HOKUSAI_API_KEY to the whole key: it starts with hk_live_ or hk_test_.",
 ):
     reason: str
@@ -93,8 +97,8 @@ class ClientKeyUnusable(
 class TargetUnusable(
     ClientError,
     code="HK7010",
-    message="client: {path} cannot take the files: {reason}.",
-    remedy="Name a directory that does not exist yet, or an empty one you can write.",
+    message="client: the files cannot be put into {path}: {reason}.",
+    remedy="Name a directory that does not exist yet, or an empty one that you can write.",
 ):
     path: Path | str
     reason: str
@@ -103,10 +107,10 @@ class TargetUnusable(
 class AnswerHostile(
     ClientError,
     code="HK7011",
-    message="client: the server named a file {path!r}, which has no place inside a directory.",
+    message="client: the server named a file {path!r}, which cannot be a file inside a directory.",
     remedy="Nothing was kept; tell the operator, and do not use this version.",
 ):
-    """A name with a separator, ``..`` or nothing in it, or a tree without an end."""
+    """A name that is empty or ``..``, that contains a separator or names a file twice, or directories without end."""
 
     path: str
 
@@ -115,7 +119,7 @@ class ArtifactsElsewhere(
     ClientError,
     code="HK7012",
     message="client: the files of {uri} are not in this server's artifact store ({scheme}).",
-    remedy="Register the model again through this server; files elsewhere are not fetched.",
+    remedy="Register the model again through this server; files that are elsewhere cannot be fetched.",
 ):
     uri: str
     scheme: str
@@ -127,7 +131,7 @@ class VersionNotReady(
     message="client: {name} version {version} is not READY: {reason}.",
     remedy="Its state is shown by: hokusai models show {name}.",
 ):
-    """Admission refused the version, or had not finished in the time the caller gave it."""
+    """Admission refused the version, or did not finish in the time that the caller allowed."""
 
     name: str
     version: int | str
@@ -138,8 +142,8 @@ class TransferStopped(
     ClientError,
     code="HK7014",
     message="client: stopped by Ctrl-C. {left}.",
-    remedy="Run the command again: it begins anew.",
+    remedy="Run the command again: it starts over.",
 ):
-    """The command ends with 130."""
+    """The command exits with 130."""
 
     left: str

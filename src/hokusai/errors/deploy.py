@@ -27,8 +27,8 @@ class RegionMissing(
 class EnvironmentInvalid(
     DeployError,
     code="HK8003",
-    message="deploy: {name!r} does not name an environment.",
-    remedy="Set ENVIRONMENT to a word such as production: small letters, digits and hyphens, at most 16.",
+    message="deploy: {name!r} is not the name of an environment.",
+    remedy="Set ENVIRONMENT to a word such as production: at most 16 lower-case letters, digits and hyphens.",
 ):
     name: str
 
@@ -36,7 +36,7 @@ class EnvironmentInvalid(
 class CredentialsMissing(
     DeployError,
     code="HK8004",
-    message="deploy: AWS does not know who asks: {reason}.",
+    message="deploy: AWS credentials are missing or were not accepted: {reason}.",
     remedy="Log in (aws sso login), name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
 ):
     reason: str
@@ -46,9 +46,9 @@ class SourceUnusable(
     DeployError,
     code="HK8005",
     message="deploy: {path} cannot be released: {reason}.",
-    remedy="Run it in a checkout of Hokusai with everything committed, or name one with --source.",
+    remedy="Run this in a checkout of Hokusai with everything committed, or name one with --source.",
 ):
-    """A release is named after its commit; what is not in the commit is in no release."""
+    """A release is named after its commit, so it contains only what is committed."""
 
     path: Path
     reason: str
@@ -57,7 +57,7 @@ class SourceUnusable(
 class EngineMissing(
     DeployError,
     code="HK8006",
-    message="deploy: there is no command here that builds images.",
+    message="deploy: no command that builds images was found.",
     remedy="Install podman, docker or buildah, or name one: --engine COMMAND.",
 ): ...
 
@@ -65,17 +65,17 @@ class EngineMissing(
 class ParametersMissing(
     DeployError,
     code="HK8007",
-    message="deploy: the template needs {names}.",
-    remedy="Give each once: hokusai deploy aws up --set NAME=VALUE. Later releases keep it.",
+    message="deploy: the template's parameters do not fit: {reason}.",
+    remedy="Set each parameter of the template once: hokusai deploy aws up --set NAME=VALUE. Later releases keep it.",
 ):
-    names: str
+    reason: str
 
 
 class NotDeployed(
     DeployError,
     code="HK8008",
     message="deploy: there is no stack {stack} in {region}.",
-    remedy="See AWS_REGION and ENVIRONMENT; to make one: hokusai deploy aws up.",
+    remedy="Check AWS_REGION and ENVIRONMENT; to create the stack: hokusai deploy aws up.",
 ):
     stack: str
     region: str
@@ -84,8 +84,8 @@ class NotDeployed(
 class NameNotConfirmed(
     DeployError,
     code="HK8009",
-    message="deploy: nothing was taken down: the environment's name was not confirmed.",
-    remedy="Type it when asked, or give it: --yes {environment}.",
+    message="deploy: nothing was deleted: the environment's name was not confirmed.",
+    remedy="Type it when you are asked, or give it: --yes {environment}.",
 ):
     environment: str
 
@@ -94,7 +94,7 @@ class Protected(
     DeployError,
     code="HK8010",
     message="deploy: the databases and load balancers of {environment} are protected from deletion.",
-    remedy="If they are really to go: hokusai deploy aws up --set DeletionProtection=false, then down again.",
+    remedy="To delete them after all: hokusai deploy aws up --set DeletionProtection=false, then down again.",
 ):
     environment: str
 
@@ -103,8 +103,10 @@ class CloudRefused(
     DeployError,
     code="HK8011",
     message="deploy: AWS refused {operation}: {reason}.",
-    remedy="See which permission or limit is meant; then run the command again, it goes on where it stopped.",
+    remedy="Find out which permission or limit is meant, then run the command again: it continues where it stopped.",
 ):
+    """``kind`` is AWS's own code for it."""
+
     operation: str
     reason: str
     kind: str
@@ -114,7 +116,7 @@ class CloudUnreachable(
     DeployError,
     code="HK8012",
     message="deploy: AWS does not answer: {reason}.",
-    remedy="Check the network and AWS_REGION; then run the command again, it goes on where it stopped.",
+    remedy="Check the network and AWS_REGION, then run the command again: it continues where it stopped.",
 ):
     reason: str
 
@@ -124,7 +126,8 @@ class StackFailed(
     code="HK8013",
     message="deploy: the stack {stack} is {state}: {reason}.",
     remedy="See its events: aws cloudformation describe-stack-events --stack-name {stack}. "
-    "One that was never created is deleted before the next try: aws cloudformation delete-stack --stack-name {stack}.",
+    "A stack whose creation failed must be deleted before the next try: "
+    "aws cloudformation delete-stack --stack-name {stack}.",
 ):
     stack: str
     state: str
@@ -135,7 +138,7 @@ class EngineFailed(
     DeployError,
     code="HK8014",
     message="deploy: {command} {outcome}: {reason}.",
-    remedy="Run that command by hand to see all it says.",
+    remedy="Run that command by hand to see its whole output.",
 ):
     command: str
     outcome: str
@@ -145,8 +148,8 @@ class EngineFailed(
 class ImageMissing(
     DeployError,
     code="HK8015",
-    message="deploy: the registry has no image {tag}, although the push ended well.",
-    remedy="See whether the engine pushed to {repository}.",
+    message="deploy: the registry does not have the image {tag}, although the push succeeded.",
+    remedy="Check that the engine pushed to {repository}.",
 ):
     tag: str
     repository: str
@@ -156,7 +159,7 @@ class MigrationFailed(
     DeployError,
     code="HK8016",
     message="deploy: the migration {name} failed: {reason}.",
-    remedy="Its log: aws logs tail {group} --since 1h. Nothing else was changed.",
+    remedy="See its log: aws logs tail {group} --since 1h. Nothing else was changed.",
 ):
     name: str
     reason: str
@@ -166,8 +169,8 @@ class MigrationFailed(
 class ServiceUnstable(
     DeployError,
     code="HK8017",
-    message="deploy: the service {service} does not get stable: {reason}.",
-    remedy="Its log: aws logs tail {group} --since 1h.",
+    message="deploy: the service {service} did not become stable: {reason}.",
+    remedy="See its log: aws logs tail {group} --since 1h.",
 ):
     service: str
     reason: str
@@ -178,7 +181,7 @@ class LogsComplain(
     DeployError,
     code="HK8018",
     message="deploy: the log of {service} has a critical line: {line}.",
-    remedy="All of it: aws logs tail {group} --since 1h.",
+    remedy="See the whole log: aws logs tail {group} --since 1h.",
 ):
     service: str
     line: str
@@ -199,10 +202,10 @@ class NotProven(
 class Interrupted(
     DeployError,
     code="HK8020",
-    message="deploy: stopped from outside during: {step}.",
-    remedy="Run the command again: it goes on where it stopped.",
+    message="deploy: interrupted during: {step}.",
+    remedy="Run the command again: it continues where it stopped.",
 ):
-    """Ctrl-C. The command ends with 130."""
+    """Ctrl-C, or a signal. The command exits with 130."""
 
     step: str
 
@@ -210,10 +213,10 @@ class Interrupted(
 class RollbackFailed(
     DeployError,
     code="HK8021",
-    message="deploy: {service} could not be brought back to {before}: {reason}.",
-    remedy="By hand: aws ecs update-service --cluster {cluster} --service {service} --task-definition {before}.",
+    message="deploy: {service} could not be rolled back to {revision}: {reason}.",
+    remedy="By hand: aws ecs update-service --cluster {cluster} --service {service} --task-definition {revision}.",
 ):
     service: str
-    before: str
-    reason: str
     cluster: str
+    revision: str
+    reason: str

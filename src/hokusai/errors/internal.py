@@ -9,5 +9,5 @@ class Internal(
     Fault,
     code="HK9001",
     message="gateway: this server failed on the request.",
-    remedy="Report the request id to the operator, whose log has the cause.",
+    remedy="Give the request id to the operator: the cause is in the server's log.",
 ): ...

@@ -17,10 +17,10 @@ class KeyMissing(
 class KeyMalformed(
     Unauthorized,
     code="HK1102",
-    message="gateway: what was sent is not an API key of this product: {reason}.",
+    message="gateway: this is not a Hokusai API key: {reason}.",
     remedy="Copy the whole key again: it starts with hk_live_ or hk_test_ and has 46 characters.",
 ):
-    """Prefix, length or checksum do not fit: a typing error, or a key of another product."""
+    """The prefix, the length or the checksum is wrong: a typing error, or a key of another product."""
 
     reason: str
 
@@ -29,18 +29,18 @@ class KeyUnknown(
     Unauthorized,
     code="HK1103",
     message="auth: this API key is not known here.",
-    remedy="Check that the key belongs to this server; ask its operator for a new one.",
+    remedy="Check that the key was issued by this server; ask its operator for a new one.",
 ):
-    """Well-formed, but never issued by this deployment."""
+    """The key is well-formed, but this deployment never issued it."""
 
 
 class KeyExpired(
     Unauthorized,
     code="HK1104",
     message="auth: the API key expired on {expired_at}.",
-    remedy="Ask the operator for a new key; next time rotate it before that day.",
+    remedy="Ask the operator for a new key, and rotate that one before it expires.",
 ):
-    """The key was good once and its time is over."""
+    """The key was valid until then."""
 
     expired_at: str
 
@@ -51,16 +51,16 @@ class KeyRevoked(
     message="auth: the API key has been revoked.",
     remedy="Ask the operator for a new key.",
 ):
-    """The key was taken back, or its overlap after a rotation is over."""
+    """The key was revoked, or it was rotated and the overlap with its successor is over."""
 
 
 class KeyInUrl(
     BadRequest,
     code="HK1106",
-    message="gateway: an API key stands in the URL, where proxies and logs keep it.",
-    remedy="Revoke that key now, make a new one, and send it in the Authorization header.",
+    message="gateway: the URL contains an API key, and proxies and logs keep URLs.",
+    remedy="Revoke that key now, create a new one, and send it in the Authorization header.",
 ):
-    """Keys are accepted in headers alone."""
+    """Keys are accepted only in headers."""
 
 
 class KeyAmbiguous(
@@ -69,13 +69,13 @@ class KeyAmbiguous(
     message="gateway: two different API keys were sent with one request.",
     remedy="Send one key, in one header.",
 ):
-    """``Authorization`` and ``X-API-Key`` (or header and body) disagree."""
+    """``Authorization`` and ``X-API-Key``, or a header and the body, hold different keys."""
 
 
 class CallerKeyMissing(
     Unauthorized,
     code="HK1109",
-    message="gateway: whoever has a key validated must say who asks.",
+    message="gateway: only a service key may ask whether another key is valid, and none was sent.",
     remedy="Send your own service key in X-API-Key, and the key to validate in Authorization: Bearer or as api_key.",
 ):
-    """Validation is not an oracle for strangers: the caller is identified before the candidate is looked at."""
+    """The caller is identified before the key to validate is looked up, so that strangers cannot test keys."""

@@ -8,10 +8,10 @@ from hokusai.errors.base import BadRequest, TooLarge, TooMany, Unavailable
 class AddressRateExceeded(
     TooMany,
     code="HK1301",
-    message="gateway: too many requests from this address: the limit is {limit}, and nothing is left of it.",
-    remedy="Wait {retry_after} seconds, then send fewer at a time.",
+    message="gateway: this address has sent too many requests: its limit of {limit} is used up.",
+    remedy="Wait {retry_after} seconds, then send fewer requests at a time.",
 ):
-    """The bound before any key is looked at."""
+    """``HOKUSAI_ADDRESS_RATE``, counted before any key is looked at."""
 
     policy = "address"
 
@@ -19,10 +19,10 @@ class AddressRateExceeded(
 class KeyRateExceeded(
     TooMany,
     code="HK1302",
-    message="gateway: this key has used up its rate: the limit is {limit}, and nothing is left of it.",
+    message="gateway: this key has sent too many requests: its limit of {limit} is used up.",
     remedy="Wait {retry_after} seconds, or ask the operator for a higher rate.",
 ):
-    """The rate written on the key."""
+    """The key's own rate, or ``HOKUSAI_KEY_RATE`` where it has none."""
 
     policy = "key"
 
@@ -30,20 +30,20 @@ class KeyRateExceeded(
 class Draining(
     Unavailable,
     code="HK1303",
-    message="gateway: this server is shutting down and takes no new requests.",
-    remedy="Send the request again: another server, or this one restarted, will take it.",
+    message="gateway: this server is shutting down and does not accept new requests.",
+    remedy="Send the request again: another server, or this one after its restart, will answer.",
 ):
-    """SIGTERM arrived: what is under way finishes, nothing new begins."""
+    """The server received SIGTERM: requests in progress finish, new ones are refused."""
 
 
 class Busy(
     Unavailable,
     code="HK1304",
     retry_after=1,
-    message="{layer}: more requests are waiting than this server takes on.",
-    remedy="Send the request again in a moment; the operator can add workers or replicas.",
+    message="{layer}: too many requests are waiting already.",
+    remedy="Send the request again in a moment. Operator: add workers or replicas.",
 ):
-    """A bounded queue is full; refusing early keeps the rest quick."""
+    """A bounded queue is full. Refusing early keeps the waiting time of the others short."""
 
     layer: str
 
@@ -51,7 +51,7 @@ class Busy(
 class WorkspaceRateExceeded(
     TooMany,
     code="HK1305",
-    message="gateway: the workspace has used up its rate: the limit for all its keys is {limit}, and nothing is left.",
+    message="gateway: the keys of this workspace have sent too many requests: their limit of {limit} is used up.",
     remedy="Wait {retry_after} seconds, or ask the operator for a higher rate.",
 ):
     """All keys of a workspace share one rate: its own, or ``HOKUSAI_WORKSPACE_RATE``."""
@@ -62,10 +62,10 @@ class WorkspaceRateExceeded(
 class GuessRateExceeded(
     TooMany,
     code="HK1306",
-    message="gateway: too many keys that are not good: the limit is {limit}, and nothing is left of it.",
-    remedy="Wait {retry_after} seconds, then send a key that works; nothing was looked up.",
+    message="gateway: too many invalid keys were sent: the limit of {limit} is used up.",
+    remedy="Wait {retry_after} seconds, then send a valid key. The key of this request was not looked up.",
 ):
-    """Refused keys are counted for each address, and for each key that is known (``HOKUSAI_GUESS_RATE``)."""
+    """Refused keys are counted for each address, and for each key that exists (``HOKUSAI_GUESS_RATE``)."""
 
     policy = "guesses"
 
@@ -74,10 +74,10 @@ class UploadsExceeded(
     TooMany,
     code="HK1307",
     retry_after=1,
-    message="artifacts: this workspace has {limit} uploads under way here, which is the limit: none is left.",
-    remedy="Wait until one has ended, and send fewer at a time.",
+    message="artifacts: this workspace has {limit} uploads in progress on this server, which is its limit.",
+    remedy="Wait until one has finished, and send fewer at a time.",
 ):
-    """``HOKUSAI_WORKSPACE_UPLOADS``, in one server process: one team cannot take every connection."""
+    """``HOKUSAI_WORKSPACE_UPLOADS``, counted in each server process: one workspace cannot take every connection."""
 
     policy = "uploads"
 
@@ -111,7 +111,7 @@ class ModelsQuotaExceeded(
     TooLarge,
     code="HK1310",
     message="tracking: the workspace's quota is {limit} registered models, and {left} are left.",
-    remedy="Add a version to a model that exists, delete one, or ask the operator for a larger quota.",
+    remedy="Add a version to an existing model, delete a model, or ask the operator for a larger quota.",
 ):
     """``hokusai workspaces set NAME --max-models``, or ``HOKUSAI_WORKSPACE_MAX_MODELS``."""
 
@@ -123,7 +123,7 @@ class BodyDripping(
     BadRequest,
     code="HK1311",
     status=408,
-    message="gateway: the body arrives too slowly: {received} bytes in {seconds} seconds of waiting for it.",
+    message="gateway: the body arrives too slowly: {received} bytes in {seconds:g} seconds of waiting for it.",
     remedy="Send at least {rate:g} bytes a second; check the network between the client and this server.",
 ):
     """Less than ``HOKUSAI_BODY_MIN_RATE`` on average. Only time spent waiting for the client counts."""
@@ -137,6 +137,6 @@ class RedisDown(
     Unavailable,
     code="HK1312",
     message="gateway: Redis does not answer, so each process counts rates on its own.",
-    remedy="Requests are served. Operator: see HOKUSAI_REDIS_URL.",
+    remedy="Requests are still served. Operator: check HOKUSAI_REDIS_URL.",
 ):
-    """Shown by ``/ready``; no request is refused for it."""
+    """Shown by ``/ready``; no request is refused because of it."""

@@ -1,4 +1,4 @@
-"""The key is good, and may not do this (HK12)."""
+"""The key is good, but may not do this (HK12)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class PermissionLacking(
     message="gateway: this key lacks the permission {permission}.",
     remedy="Ask the operator for a key with {permission}.",
 ):
-    """The route needs a permission that the key does not carry."""
+    """The route needs a permission that the key does not have."""
 
     permission: str
 
@@ -19,13 +19,13 @@ class PermissionLacking(
 class ServiceMismatch(
     Forbidden,
     code="HK1202",
-    message="auth: this key is for the service {expected!r}, and {asked!r} asked.",
-    remedy="Use a key issued for {asked!r}, or set HOKUSAI_SERVICE_ID to the service the keys name.",
+    message="auth: this key was issued for the service {issued_for!r}, not for {used_at!r}.",
+    remedy="Use a key issued for {used_at!r}, or set HOKUSAI_SERVICE_ID to the service that the keys name.",
 ):
-    """The key was issued for another service."""
+    """Each key names one service; a server is the service in its ``HOKUSAI_SERVICE_ID``."""
 
-    expected: str
-    asked: str
+    issued_for: str
+    used_at: str
 
 
 class AddressRefused(
@@ -34,7 +34,7 @@ class AddressRefused(
     message="auth: this key may not be used from {address}.",
     remedy="Call from an allowed network, or ask the operator to add this address to the key.",
 ):
-    """The key carries a list of networks, and the caller is in none of them."""
+    """The key has a list of networks, and the client's address is in none of them."""
 
     address: str
 
@@ -45,7 +45,7 @@ class WorkspaceSuspended(
     message="auth: the workspace {workspace} is suspended.",
     remedy="Ask the operator why, and to resume it.",
 ):
-    """All keys of a suspended workspace are refused until it is resumed."""
+    """While a workspace is suspended, all its keys are refused."""
 
     workspace: str
 
@@ -53,10 +53,10 @@ class WorkspaceSuspended(
 class EnvironmentMismatch(
     Forbidden,
     code="HK1205",
-    message="auth: this is a {environment} key, and this server accepts {accepted}.",
+    message="auth: this is a {environment} key, and this server accepts only {accepted} keys.",
     remedy="Use a key made with --environment {accepted}.",
 ):
-    """A test key on a live server, or the reverse."""
+    """A test key was sent to a live server, or the reverse (``HOKUSAI_ENVIRONMENTS``)."""
 
     environment: str
     accepted: str
@@ -65,10 +65,10 @@ class EnvironmentMismatch(
 class WorkspaceNone(
     Forbidden,
     code="HK1206",
-    message="gateway: an operator key belongs to no workspace, so it reaches no models.",
+    message="gateway: an operator key does not belong to a workspace, so it cannot reach models.",
     remedy="Create a key for the workspace: hokusai keys create --workspace NAME --name NAME.",
 ):
-    """Tenants' data is reached with a key of the tenant alone."""
+    """A tenant's data can be reached only with that tenant's keys."""
 
 
 class KeyEscalation(
@@ -77,6 +77,6 @@ class KeyEscalation(
     message="auth: a key cannot make a key stronger than itself: {reason}.",
     remedy="Ask for less, or use a stronger key.",
 ):
-    """More permissions, a later expiry, a higher rate, another workspace, service or network."""
+    """Stronger means: more permissions, a later expiry, a higher rate, or another workspace, service or network."""
 
     reason: str

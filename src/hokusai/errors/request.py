@@ -10,9 +10,9 @@ class RouteUnknown(
     code="HK1001",
     error_code="ENDPOINT_NOT_FOUND",
     message="gateway: there is no route {method} {path}.",
-    remedy="Only MLflow's tracking, registry and artifact routes are open; use {base} as MLFLOW_TRACKING_URI.",
+    remedy="Set MLFLOW_TRACKING_URI to {base}. Only MLflow's tracking, registry and artifact routes are open.",
 ):
-    """The path or the method is not in the reviewed route table. What is not listed is denied."""
+    """The path or the method is not in the table of reviewed routes. What the table does not list is denied."""
 
     method: str
     path: str
@@ -23,9 +23,9 @@ class PathMalformed(
     BadRequest,
     code="HK1002",
     message="gateway: the path is not in canonical form: {reason}.",
-    remedy="Send each path segment once percent-encoded, without '.', '..', empty segments or backslashes.",
+    remedy="Percent-encode each path segment once; leave out '.', '..', empty segments and backslashes.",
 ):
-    """The path has more than one reading, so it is refused rather than guessed at."""
+    """The path can be read in more than one way, so it is refused."""
 
     reason: str
 
@@ -34,9 +34,9 @@ class QueryMalformed(
     BadRequest,
     code="HK1003",
     message="gateway: the query cannot be read: {reason}.",
-    remedy="Send each parameter once, as UTF-8, percent-encoded.",
+    remedy="Send each parameter once, as percent-encoded UTF-8.",
 ):
-    """The query string is not valid UTF-8 percent-encoding, or names a parameter twice."""
+    """The query is not percent-encoded UTF-8, has a parameter twice, or a parameter has the wrong type."""
 
     reason: str
 
@@ -44,10 +44,10 @@ class QueryMalformed(
 class BodyUnreadable(
     BadRequest,
     code="HK1004",
-    message="gateway: the body is no JSON object: {reason}.",
-    remedy="Send one JSON object (RFC 8259) in UTF-8 with Content-Type: application/json.",
+    message="gateway: the JSON body cannot be read: {reason}.",
+    remedy="Send one JSON object (RFC 8259) in UTF-8, with Content-Type: application/json.",
 ):
-    """The body is no JSON, or JSON that is not one object."""
+    """The body is not JSON, not a JSON object, or a field in it has the wrong type."""
 
     reason: str
 
@@ -55,10 +55,10 @@ class BodyUnreadable(
 class BodyDuplicateName(
     BadRequest,
     code="HK1005",
-    message="gateway: the JSON body names {name!r} twice.",
-    remedy="Send each name once in an object.",
+    message="gateway: an object in the JSON body has the name {name!r} twice.",
+    remedy="Send each name of an object once.",
 ):
-    """Two readers could each see another value, so the body is refused (RFC 8259, section 4)."""
+    """Two readers could each take a different value, so the body is refused (RFC 8259, section 4)."""
 
     name: str
 
@@ -66,19 +66,19 @@ class BodyDuplicateName(
 class BodyDoublyEncoded(
     BadRequest,
     code="HK1006",
-    message="gateway: the JSON body is a string that holds JSON: it was encoded twice.",
-    remedy="Encode the body once: pass the object, not its text, to your HTTP library.",
+    message="gateway: the JSON body was encoded twice: it is a string that contains JSON.",
+    remedy="Encode the body once: give your HTTP library the object, not its JSON text.",
 ):
-    """MLflow would decode such a body twice; what was checked would not be what it reads."""
+    """MLflow would decode such a body twice, and so read something other than what was checked here."""
 
 
 class BodyTooLarge(
     TooLarge,
     code="HK1007",
     message="gateway: the JSON body is larger than {limit} bytes.",
-    remedy="Log in smaller batches; large values belong into artifacts.",
+    remedy="Log in smaller batches; store large values as artifacts.",
 ):
-    """A JSON body passes ``HOKUSAI_MAX_JSON_BYTES``."""
+    """The body is larger than ``HOKUSAI_MAX_JSON_BYTES``."""
 
     limit: int
 
@@ -86,10 +86,10 @@ class BodyTooLarge(
 class BodyUnexpected(
     BadRequest,
     code="HK1008",
-    message="gateway: {method} {path} takes no body, and one was sent.",
+    message="gateway: {method} {path} does not take a body, but one was sent.",
     remedy="Send the parameters in the query, or use the method that takes a body.",
 ):
-    """A body where the route has none: two places for one parameter."""
+    """Parameters in the query and in a body could contradict each other."""
 
     method: str
     path: str
@@ -99,10 +99,10 @@ class BodyTooSlow(
     BadRequest,
     code="HK1009",
     status=408,
-    message="gateway: the body did not arrive: nothing for {seconds:g} seconds.",
+    message="gateway: the body stopped arriving: nothing came for {seconds:g} seconds.",
     remedy="Check the network between the client and this server, then send the request again.",
 ):
-    """The client opened a request and stopped sending."""
+    """The client opened a request and stopped sending (``HOKUSAI_BODY_IDLE_SECONDS``)."""
 
     seconds: float
 
@@ -110,10 +110,10 @@ class BodyTooSlow(
 class RequestMalformed(
     BadRequest,
     code="HK1010",
-    message="gateway: this is no HTTP/1.1 request that can be served: {reason}.",
-    remedy="Send it as RFC 9112 says: a path in ASCII, one length, no Upgrade beside a body.",
+    message="gateway: this is not an HTTP/1.1 request that can be served: {reason}.",
+    remedy="Send it as RFC 9112 says: an ASCII path, one length, and no Upgrade together with a body.",
 ):
-    """The bytes have no reading as a request, or more than one. The connection is closed."""
+    """The bytes are not a request, or can be read as more than one. The connection is closed."""
 
     reason: str
 
@@ -123,9 +123,9 @@ class HeadersTooLarge(
     code="HK1011",
     status=431,
     message="gateway: the request line and the headers are larger than {limit} bytes.",
-    remedy="Send fewer or shorter headers; large values belong into the body.",
+    remedy="Send fewer or shorter headers; put large values in the body.",
 ):
-    """Also a chunked body's framing and trailers. The connection is closed."""
+    """The limit includes the framing and the trailers of a chunked body. The connection is closed."""
 
     limit: int
 
@@ -145,10 +145,10 @@ class HeadersTooSlow(
 class ListTooLong(
     TooLarge,
     code="HK1013",
-    message="gateway: {name!r} lists more than {limit} items.",
+    message="gateway: {name!r} has more than {limit} items.",
     remedy="Send them in several requests of at most {limit} items each.",
 ):
-    """A list in the query or the body is longer than any of MLflow's clients sends."""
+    """A list in the query or the body is longer than MLflow's clients ever send."""
 
     name: str
     limit: int

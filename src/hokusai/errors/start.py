@@ -10,8 +10,8 @@ from hokusai.errors.base import StartError
 class PortInUse(
     StartError,
     code="HK6001",
-    message="start: port {port} on {host} is taken.",
-    remedy="Stop what listens there, or choose another: hokusai serve --port {other}.",
+    message="start: port {port} on {host} is in use.",
+    remedy="Stop the program that listens there, or choose another port: hokusai serve --port {other}.",
 ):
     port: int
     host: str
@@ -31,7 +31,7 @@ class DataNotWritable(
     StartError,
     code="HK6003",
     message="start: {path} cannot be written: {reason}.",
-    remedy="Give this user the right to write there, or choose another: hokusai serve --data DIR.",
+    remedy="Give this user the right to write there, or choose another directory: hokusai serve --data DIR.",
 ):
     path: Path
     reason: str
@@ -41,7 +41,7 @@ class DataInUse(
     StartError,
     code="HK6004",
     message="start: another server (process {pid}) uses {path}.",
-    remedy="Stop that one first, or choose another: hokusai serve --data DIR.",
+    remedy="Stop that server first, or choose another directory: hokusai serve --data DIR.",
 ):
     pid: int | str
     path: Path
@@ -50,10 +50,10 @@ class DataInUse(
 class DatabaseNewer(
     StartError,
     code="HK6005",
-    message="start: {database} has the schema {revision}, which is newer than this code ({version}).",
-    remedy="Install the newer version again, or restore the backup that was made before the upgrade.",
+    message="start: {database} has the schema {revision}, which is newer than this version of Hokusai ({version}).",
+    remedy="Install the newer version again, or restore the backup from before the upgrade.",
 ):
-    """Fault ``schema-newer``."""
+    """The doctor's fault ``schema-newer``."""
 
     database: str
     revision: str
@@ -64,7 +64,7 @@ class DatabaseUnreachable(
     StartError,
     code="HK6006",
     message="start: the database of {setting} cannot be used: {reason}.",
-    remedy="Check host, port, user, the password's percent-encoding and that the database exists.",
+    remedy="Check the host, port, user and password (percent-encoded), and that the database exists.",
 ):
     setting: str
     reason: str
@@ -74,7 +74,7 @@ class SettingInvalid(
     StartError,
     code="HK6007",
     message="start: {setting}: {reason}.",
-    remedy="Set it right; the settings are described in docs/reference/settings.md.",
+    remedy="Correct that setting; it is described by: hokusai explain {setting}.",
 ):
     setting: str
     reason: str
@@ -83,10 +83,10 @@ class SettingInvalid(
 class WorkspacesOff(
     StartError,
     code="HK6008",
-    message="start: the MLflow at {url} runs without workspaces, so tenants would share everything.",
+    message="start: the MLflow server at {url} runs without workspaces, so all tenants would share everything.",
     remedy="Start it with: mlflow server --enable-workspaces (MLflow 3.17).",
 ):
-    """Fault ``workspaces-off``."""
+    """The doctor's fault ``workspaces-off``."""
 
     url: str
 
@@ -94,18 +94,18 @@ class WorkspacesOff(
 class TrackingUnreachable(
     StartError,
     code="HK6009",
-    message="start: the MLflow at {url} cannot be used: {reason}.",
-    remedy="Check HOKUSAI_TRACKING_URL and that MLflow 3.17 answers there.",
+    message="start: MLflow {where} cannot be used: {reason}.",
+    remedy="Hokusai needs MLflow 3.17. Check its version, and HOKUSAI_TRACKING_URL where that is set.",
 ):
-    url: str
+    where: str
     reason: str
 
 
 class PepperChanged(
     StartError,
     code="HK6010",
-    message="start: HOKUSAI_KEY_PEPPER is not the one this database's keys were made with.",
-    remedy="Set the pepper that was used before; with another, every key is unknown.",
+    message="start: HOKUSAI_KEY_PEPPER is not the one with which this database's keys were made.",
+    remedy="Set the pepper that was used before; with any other, every key is unknown.",
 ): ...
 
 
@@ -122,8 +122,11 @@ class ArtifactStoreUnusable(
     StartError,
     code="HK6012",
     message="start: HOKUSAI_ARTIFACTS_URL cannot be used: {reason}.",
-    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX (docs/how-to/grow.md), or memory://.",
+    remedy="Use file:///DIR that this user can write, s3://BUCKET/PREFIX or memory://. "
+    "For a bucket: hokusai explain HK4008 (permissions), HK4013 (credentials).",
 ):
+    """The server writes, reads and lists a probe before it is ready. Its log has the request and the store's answer."""
+
     reason: str
 
 

@@ -9,16 +9,18 @@ class TrackingDown(
     Unavailable,
     code="HK3001",
     message="tracking: MLflow does not answer.",
-    remedy="Send the request again in a moment. Operator: see /ready and HOKUSAI_TRACKING_URL.",
+    remedy="Send the request again in a moment. Operator: check /ready and HOKUSAI_TRACKING_URL.",
 ): ...
 
 
 class TrackingTimeout(
     Unavailable,
     code="HK3002",
-    message="tracking: MLflow did not answer within {seconds} seconds.",
-    remedy="Send the request again. Operator: see /ready and the load on its database.",
+    message="tracking: MLflow did not answer within {seconds:g} seconds.",
+    remedy="Send the request again. Operator: check /ready and the load on MLflow's database.",
 ):
+    """``HOKUSAI_TRACKING_TIMEOUT``."""
+
     seconds: float
 
 
@@ -26,18 +28,18 @@ class TrackingFault(
     Fault,
     code="HK3003",
     message="tracking: MLflow failed on this request.",
-    remedy="Report the request id to the operator, whose log has the cause.",
+    remedy="Give the request id to the operator: the cause is in the server's log.",
 ):
-    """MLflow answered 5xx. Its text may name hosts, files or SQL, so only the log has it."""
+    """MLflow answered 5xx. Its text may name hosts, files or SQL, so it is only in the log."""
 
 
 class TrackingRefused(
     BadRequest,
     code="HK3004",
     message="tracking: {reason}.",
-    remedy="Correct the request as MLflow's message says.",
+    remedy="MLflow itself refused this: change what the message names. Sent unchanged, it will be refused again.",
 ):
-    """MLflow understood the request and refused it."""
+    """MLflow understood the request and refused it, in the words of the message."""
 
     reason: str
 
@@ -46,9 +48,9 @@ class TrackingUnknown(
     NotFound,
     code="HK3005",
     message="tracking: {reason}.",
-    remedy="Check the name or id; a key sees its own workspace alone.",
+    remedy="Check the name or id; a key sees only its own workspace.",
 ):
-    """No such experiment, run, model or version in this workspace."""
+    """There is no such experiment, run, model or version in this workspace."""
 
     reason: str
 
@@ -57,7 +59,7 @@ class TrackingExists(
     Conflict,
     code="HK3006",
     message="tracking: {reason}.",
-    remedy="Choose another name, or use the one that exists.",
+    remedy="Choose another name, or use the existing one.",
 ):
     """The name is taken in this workspace."""
 
@@ -67,10 +69,10 @@ class TrackingExists(
 class TextUnprintable(
     BadRequest,
     code="HK3007",
-    message="tracking: {name!r} holds a control character, a line break or a character that reorders text.",
-    remedy="Use printable characters alone in names.",
+    message="tracking: {name!r} contains a control character, a line break or a character that reorders text.",
+    remedy="Use only printable characters in names.",
 ):
-    """A name that shows as another one, or writes lines of its own into a log (UAX 9, UTS 39)."""
+    """Such a name can look like another one, or write lines of its own into a log (UAX 9, UTS 39)."""
 
     name: str
 
@@ -79,9 +81,9 @@ class TextTooLong(
     BadRequest,
     code="HK3008",
     message="tracking: {name!r} is longer than {limit} characters.",
-    remedy="Shorten it; what is long belongs into an artifact.",
+    remedy="Shorten it, or store the long text as an artifact.",
 ):
-    """Beyond what MLflow's tables hold, or what a filter may cost."""
+    """It is longer than MLflow's tables hold, or longer than a filter may be."""
 
     name: str
     limit: int
@@ -90,10 +92,10 @@ class TextTooLong(
 class IdentifiersDiffer(
     BadRequest,
     code="HK3009",
-    message="tracking: {one!r} and {other!r} name different things.",
-    remedy="Send one of the two, or the same value in both.",
+    message="tracking: {one!r} and {other!r} contradict each other.",
+    remedy="Send only one of the two, or let both name the same thing.",
 ):
-    """MLflow would believe one of them; which one depends on the route."""
+    """MLflow would use one of the two; which one depends on the route."""
 
     one: str
     other: str
@@ -102,11 +104,11 @@ class IdentifiersDiffer(
 class SourceForbidden(
     BadRequest,
     code="HK3010",
-    message="tracking: this is no source for a model version here: {reason}.",
+    message="tracking: a model version cannot have this source: {reason}.",
     remedy="Use runs:/RUN_ID/PATH, models:/NAME/VERSION, models:/MODEL_ID, or the mlflow-artifacts: address of a run's "
     "or logged model's files in this workspace.",
 ):
-    """A version points at files of its own workspace alone; what is elsewhere is uploaded first."""
+    """The files of a version are in its own workspace. Upload files that are elsewhere first."""
 
     reason: str
 
@@ -114,19 +116,19 @@ class SourceForbidden(
 class ArtifactLocationFixed(
     BadRequest,
     code="HK3011",
-    message="tracking: an experiment's artifact location is given by this server.",
-    remedy="Leave artifact_location out; files are kept under the workspace's own root.",
+    message="tracking: this server chooses an experiment's artifact location, and the request names one.",
+    remedy="Leave artifact_location out.",
 ):
-    """A location of the client's choosing would lead out of the workspace."""
+    """A location that the client chooses could lead out of the workspace."""
 
 
 class TagReserved(
     BadRequest,
     code="HK3012",
-    message="tracking: the tag {key!r} is reserved: it changes how MLflow treats what carries it.",
+    message="tracking: the tag {key!r} is reserved: it changes how MLflow treats the object that carries it.",
     remedy="Use a tag name of your own.",
 ):
-    """Such tags redirect reads, or turn off checks on a version's source."""
+    """Such tags redirect reads, or turn off checks of a version's source."""
 
     key: str
 
@@ -134,19 +136,19 @@ class TagReserved(
 class PageTokenInvalid(
     BadRequest,
     code="HK3013",
-    message="tracking: 'page_token' is not one that this server gave out.",
-    remedy="Start again without page_token, and send back the next_page_token of each answer.",
+    message="tracking: 'page_token' was not issued by this server.",
+    remedy="Start again without page_token, then send the next_page_token of each answer.",
 ):
-    """The token is no Base64 of a JSON object with an offset."""
+    """The token is not the Base64 of a JSON object with an offset."""
 
 
 class AnswerTooLarge(
     TooLarge,
     code="HK3014",
     message="tracking: the answer would be larger than {limit} bytes.",
-    remedy="Ask for fewer at a time with max_results, or for less with a filter.",
+    remedy="Ask for fewer results with max_results, or for less with a filter.",
 ):
-    """MLflow's answer is held in memory whole, so it needs a bound."""
+    """MLflow's answer is held in memory as a whole, so its size is limited."""
 
     limit: int
 
@@ -154,22 +156,22 @@ class AnswerTooLarge(
 class ReferenceUnknown(
     NotFound,
     code="HK3015",
-    message="tracking: there is no {thing} with this id in this workspace, as {name!r} says.",
-    remedy="Check the id; a key sees its own workspace alone.",
+    message="tracking: {field!r} names a {resource} that does not exist in this workspace.",
+    remedy="Check the id; a key sees only its own workspace.",
 ):
-    """A run or logged model named inside a request. MLflow itself would take it from any workspace."""
+    """The request refers to a run or logged model. MLflow itself would accept one of any workspace."""
 
-    thing: str
-    name: str
+    field: str
+    resource: str
 
 
 class FilterUnreadable(
     BadRequest,
     code="HK3016",
     message="tracking: 'filter' cannot be read: {reason}.",
-    remedy="See MLflow's search syntax; numbers have at most 18 digits.",
+    remedy="See the search syntax in MLflow's documentation; numbers have at most 18 digits.",
 ):
-    """MLflow would fail on it with 500."""
+    """MLflow would answer 500 to it."""
 
     reason: str
 
@@ -177,18 +179,18 @@ class FilterUnreadable(
 class RunLinkForbidden(
     BadRequest,
     code="HK3017",
-    message="tracking: 'run_link' is no http:// or https:// address.",
-    remedy="Leave run_link out, or send the address of a web page.",
+    message="tracking: 'run_link' is not an http:// or https:// URL.",
+    remedy="Leave run_link out, or send the URL of a web page.",
 ):
-    """People click on it."""
+    """MLflow's pages show it as a link, and people click on it."""
 
 
 class KeyInName(
     BadRequest,
     code="HK3018",
-    message="tracking: an API key stands in {name!r}, where everybody in the workspace reads it.",
-    remedy="Revoke that key now, make a new one, and choose another name.",
+    message="tracking: {name!r} contains an API key, and everybody in the workspace can read it.",
+    remedy="Revoke that key now, create a new one, and choose another name.",
 ):
-    """Names are shown, logged and searched; a key in one has leaked."""
+    """Names are shown, logged and searched, so a key in one has leaked."""
 
     name: str

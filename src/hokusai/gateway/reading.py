@@ -47,7 +47,7 @@ def segment(raw: str) -> str:
     except ValueError as error:
         raise errors.PathMalformed(reason=str(error)) from None
     if text in {"", ".", ".."} or "/" in text or "\\" in text or _CONTROL.search(text):
-        raise errors.PathMalformed(reason="a segment holds a separator, a dot segment or a control character")
+        raise errors.PathMalformed(reason="a segment contains a separator, a dot segment or a control character")
     return text
 
 
@@ -77,7 +77,7 @@ def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[st
 def _check_number(name: str, value: Any, error: type[errors.QueryMalformed | errors.BodyUnreadable]) -> None:
     """Refuse what is no 64-bit integer where one belongs; MLflow itself fails on some of it with 500."""
     if name in _INT64 and not (_is_whole(value) if isinstance(value, int | float) else _INT64_TEXT.fullmatch(value)):
-        raise error(reason=f"{name} is no whole number of at most 18 digits")
+        raise error(reason=f"{name} is not a whole number of at most 18 digits")
 
 
 def _is_whole(value: float) -> bool:
@@ -171,7 +171,7 @@ def _one(field: Field, value: Any) -> Any:
         return _listed(value, field.parts)
     if field.parts or isinstance(value, dict | list) or value is None:
         kind = "an object" if field.parts else "a plain value"
-        raise errors.BodyUnreadable(reason=f"what {field.name!r} holds is not {kind}")
+        raise errors.BodyUnreadable(reason=f"{field.name!r} is not {kind}")
     _check_number(field.name, value, errors.BodyUnreadable)
     return value
 
@@ -198,7 +198,7 @@ def written(found: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
-        raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number beyond a double") from None
+        raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number too large for a double") from None
 
 
 def _is_deep(value: Any) -> bool:
@@ -226,7 +226,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number; send it as the string {text!r}")
+    raise ValueError(f"{text} is not a JSON number; send it as the string {text!r}")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

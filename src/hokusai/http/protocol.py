@@ -232,16 +232,16 @@ def _faults(version: str, method: bytes, target: bytes, headers: list[tuple[byte
     if version not in {"1.0", "1.1"}:
         yield "its version is neither 1.0 nor 1.1"
     if method == b"CONNECT":
-        yield "this is no proxy"  # the parser would take what follows for another protocol
+        yield "this is not a proxy"  # the parser would take what follows for another protocol
     if b"#" in target or not _TARGET.fullmatch(target):
-        yield "its target is no path"
+        yield "its target is not a path"
     names = [name for name, _ in headers]
     hosts = names.count(b"host")
     if hosts > 1 or (not hosts and version == "1.1"):
-        yield "it takes one Host header"  # RFC 9112, 3.2
+        yield "it needs exactly one Host header"  # RFC 9112, 3.2
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
-        yield "its Transfer-Encoding is not chunked alone"  # RFC 9112, 6.1
+        yield "its Transfer-Encoding is not just chunked"  # RFC 9112, 6.1
     if b"upgrade" in names and (codings or _has_length(headers)):
         yield "it has both a body and an Upgrade header"  # as CONNECT: the body would be lost
 
@@ -255,5 +255,5 @@ def _reason(error: httptools.HttpParserError) -> errors.HokusaiError:
     if isinstance(error.__context__, errors.HokusaiError):
         return error.__context__
     if isinstance(error, httptools.HttpParserCallbackError):
-        return errors.RequestMalformed(reason="its target is no path")
+        return errors.RequestMalformed(reason="its target is not a path")
     return errors.RequestMalformed(reason=str(error) or "it is not HTTP/1.1")

@@ -75,7 +75,7 @@ class LocalEngine:
         _take_over_logging()
         if not VERSION.startswith(MLFLOW_MINOR + "."):
             reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
-            raise errors.TrackingUnreachable(url="this process", reason=reason)
+            raise errors.TrackingUnreachable(where="in this process", reason=reason)
         try:
             with _alone(self._url):
                 handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])

@@ -52,9 +52,9 @@ class Ownership:
     async def require(self, workspace: str, field: str, *, run: str = "", logged_model: str = "") -> None:
         """Raises ``errors.ReferenceUnknown`` unless the workspace owns what a field refers to."""
         if run and await self.run(workspace, run) is None:
-            raise errors.ReferenceUnknown(thing="run", name=field)
+            raise errors.ReferenceUnknown(resource="run", field=field)
         if logged_model and await self.logged_model(workspace, logged_model) is None:
-            raise errors.ReferenceUnknown(thing="logged model", name=field)
+            raise errors.ReferenceUnknown(resource="logged model", field=field)
 
     def _keep(self, workspace: str, id_: str, root: str | None) -> str | None:
         if root is not None:

@@ -58,7 +58,9 @@ class RemoteEngine:
             version = (await self._http.get("version")).raise_for_status().text.strip()
             info = (await self._http.get("api/3.0/mlflow/server-info")).raise_for_status().json()
         except (httpx2.HTTPError, ValueError) as error:
-            raise errors.TrackingUnreachable(url=self.name, reason=str(error) or type(error).__name__) from error
+            raise errors.TrackingUnreachable(
+                where=f"at {self.name}", reason=str(error) or type(error).__name__
+            ) from error
         if not version.startswith(MLFLOW_MINOR + "."):
             log.warning("MLflow at %s is %s; the routes of %s were reviewed", self.name, version[:40], MLFLOW_MINOR)
         if not (isinstance(info, dict) and info.get("workspaces_enabled")):
@@ -82,7 +84,7 @@ def _without_password(url: str) -> str:
         parsed = httpx2.URL(url)
         if parsed.scheme in {"http", "https"} and parsed.host:
             return str(parsed.copy_with(username=None, password=None))
-    raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason="it is no http:// or https:// URL")
+    raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason="it is not an http:// or https:// URL")
 
 
 async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:

@@ -50,7 +50,9 @@ class TrackingRequest:
         try:
             return await asyncio.to_thread(_dumped, self.fields) if large else _dumped(self.fields)
         except ValueError:
-            raise errors.BodyUnreadable(reason="it holds a lone surrogate, or a number beyond a double") from None
+            raise errors.BodyUnreadable(
+                reason="it holds a lone surrogate, or a number too large for a double"
+            ) from None
 
 
 def _dumped(fields: dict[str, Any]) -> bytes:

@@ -146,7 +146,7 @@ def _model_json(request: TrackingRequest, name: str) -> None:
     except (ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise errors.BodyUnreadable(reason=f"{name!r} holds no JSON object")
+        raise errors.BodyUnreadable(reason=f"{name!r} is not a JSON object")
 
 
 def _artifact_location(request: TrackingRequest, name: str) -> None:

@@ -44,10 +44,10 @@ async def resolve(text: str, *, workspace: str, ownership: Ownership) -> Source 
         return errors.SourceForbidden(reason=fault)
     form, found = next(((form, match) for form in _RESOLVERS if (match := form.fullmatch(text))), (None, None))
     if form is None or found is None:
-        return errors.SourceForbidden(reason="it has none of the four forms")
+        return errors.SourceForbidden(reason="it has none of the accepted forms")
     source = await _RESOLVERS[form](found.groupdict(), workspace, ownership)
     if source is None or len(source.uri) > _LONGEST:
-        return errors.SourceForbidden(reason="it leads to nothing that this workspace owns")
+        return errors.SourceForbidden(reason="this workspace owns nothing there")
     return source
 
 

@@ -99,7 +99,7 @@ class Sending:
     def read(cls, place: Place, key_id: str, scope: Scope) -> Sending:
         """Raises ``errors.UploadNotPlain`` or ``DigestMismatch``."""
         if header(scope, b"content-encoding") not in {None, "identity"}:
-            raise errors.UploadNotPlain(header="Content-Encoding")
+            raise errors.UploadNotPlain(header="Content-Encoding", reason="files are stored as they are sent")
         length = header(scope, b"content-length")
         declared = None if length is None else int(length)
         name = Name.read(place, key_id, header(scope, resumable.NAME))
@@ -211,11 +211,12 @@ class Uploads:
 
 
 def _offset(rest: str, declared: int | None) -> int:
-    """Where the rest of a file begins. Raises ``errors.UploadNotPlain`` for what is no rest of a named upload."""
+    """Where the rest of a file begins. Raises ``errors.UploadNotPlain`` unless it is that of a named upload."""
     found = _REST.fullmatch(rest)
     first, last, size = (int(number) for number in found.groups()) if found else (0, 0, 0)
     if not found or declared is None or last + 1 != size or first + declared != size:
-        raise errors.UploadNotPlain(header="Content-Range")
+        reason = "it does not describe the rest of an upload that Hokusai-Upload names"
+        raise errors.UploadNotPlain(header="Content-Range", reason=reason)
     return first
 
 

@@ -140,7 +140,7 @@ class KeysApi:
         if query.page_token is not None:
             after = await self.store.get(query.page_token, workspace=scope)
             if after is None:
-                raise errors.FieldInvalid(field="page_token", reason="it is none that was given out here")
+                raise errors.FieldInvalid(field="page_token", reason="it was not issued by this server")
         found = await self.store.page(workspace=scope, limit=query.limit + 1, after=after)
         shown = found[: query.limit]
         token = shown[-1].id if len(found) > len(shown) else None
@@ -205,7 +205,7 @@ class KeysApi:
             raise refusal
         misplaced = sorted(grant.permissions & PLATFORM_PERMISSIONS)
         if grant.workspace is not None and misplaced:
-            reason = f"{', '.join(misplaced)} can be on a platform key alone"
+            reason = f"{', '.join(misplaced)} can only be on a platform key"
             raise errors.FieldInvalid(field="permissions", reason=reason)
 
 
@@ -228,7 +228,7 @@ def _user(body: NewKey, creator: KeyRecord) -> str:
     if creator.workspace is None:
         return body.user_id or body.name
     if body.user_id not in {None, creator.user_id}:
-        raise errors.KeyEscalation(reason=f"it makes keys for its own user, {creator.user_id!r}, alone")
+        raise errors.KeyEscalation(reason=f"it makes keys only for its own user, {creator.user_id!r}")
     return creator.user_id
 
 
@@ -249,7 +249,7 @@ def _end(lifetime: str | None, at: str | None) -> datetime | None:
     else:
         end = read("expires_at", parse_instant, at or "")
     if end <= now():
-        raise errors.FieldInvalid(field="expires" if at is None else "expires_at", reason="it lies in the past")
+        raise errors.FieldInvalid(field="expires" if at is None else "expires_at", reason="it is in the past")
     return end
 
 

@@ -58,7 +58,7 @@ class ValidateApi:
         """
         question = body or Question()
         if question.client_ip is not None and not is_address(question.client_ip):
-            raise errors.FieldInvalid(field="client_ip", reason="it is no IP address")
+            raise errors.FieldInvalid(field="client_ip", reason="it is not an IP address")
         judged = await self._judge(_candidate(request, question), question)
         if isinstance(judged, errors.Denied):
             return answer(judged, request, subject=CANDIDATE, facts=facts(judged))
