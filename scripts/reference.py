@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from hokusai import errors
+from hokusai.cli import explain
 from hokusai.cli.app import app
 from hokusai.doctor import CHECKS, FAULTS, RULES, Check, Fault, Rule, When
 from hokusai.gateway import ROUTES
@@ -41,40 +41,32 @@ def settings() -> str:
 def _setting(name: str, field: FieldInfo) -> str:
     if not field.description:
         raise SystemExit(f"the setting {name} has no description")
-    default = field.default
-    if isinstance(default, frozenset | tuple):
-        default = ",".join(sorted(str(part) for part in default))
-    shown = "unset" if default in (None, "") else f"`{default}`"
+    default = explain.default(field.default)
+    shown = "unset" if default is None else f"`{default}`"
     return f"| `HOKUSAI_{name.upper()}` | {shown} | {field.description} |\n"
 
 
 def error_codes() -> str:
     parts = [
         NOTE.format(source="src/hokusai/errors/"),
-        "# Error codes\n\nEvery refusal has a code, which stays what it is, and a remedy. "
-        "Values in braces are filled in.\n",
+        "# Error codes\n\nEvery error has a code, which stays what it is, and a remedy. "
+        "Values in braces are filled in. `hokusai explain CODE` prints the same.\n",
     ]
     for row in errors.rows():
         if not row.remedy:
             raise SystemExit(f"{row.code} has no remedy")
         parts.append(f"\n## {row.code}\n\n")
-        parts.append(f"> {row.message}\n\n")
-        if row.__doc__ and row.__doc__ != row.__base__.__doc__ and "__doc__" in vars(row) and vars(row)["__doc__"]:
-            parts.append(inspect.cleandoc(row.__doc__) + "\n\n")
-        parts.append(f"**What to do:** {row.remedy}\n\n")
-        parts.append(f"`{row.__name__}`" + _status(row) + "\n")
+        parts.append(f"> {explain.shown(row.message)}\n\n")
+        if text := explain.meaning(row):
+            parts.append(text + "\n\n")
+        parts.append(f"**What to do:** {explain.shown(row.remedy)}\n\n")
+        parts.append(f"`{row.__name__}`, {_where(**explain.where(row))}\n")
     return "".join(parts)
 
 
-def _status(row: type[errors.HokusaiError]) -> str:
-    if issubclass(row, errors.StartError):
-        return ", at start: `hokusai serve` ends with 2"
-    if issubclass(row, errors.ClientError):
-        return ", found by the client"
-    if issubclass(row, errors.DeployError):
-        return ", found by `hokusai deploy`"
-    retry = f", Retry-After {row.retry_after} s" if row.retry_after else ""
-    return f", status {row.status}, MLflow's `{row.error_code}`{retry}"
+def _where(*, found: str = "", status: int | None = None, error_code: str = "", retry_after: int | None = None) -> str:
+    retry = f", Retry-After {retry_after} s" if retry_after else ""
+    return f"found {found}" if found else f"status {status}, MLflow's `{error_code}`{retry}"
 
 
 def routes() -> str:

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     tracking_threads: int = Field(8, ge=1, le=64, description="Threads that run MLflow in this process.")
     artifacts_url: str | None = Field(
         None,
-        description="`file:///DIR`, `s3://BUCKET/PREFIX` (docs/how-to/grow.md) or `memory://` (a trial: gone at exit); "
+        description="`file:///DIR`, `s3://BUCKET/PREFIX` or `memory://` (a trial: gone at exit); "
         "unset: `DATA/artifacts`.",
     )
     max_upload_bytes: int = Field(64 * 2**30, ge=1, description="Largest artifact, in bytes.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hokusai import __version__, errors
-from hokusai.cli import backup, deploy, doctor, env, keys, migrate, models, output, serve, workspaces
+from hokusai.cli import backup, deploy, doctor, env, explain, keys, migrate, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -20,7 +20,7 @@ app = typer.Typer(
     name="hokusai",
     help="The front door to an MLflow model registry.",
     epilog="Commands that talk to a server read HOKUSAI_URL and HOKUSAI_API_KEY. "
-    "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server reached.",
+    "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server reached. hokusai explain CODE explains an error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -33,6 +33,7 @@ app.command("register")(models.register)
 app.command("pull")(models.pull)
 app.command("env")(env.env)
 app.command("doctor")(doctor.doctor)
+app.command("explain")(explain.explain)
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(keys.app, name="keys")
