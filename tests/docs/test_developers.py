@@ -1,4 +1,4 @@
-"""docs/developers.md: its snippets run, its limits are the settings' and the errors', and what it calls closed is closed."""
+"""docs/developers.md: its snippets run, its limits are those of the code, and what it calls closed is closed."""
 
 from __future__ import annotations
 

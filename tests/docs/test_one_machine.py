@@ -40,7 +40,9 @@ def test_the_unit_waits_for_the_drain_and_does_not_insist_on_wrong_settings() ->
     assert int(unit()["RestartPreventExitStatus"]) == EXIT_START
 
 
-@pytest.mark.parametrize("page", ["one-machine", "backup", "upgrade", "compose", "sizing"])
+@pytest.mark.parametrize(
+    "page", ["one-machine", "backup", "upgrade", "compose", "sizing", "operate", "keys", "grow", "doctor"]
+)
 def test_every_setting_and_command_of_a_guide_is_there(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = (DOCS / "how-to" / f"{page}.md").read_text()
     client = {"URL", "API_KEY", "IMAGE"}
