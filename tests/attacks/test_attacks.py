@@ -1,6 +1,6 @@
-"""The catalogue against running servers: one test per threat and constellation.
+"""The attacks against running servers: one test for each threat and each layout of the server.
 
-The embedded default is asked everything; the others (``make test-long``) a part of it, and everything with
+All attacks are sent to the embedded default. The other layouts (``make test-long``) get a part of them, and all with
 ``HOKUSAI_ATTACKS=all`` (``make attacks`` does that outside of pytest).
 """
 

@@ -1,4 +1,4 @@
-"""An S3 bucket that is not there, not ours, slow, silent or cut off: each told apart, and nothing half kept."""
+"""An S3 bucket that is missing, forbidden, slow, silent or cut off: each has its own error, and no part of a file stays."""
 
 from __future__ import annotations
 
