@@ -1,4 +1,4 @@
-"""``python -m tests.attacks.holes``: removes security checks from a copy of the source; the attacks must notice each."""
+"""``python -m tests.attacks.holes``: removes security checks from a copy of the source; the attacks must notice."""
 
 from __future__ import annotations
 

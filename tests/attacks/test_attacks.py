@@ -77,6 +77,6 @@ def test_there_are_attacks_for_every_threat() -> None:
 
 @pytest.mark.parametrize("hole", HOLES, ids=lambda hole: hole.why)
 def test_a_hole_can_still_be_planted(hole: object, tmp_path: Path) -> None:
-    """``make holes`` plants them; here only that their text is still there, and that somebody looks."""
+    """``make holes`` plants them. This checks only that the texts still occur, and that some attack covers each."""
     assert hole.cases  # type: ignore[attr-defined]
     planted(hole, tmp_path)  # type: ignore[arg-type]

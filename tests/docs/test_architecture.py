@@ -23,7 +23,7 @@ SOURCE = ROOT / "src" / "hokusai"
 PAGE = ROOT / "docs" / "architecture.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 
-#: What a page may put into code marks without being checked: words of HTTP, of the shell and of the file system.
+#: Words of HTTP, of the shell and of the file system: they may be in code marks without being checked.
 WORDS = frozenset(
     {"DELETE", "ETag", "Range", "Repr-Digest", "Retry-After", "fsync", "make check", "hokusai restore"}
     | {".hokusai/uploads", ".hokusai/trash", "manifest.json", "mlflow.db", "operator.key"}
@@ -64,7 +64,7 @@ def resolves(named: str) -> bool:
     return True
 
 
-#: What stands in code marks, by its form, and what it then has to be.
+#: The forms of what is in code marks, and how each is checked.
 KINDS = (
     (re.compile(r"[\w./-]+(?:\.(?:py|txt|toml|md|yaml|cfg|sql)|/)"), is_there),
     (re.compile(r"HK\d{4}"), lambda named: named in {row.code for row in errors.rows()}),
@@ -135,7 +135,7 @@ def test_the_tables_of_statuses_name_where_each_is_decided(status: int) -> None:
 
 
 def decided(file: Path) -> Iterator[str]:
-    """The errors that a file makes, by name: those it only compares with, or tells apart, left out."""
+    """The names of the errors that a file raises or returns, without those that it only compares with."""
     tree = ast.parse(file.read_text())
     passed = {id(node) for asking in ast.walk(tree) for part in _asked(asking) for node in ast.walk(part)}
     for node in ast.walk(tree):

@@ -20,7 +20,7 @@ from tests.serving import Server, environment
 PAGE = DOCS / "developers.md"
 UNITS = {"GiB": 2**30, "TiB": 2**40, "MiB": 2**20}
 
-#: Words of the table of what is closed, and a route of MLflow's that each stands for.
+#: Words in the table of closed functions, and for each a route of MLflow's that it needs.
 CLOSED = {
     "traces": "POST /api/3.0/mlflow/traces",
     "datasets": "POST /api/3.0/mlflow/datasets/create",

@@ -1,4 +1,4 @@
-"""The tutorial's commands and snippets, run in their order as written."""
+"""The tutorial's commands and snippets, run in order as written; and checks of all pages."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_readmes_session_works_as_written(server: Server, tmp_path: Path) -> None:
-    """In a workspace where nobody made an experiment: experiment 0 must be there."""
+    """In a workspace without any experiment: experiment 0 must exist."""
     snippet = next(block.text for block in blocks(DOCS.parent / "README.md") if block.kind == "python")
     team = server.workspace("readme")
     variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": team.key}
