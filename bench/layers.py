@@ -1,7 +1,7 @@
 """``layers``: what the gateway's layers cost a request, without sockets and without MLflow.
 
-The layers are the ones ``hokusai.app`` puts together, over a real key store. They are cut open at each
-depth in turn and an app that does nothing is put in: what one layer adds is the difference.
+The layers are those that ``hokusai.app`` composes, with a real key store. At each depth in turn the rest is replaced
+by an app that does nothing: the difference is what one layer adds.
 """
 
 from __future__ import annotations
