@@ -165,7 +165,7 @@ def _arguments(given: ast.arguments) -> list[ast.arg]:
 # CONTRIBUTING: where things are
 
 
-#: What a newcomer looks for, and the file that the row with these words has to name.
+#: What a newcomer looks for, and the file or package that the row with these words has to name.
 LOOKED_FOR = {
     "upload": "artifacts/http/upload.py",
     "quota": "artifacts/upload_quota.py",
@@ -178,7 +178,7 @@ LOOKED_FOR = {
     "permissions": "identity.py",
     "a new setting": "settings.py",
     "a new driver": "artifacts/store.py",
-    "rule": "doctor/rules.py",
+    "rule": "doctor/faults",
 }
 
 
@@ -189,7 +189,7 @@ def table() -> list[list[str]]:
 @pytest.mark.parametrize(("words", "file"), LOOKED_FOR.items())
 def test_a_newcomer_finds_it_in_the_first_place(words: str, file: str) -> None:
     (found,) = (named for looked_for, named in table() if re.search(rf"\b{words}\b", looked_for))
-    assert file in code(found), found
+    assert any(one.startswith(file) for one in code(found)), found
 
 
 def test_every_file_that_contributing_names_is_there() -> None:
