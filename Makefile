@@ -28,7 +28,7 @@ demo: $(READY) ## start a server, train a model, register it with stock MLflow, 
 test: $(READY) ## the test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" $(ARGS)
 
-test-long: $(READY) ## what takes long and says the same of other layouts: the older stock clients, buckets, PostgreSQL
+test-long: $(READY) ## the tests that take long: older stock clients, buckets, PostgreSQL
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m long $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, the AWS template, docs
@@ -46,35 +46,35 @@ format: $(READY) ## write the format and the simple fixes
 docs: $(READY) ## write the generated reference pages
 	@$(BIN)/python scripts/reference.py
 
-bench: $(READY) ## the benchmarks, side by side with peers (builds the peers' environments)
+bench: $(READY) ## the benchmarks, in turns with other servers (builds their environments)
 	@$(BIN)/python -m bench $(ARGS)
 
-lab: $(READY) ## the failure lab: every broken deployment, and what the doctor says of it
+lab: $(READY) ## the failure lab: deployments that are broken on purpose, and what the doctor finds
 	@$(BIN)/python -m lab $(ARGS)
 
-fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first find
+fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first failure
 	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)
 
-large: $(READY) ## a file of 3 GiB through the stock client, there and back, bit for bit
+large: $(READY) ## upload and download a file of 3 GiB with the stock client, and compare the bytes
 	@$(BIN)/python -m tests.stock.large $(ARGS)
 
-attacks: $(READY) ## what strangers will try, against this server in four layouts; writes docs/attacks.md
+attacks: $(READY) ## attacks of one tenant on another, against this server in four layouts; writes docs/attacks.md
 	@set -e; for target in $(or $(TARGETS),embedded remote embedded-s3 remote-s3); do \
 		$(BIN)/python -m tests.attacks $$target --write $(ARGS); done
 
 attacks-peer: $(READY) ## the same attacks, unchanged, against stock MLflow with basic-auth
 	@$(BIN)/python -m tests.attacks mlflow --write $(ARGS)
 
-holes: $(READY) ## plant holes in a copy of the product; each has to be noticed by the attacks
+holes: $(READY) ## remove security checks from a copy of the source; the attacks have to notice each
 	@$(BIN)/python -m tests.attacks.holes $(ARGS)
 
-cluster: $(READY) ## PostgreSQL, S3, Redis, an auth service, three registries and HAProxy here; Ctrl-C ends it
+cluster: $(READY) ## start PostgreSQL, S3, Redis, an auth service, three registries and HAProxy; Ctrl-C stops them
 	@$(BIN)/python -m cluster
 
-cluster-test: $(READY) ## break that cluster in every way, and say which promises held
+cluster-test: $(READY) ## break that cluster in many ways, and report which promises held
 	@$(BIN)/python -m cluster.prove $(ARGS)
 
-image: $(READY) ## both images of deploy/Containerfile, by buildah, as root (ARGS='--debootstrap' makes the base as well)
+image: $(READY) ## build both images of deploy/Containerfile with buildah, as root (ARGS='--debootstrap' builds the base as well)
 	@$(BIN)/hadolint deploy/Containerfile
 	@$(BIN)/python scripts/image.py build $(ARGS)
 
@@ -91,5 +91,5 @@ lock: $(READY) ## resolve requirements/*.txt again
 			--group $$group -o requirements/$$group.txt; done
 	@echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements/setup.txt
 
-clean: ## remove what the other targets made
+clean: ## remove what the other targets created
 	@rm -rf .venv .cache build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

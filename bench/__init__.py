@@ -1,1 +1,1 @@
-"""``make bench``: Hokusai side by side with its peers, on this machine, in the same run."""
+"""``make bench``: Hokusai and other servers, measured in turns on this machine, in the same run."""

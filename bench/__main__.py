@@ -1,4 +1,4 @@
-"""``python -m bench [IDS…] [--rounds N]``: run, keep the results, write the page."""
+"""``python -m bench [IDS…] [--rounds N]``: run benchmarks, store the results, write the page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench", description="Hokusai side by side with its peers.")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure Hokusai and other servers in turns.")
     parser.add_argument("ids", nargs="*", metavar="ID", help=f"{', '.join(BENCHMARKS)}; none: all of them")
-    parser.add_argument("--rounds", type=int, default=7, help="turns per server; fewer than 5 are not kept")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="turns per server; results of fewer than 5 are not stored"
+    )
     given = parser.parse_args()
     if unknown := set(given.ids) - set(BENCHMARKS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""An ASGI application that does nothing with a body but take it, or send one: what a server itself costs.
+"""An ASGI application that only receives or sends a body, to measure what the HTTP server itself costs.
 
 Run in servers' own environments, without the rest of this package: ``python bare.py PORT KIND`` with
 ``uvicorn`` or ``hokusai`` (uvicorn with ``hokusai.http.protocol``); ``granian bare:app``.

@@ -1,4 +1,4 @@
-"""The smallest HTTP/1.1 client that can put load on a server: one keep-alive connection, one request at a time."""
+"""A minimal HTTP/1.1 client for load: one keep-alive connection, one request at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT = 120
 
 
 class WrongAnswer(Exception):
-    """A server answered something else than what was measured."""
+    """A server gave another answer than the one that is measured."""
 
 
 @dataclass(frozen=True, slots=True)

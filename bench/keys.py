@@ -1,4 +1,4 @@
-"""``keys``: whether the time a refusal takes tells how near a guessed key came."""
+"""``keys``: whether the time of a refusal reveals anything about the key that was refused."""
 
 from __future__ import annotations
 
@@ -47,21 +47,23 @@ def run(rounds: int) -> Result:
     ours, noise = _rounds(Guessed(), _wrong_keys, rounds, ANSWERS)
     theirs, more = _rounds(BasicAuth(workers=2), _wrong_users, rounds, PEER_ANSWERS)
     figures = [
-        Figure(f"{kind}, half within", name, "ms", tuple(1000 * statistics.median(turn[kind]) for turn in turns))
+        Figure(f"{kind}, median time", name, "ms", tuple(1000 * statistics.median(turn[kind]) for turn in turns))
         for name, turns in (("hokusai", ours), ("basic-auth", theirs))
         for kind in turns[0]
     ]
     ratios = [_told(ours, one, other, AIM) for one, other in itertools.combinations(ours[0], 2)]
     ratios += [_told(theirs, one, other, "") for one, other in itertools.combinations(theirs[0], 2)]
     notes = (
-        "How well the time of one answer tells two kinds of wrong key apart (the area under the ROC curve): 0.5 is "
-        "tossing a coin, 0 and 1 are certainty. Behind the value stands its bootstrap interval (95 %).",
-        f"At least {ANSWERS - rounds} answers of each kind, at random, over {CONNECTIONS} keep-alive connections; "
-        "`unknown` and `unknown too` are the same, so their row is the noise floor. An unknown key is a new one each "
-        "time; the revoked and expired ones are among twenty that were good once.",
-        "basic-auth has users and passwords: a user that nobody is, against a wrong password of one that exists.",
+        "Can somebody who measures the time of an answer tell two kinds of wrong key apart? The value is the area "
+        "under the ROC curve: 0.5 is guessing, 0 and 1 are certainty. The interval is its bootstrap interval (95 %).",
+        f"At least {ANSWERS - rounds} answers of each kind, in random order, over {CONNECTIONS} keep-alive "
+        "connections. `unknown` and `unknown too` are the same kind, so their row is the noise floor. An unknown key "
+        "is a new one each time; the revoked and expired ones are among twenty that were valid once.",
+        "basic-auth has users and passwords: a user that does not exist, against a wrong password of one that does.",
     )
-    return Result("keys", "What a refusal's time tells", rounds, tuple(figures), tuple(ratios), notes, (*noise, *more))
+    return Result(
+        "keys", "What the time of a refusal reveals", rounds, tuple(figures), tuple(ratios), notes, (*noise, *more)
+    )
 
 
 def _rounds(
@@ -153,7 +155,7 @@ def _told(turns: Sequence[Times], one: str, other: str, aim: str) -> Ratio:
         for _ in range(RESAMPLED)
     )
     low, high = again[int(0.025 * RESAMPLED)], again[int(0.975 * RESAMPLED)]
-    peer = "one guess in two" if aim else "basic-auth"
+    peer = "guessing" if aim else "basic-auth"
     return Ratio(f"{one} or {other}", peer, tuple(sorted((low, auc(first, second), high))), aim, "")
 
 

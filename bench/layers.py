@@ -1,7 +1,7 @@
 """``layers``: what the gateway's layers cost a request, without sockets and without MLflow.
 
-The layers are the ones ``hokusai.app`` puts together, over a real key store. They are cut open at each
-depth in turn and an app that does nothing is put in: what one layer adds is the difference.
+The layers are those that ``hokusai.app`` composes, with a real key store. At each depth in turn the rest is replaced
+by an app that does nothing: the difference is what one layer adds.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ async def _measure(layers: list[Any], forgetful: ASGIApp, request: Scope, rounds
     figures.append(Figure(LOOKED_UP, "hokusai", "µs", tuple(looked_up)))
     notes = (
         f"In one process, without sockets: {REQUESTS} times `registered-models/get` through the layers as the server "
-        "puts them together, over a key store on SQLite, less the same through an app that answers at once.",
-        "Layers are added one at a time from the outside; each one's row is what it added. Forward is the one that "
-        "parses the request and writes it out again. A key is looked up again when it was not seen for 1.5 s.",
+        "composes them, with a key store on SQLite, minus the same requests to an app that answers at once.",
+        "Layers are added one at a time, from the outermost inwards; each row is the time that the layer added. "
+        "Forward parses the request and writes it again. A key that was not used for 1.5 s is looked up again.",
     )
-    ratios = (Ratio(ALL, "a bound", whole, "≤ 150", "µs"),)
+    ratios = (Ratio(ALL, "a limit", whole, "≤ 150", "µs"),)
     return Result("layers", "The gateway's own time per request", rounds, tuple(figures), ratios, notes, tuple(noise))
 
 

@@ -1,4 +1,4 @@
-"""The load generator: a process of its own, so that it shares no interpreter with what measures.
+"""The load generator: a separate process, so that it does not share an interpreter with the measuring code.
 
 Reads one plan as JSON from stdin, and writes one result as JSON to stdout.
 """
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass
 class Load:
-    """What came of it. ``done`` counts what ended in ``seconds``, ``all`` also what ended before and after."""
+    """The result. ``done`` counts what ended within ``seconds``, ``all`` also what ended before and after."""
 
     done: int = 0
     all: int = 0

@@ -1,4 +1,4 @@
-"""``memory``: what moving large files takes, for two sizes of file."""
+"""``memory``: how much memory large transfers take, for two sizes of file."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def run(rounds: int) -> Result:
         Ratio(figure.what, "a bound", figure.values, "≤ 64", "MB") for figure in figures if "2 GiB" in figure.what
     )
     notes = (
-        "Growth of the server's peak resident memory (VmHWM) over what it had before, while eight clients move a file "
-        "each; SHA-256, fsync and ledger on. A larger file takes no more than a smaller one.",
+        "How much the server's peak resident memory (VmHWM) grows while eight clients transfer one file each, with "
+        "SHA-256, fsync and records on. A larger file takes no more memory than a smaller one.",
     )
-    return Result("memory", "Memory while large files move", rounds, figures, ratios, notes, tuple(noise))
+    return Result("memory", "Memory during large transfers", rounds, figures, ratios, notes, tuple(noise))
 
 
 def _moved(server: peers.Server, headers: dict[str, str], own: Path, name: str, size: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""nginx as a peer: WebDAV PUT and sendfile, what a file server can do on this machine."""
+"""nginx for comparison: WebDAV PUT and sendfile, the speed of a file server on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the figures: what stands between the markers of ``docs/benchmarks.md``."""
+"""Writes the figures into ``docs/benchmarks.md``, between two markers."""
 
 from __future__ import annotations
 

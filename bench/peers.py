@@ -1,4 +1,4 @@
-"""Who is measured: Hokusai, and what people run today. Each in an environment of its own."""
+"""The servers that are measured: Hokusai, and what people run today. Each has its own environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Server:
 
 
 class Peer(Protocol):
-    """Something to measure. ``name`` is what the results call it, ``ready`` the path that says it is up."""
+    """A server to measure. ``name`` is its name in the results, ``ready`` the path that answers 200 when it is up."""
 
     name: str
     ready: str
@@ -52,7 +52,7 @@ class Peer(Protocol):
 
 
 class Mlflow:
-    """``mlflow server`` as it comes. ``workers`` None is its default, which is 4."""
+    """``mlflow server`` with its defaults. ``workers`` None is its default number, 4."""
 
     name = "mlflow server"
     ready = "/health"

@@ -1,4 +1,4 @@
-"""Server processes: started in a session of their own, watched through ``/proc``, and always ended."""
+"""Server processes: started in their own session, measured through ``/proc``, and always stopped."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ def run(rounds: int) -> Result:
         ratios.append(ratio(figures, case.what, "hokusai", "mlflow server", aim="≥ 1"))
         ratios.append(ratio(figures, case.what, "hokusai", "basic-auth", aim="≥ 10"))
     notes = (
-        f"{CLIENTS} keep-alive connections (or 32) without pause, {SECONDS} s a turn; every answer is compared with "
+        f"{CLIENTS} (or 32) keep-alive connections without pauses, {SECONDS} s a turn; every answer is compared with "
         "the right one.",
-        "mlflow server asks for no key here; basic-auth checks a password; hokusai a key, rates and permissions. "
-        "hokusai is one process, the others run two workers each.",
+        "mlflow server checks no key here; basic-auth checks a password; hokusai checks a key, rates and permissions. "
+        "hokusai is one process, the others have two workers each.",
     )
     return Result("read", "Authenticated reads", rounds, tuple(figures), tuple(ratios), notes, tuple(noise))
 
@@ -71,8 +71,8 @@ def _measure(case: Case, serving: list[Contender], rounds: int) -> list[Figure]:
 def _figures(what: str, peer: str, turns: list[tuple[Load, float]]) -> list[Figure]:
     return [
         Figure(what, peer, "requests/s", tuple(turn.rate for turn, _ in turns)),
-        Figure(f"{what}, half within", peer, "ms", tuple(statistics.median(turn.milliseconds) for turn, _ in turns)),
-        Figure(f"{what}, 99 % within", peer, "ms", tuple(_most(turn.milliseconds) for turn, _ in turns)),
+        Figure(f"{what}, median time", peer, "ms", tuple(statistics.median(turn.milliseconds) for turn, _ in turns)),
+        Figure(f"{what}, 99th percentile", peer, "ms", tuple(_most(turn.milliseconds) for turn, _ in turns)),
         Figure(f"{what}, processor", peer, "ms/request", tuple(1000 * cpu / turn.all for turn, cpu in turns)),
     ]
 

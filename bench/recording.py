@@ -1,4 +1,4 @@
-"""A registration as the stock client sends it, recorded once and played again with other names.
+"""A registration as the stock client sends it, recorded once and replayed with other names.
 
 ``registration.json`` holds what MLflow 3.17.2's client sent while a script logged a scikit-learn model
 in a run and registered it, and what the stock server answered. ``<words>`` stand for what differs each

@@ -57,6 +57,6 @@ def _figures(peer: str, turns: list[tuple[Load, float]]) -> list[Figure]:
         Figure(
             "failed", peer, "of all", tuple(len(turn.failures) / (turn.all + len(turn.failures)) for turn, _ in turns)
         ),
-        Figure("half within", peer, "s", tuple(statistics.median(turn.milliseconds) / 1000 for turn, _ in turns)),
+        Figure("median time", peer, "s", tuple(statistics.median(turn.milliseconds) / 1000 for turn, _ in turns)),
         Figure("processor", peer, "ms/registration", tuple(1000 * cpu / turn.all for turn, cpu in turns)),
     ]

@@ -1,4 +1,4 @@
-"""``rest``: what a server takes while it does nothing, and how soon it answers."""
+"""``rest``: how soon a server answers after its start, and how much memory it takes while it does nothing."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def run(rounds: int) -> Result:
         ratio(figures, EMPTY, "hokusai", "mlflow server", aim="≤ 0.5"),
         ratio(figures, AGAIN, "hokusai", "mlflow server", aim="≤ 0.5"),
         ratio(figures, "memory (PSS)", "hokusai", "mlflow server"),
-        Ratio("memory (PSS)", "a bound", memory, "≤ 300", "MB"),
-        Ratio("processes", "a bound", one, "≤ 1", ""),
+        Ratio("memory (PSS)", "a limit", memory, "≤ 300", "MB"),
+        Ratio("processes", "a limit", one, "≤ 1", ""),
     )
     notes = (
         "Seconds from process start to the first 200: of `/ready` for hokusai, which asks the database, the artifact "
         "store and MLflow; of `/health` for mlflow server, which asks nothing. Sizes once they have stopped changing.",
         "PSS is memory with shared pages counted once; RSS, as `ps` and `top` show it, counts them in every process.",
     )
-    return Result("rest", "At rest, and to get there", rounds, tuple(figures), ratios, notes, tuple(noise))
+    return Result("rest", "Start, and memory at rest", rounds, tuple(figures), ratios, notes, tuple(noise))
 
 
 def _start(peer: Peer) -> Start:

@@ -1,4 +1,4 @@
-"""What was measured, as values; kept in ``results/latest.json``."""
+"""Measurements as values, stored in ``results/latest.json``."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def run(rounds: int) -> Result:
     figures = tuple(Figure(what, name, "s", tuple(values)) for (what, name), values in found.items())
     ratios = tuple(ratio(figures, what, OURS, other) for other in ("uvicorn", "granian") for what in (UP, DOWN))
     notes = (
-        "A bare application: it drops what it receives, and sends the same bytes again and again. No disk, no digest; "
-        "one process each, and granian's threads.",
+        "A bare application: it drops what it receives, and sends the same bytes again and again, without a disk and "
+        "without digests. One process each; granian has threads of its own.",
     )
     return Result("servers", "A bare application on three servers", rounds, figures, ratios, notes, tuple(noise))
 

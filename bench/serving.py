@@ -1,4 +1,4 @@
-"""What ``read`` and ``register`` share: servers side by side, with the same things in them, taking turns."""
+"""Shared by ``read`` and ``register``: servers with the same data in them, which are measured in turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole files over one socket each, at as little cost to the machine as a client can have."""
+"""A client that transfers whole files over one socket each, with as little processor time as possible."""
 
 from __future__ import annotations
 

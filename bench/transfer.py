@@ -67,15 +67,15 @@ def run(rounds: int) -> Result:
     ]
     ratios += [ratio(figures, f"8 × 128 MiB {way}", "hokusai", "nginx", aim="≤ 1.3") for way in ("up", "down")]
     notes = (
-        "Seconds for the whole of it. Every turn writes the large files' names again, and new small ones; what is "
-        "downloaded is in the page cache.",
+        "Seconds for all of it. Every turn uploads the large files under the same names, and the small ones under new "
+        "names; what is downloaded is in the page cache.",
         "hokusai hashes with SHA-256, waits for the disk (fsync) and records every file before it answers 200; nginx "
         "and mlflow server do none of these.",
-        "Before a turn, page cache for twice the file is taken and given back: what a virtual machine's host needs to "
-        "supply memory is not measured.",
-        "The client sends with sendfile(2) and drops what it receives; it has a core of its own at best.",
+        "Before a turn, page cache for twice the file is filled and released, so that the time in which a virtual "
+        "machine's host supplies memory is not measured.",
+        "The client sends with sendfile(2) and drops what it receives. It shares the cores with the server.",
     )
-    return Result("transfer", "Files up and down", rounds, tuple(figures), tuple(ratios), notes, tuple(noise))
+    return Result("transfer", "Uploads and downloads", rounds, tuple(figures), tuple(ratios), notes, tuple(noise))
 
 
 def _warm(file: Path) -> None:

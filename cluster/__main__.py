@@ -1,4 +1,4 @@
-"""``python -m cluster``: start it, print where it is, end with Ctrl-C."""
+"""``python -m cluster``: start the cluster, print its addresses, stop on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ certificates   {authority}
   export MLFLOW_TRACKING_URI={registry}/api/mlflow MLFLOW_TRACKING_TOKEN=hk_live_…
   export MLFLOW_TRACKING_SERVER_CERT_PATH={authority}
 
-Ctrl-C ends all of it and keeps nothing."""
+Ctrl-C stops everything and deletes the data."""
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
                 print(_text(cluster, Path(place)), flush=True)
                 signal.pause()
         except KeyboardInterrupt:
-            print("ended", flush=True)
+            print("stopped", flush=True)
     return 0
 
 

@@ -13,7 +13,7 @@ import trustme
 from cluster.ports import answers, free_port
 
 #: Requests go to a replica until two checks in a row have failed; a connection that fails goes to another at once.
-#: Where none is ready, as in an outage of what they all stand on, any that lives is asked: its 503 names the cause.
+#: When none is ready, as in an outage of their common database, any that is alive is used: its 503 names the cause.
 _CONFIGURATION = """
 global
     maxconn 4096
@@ -31,7 +31,9 @@ defaults
     http-error status 502 content-type application/json string {nobody} hdr Retry-After 2
     http-error status 503 content-type application/json string {nobody} hdr Retry-After 2
 {hosts}"""
-_NOBODY = """'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "balancer: no server is there for now."}'"""
+_NOBODY = (
+    """'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "balancer: no server is available at the moment."}'"""
+)
 _HOST = """
 frontend {name}
     bind 127.0.0.1:{port} ssl crt {certificate}
@@ -48,7 +50,7 @@ backend {name}-alive
 
 
 class Balancer:
-    """Two ports of 127.0.0.1. ``authority`` is the certificate that clients have to trust."""
+    """Two ports of 127.0.0.1. ``authority`` is the CA certificate that clients have to trust."""
 
     def __init__(self, place: Path) -> None:
         self._place = place

@@ -1,7 +1,7 @@
-"""A model developer who registers one model after another, in plain MLflow. Runs inside a stock client's environment.
+"""Registers one model after another, in plain MLflow. Runs inside a stock client's environment.
 
-usage: python client.py register PREFIX STOP   one JSON line for each, until the file STOP is there
-       python client.py verify                 reads such lines from stdin, and prints those that do not hold
+usage: python client.py register PREFIX STOP   prints a JSON line for each, until the file STOP exists
+       python client.py verify                 reads such lines from stdin, prints those that predict otherwise
 """
 
 from __future__ import annotations

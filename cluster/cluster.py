@@ -1,4 +1,4 @@
-"""All of its parts, started in their order and ended in the other."""
+"""The parts of the cluster, started in order and stopped in reverse."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Node:
     def start(self) -> Server:
         arguments = ("--role", self._role, "--port", str(self.port))
         self.server = self._stack.enter_context(serving(self._place, *arguments, settings=self._settings))
-        self.server.url = self.url  # and not the balancer's, which it shows to people
+        self.server.url = self.url  # not the public URL, which is the balancer's
         return self.server
 
     def stop(self) -> None:
@@ -63,7 +63,7 @@ class Node:
 
 
 class Cluster:
-    """``auth`` and ``registries`` behind ``balancer``. S3 is reached through ``s3_trouble``, which may make some."""
+    """``auth`` and ``registries`` behind ``balancer``. ``s3_trouble``, in front of S3, can cause failures."""
 
     def __init__(self, place: Path) -> None:
         self._place = place

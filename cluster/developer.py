@@ -1,4 +1,4 @@
-"""``client.py`` as processes: stock clients that work while the cluster is being broken."""
+"""Runs ``client.py`` in a separate process: a stock client that works while the cluster is being broken."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Developer:
         self.all.done += work.done
 
     def lost(self) -> list[str]:
-        """Of all that was registered: what does not load and predict as it did."""
+        """The registered models that do not load or do not predict the same."""
         lines = "".join(json.dumps(one) + "\n" for one in self.all.done if "failed" not in one)
         line = [self._python, str(_SCRIPT), "verify"]
         done = subprocess.run(
@@ -82,7 +82,7 @@ class Developer:
 
 
 def _first(out: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the client works: nothing is proven by breaking what nobody uses."""
+    """Wait until the client has registered its first model: breaking an idle server proves nothing."""
     import time
 
     end = time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""What is promised of the cluster, each as a function that breaks something and returns what it measured."""
+"""The promises of the cluster. Each is a function that breaks something and returns what it measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.serving import Team
 
 SEARCH = "/api/2.0/mlflow/registered-models/search"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
-#: Seconds after which a key that was revoked may be answered nowhere.
+#: Seconds after which no replica may accept a revoked key.
 REVOKED = 2.0
 
 
@@ -34,7 +34,7 @@ class Scene:
     def statuses(
         self, method: str, path: str, *, seconds: float, content: bytes | None = None
     ) -> list[httpx2.Response]:
-        """What the registry's host answers while time passes."""
+        """The registry's answers to the same request, repeated for ``seconds``."""
         found, end = [], time.monotonic() + seconds
         with self.cluster.http(self.team.key) as http:
             while time.monotonic() < end:
@@ -53,7 +53,7 @@ class Scene:
 
 
 def killed(scene: Scene) -> str:
-    """A stock client registers while each replica in turn is killed and started again"""
+    """Each replica in turn is killed and started again: a stock client keeps registering, and nothing fails"""
     with scene.developer.registering("killed") as work:
         for node in scene.cluster.registries:
             node.kill()
@@ -64,7 +64,7 @@ def killed(scene: Scene) -> str:
 
 
 def rolled(scene: Scene) -> str:
-    """A stock client registers while all replicas are rolled, one by one"""
+    """All replicas are restarted one by one: a stock client keeps registering, and nothing fails"""
     with scene.developer.registering("rolled") as work:
         for node in scene.cluster.registries:
             node.stop()
@@ -74,7 +74,7 @@ def rolled(scene: Scene) -> str:
 
 
 def revoked(scene: Scene) -> str:
-    """A key that is revoked is refused by every replica within 2 s"""
+    """A revoked key is refused by every replica within 2 s"""
     team = scene.operator.key(scene.team.name)
     waits = []
     with _each(scene, team.key) as replicas, scene.cluster.http(scene.operator.operator_key, host="auth") as operator:
@@ -91,7 +91,7 @@ def revoked(scene: Scene) -> str:
 
 
 def rates(scene: Scene) -> str:
-    """A key's rate is one for all replicas together"""
+    """A key's rate counts for all replicas together"""
     team = scene.operator.key(scene.team.name, rate="30/h")
     with _each(scene, team.key) as replicas:
         answers = [http.get(SEARCH) for http, _ in zip(cycle(replicas), range(60))]
@@ -103,7 +103,7 @@ def rates(scene: Scene) -> str:
 
 
 def quotas(scene: Scene) -> str:
-    """A workspace's quota is not passed by uploads to all replicas at once"""
+    """Uploads to all replicas at once do not exceed a workspace's quota"""
     team = scene.operator.workspace("bounded")
     with scene.cluster.http(scene.operator.operator_key, host="auth") as operator:
         assert operator.patch("/api/v1/workspaces/bounded", json={"quota": {"files": 7}}).is_success
@@ -119,7 +119,7 @@ def quotas(scene: Scene) -> str:
 
 
 def postgres_restarted(scene: Scene) -> str:
-    """PostgreSQL is restarted: 503 with Retry-After, never 401 or 500, and all goes on by itself"""
+    """PostgreSQL is restarted: 503 with Retry-After, never 401 or 500, and everything recovers by itself"""
     with scene.developer.registering("postgres") as work:
         scene.cluster.postgres.stop()
         answers = scene.statuses("GET", SEARCH, seconds=4)
@@ -131,7 +131,7 @@ def postgres_restarted(scene: Scene) -> str:
 
 
 def redis_gone(scene: Scene) -> str:
-    """Redis is gone: everything is answered, /ready says so and stays 200"""
+    """Redis is down: every request is answered, and /ready shows it and stays 200"""
     scene.cluster.redis.stop()
     try:
         answers = scene.statuses("GET", SEARCH, seconds=4)
@@ -167,7 +167,7 @@ def s3_slow(scene: Scene) -> str:
 
 
 def s3_down(scene: Scene) -> str:
-    """S3 is down: uploads get 503 with Retry-After, searches go on, and stock clients get through afterwards"""
+    """S3 is down: uploads get 503 with Retry-After, searches work, and stock clients succeed afterwards"""
     with scene.developer.registering("s3") as work:
         with (
             _s3(scene, lambda _asked: "cut"),
@@ -186,7 +186,7 @@ def s3_down(scene: Scene) -> str:
 
 
 def auth_down(scene: Scene) -> str:
-    """The auth service is down: 503 with Retry-After, never 401, and all goes on by itself"""
+    """The auth service is down: 503 with Retry-After, never 401, and everything recovers by itself"""
     with scene.developer.registering("auth") as work:
         scene.cluster.auth.kill()
         answers = scene.statuses("GET", SEARCH, seconds=5)
@@ -198,7 +198,7 @@ def auth_down(scene: Scene) -> str:
 
 
 def nothing_lost(scene: Scene) -> str:
-    """Every model that was registered meanwhile loads and predicts as it did"""
+    """Every model that was registered during all this loads and predicts the same"""
     lost = scene.developer.lost()
     assert not lost, lost
     return f"{len(scene.developer.all.done)} of {len(scene.developer.all.done)} models"
@@ -226,7 +226,7 @@ def _unfailed(work: Work) -> str:
 
 
 def _refused(answers: list[httpx2.Response]) -> None:
-    """Each was answered, or told to come back; and there was an outage at all."""
+    """Each request was answered or got 503 with Retry-After; and there was an outage at all."""
     for answer in answers:
         assert answer.status_code in {200, 503}, answer.text
         if answer.status_code == 503:

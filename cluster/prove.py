@@ -1,4 +1,4 @@
-"""``python -m cluster.prove [--only NAME…] [--write]``: start the cluster, break it, and say which promises held."""
+"""``python -m cluster.prove [--only NAME…] [--write]``: start the cluster, break it, and report which promises held."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.environments import environment
 PAGE = Path(__file__).parent.parent / "docs" / "cluster.md"
 _HEAD = """<!-- written by `python -m cluster.prove --write` -->
 
-# What the grown-up topology promises
+# What the large topology promises
 
 PostgreSQL, S3 (moto's server), Redis, one auth service, three registries and HAProxy with TLS, on one machine, broken
 on purpose by `make cluster-test`. The client is stock MLflow 3.17 with its own retries.
@@ -29,7 +29,9 @@ on purpose by `make cluster-test`. The client is stock MLflow 3.17 with its own 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.prove", description=__doc__)
-    parser.add_argument("--only", nargs="*", choices=[promise.__name__ for promise in PROMISES], help="only these")
+    parser.add_argument(
+        "--only", nargs="*", choices=[promise.__name__ for promise in PROMISES], help="only these promises"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/cluster.md")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end with us

@@ -1,4 +1,4 @@
-"""``make demo``: a stranger's whole way, from an empty directory to the same predictions again.
+"""``make demo``: the whole way, from an empty directory to a registered model that predicts the same.
 
 Starts a server on the embedded default, makes a workspace and a key, trains a real model and
 registers it with the stock MLflow client, reloads it in another process, and reports what held and
@@ -236,7 +236,7 @@ def main() -> int:
         demo.report()
         held = bool(demo.steps) and all(step.ok for step in demo.steps)
     took = time.perf_counter() - started
-    console.print(f"\n[bold]{'All of it held' if held else 'It did not hold'}[/] in {took:.0f} s.", highlight=False)
+    console.print(f"\n[bold]{'Everything worked' if held else 'Something failed'}[/] in {took:.0f} s.", highlight=False)
     if held:
         console.print("Next: docs/tutorial.md does the same by hand.", highlight=False)
     return 0 if held else 1

@@ -1,4 +1,4 @@
-"""Virtual environments of their own, from pinned requirements, made once and kept in ``.cache``.
+"""Virtual environments from pinned requirements, created once and kept in ``.cache``.
 
 For the stock clients of the tests, and for the servers of the benchmarks.
 """
@@ -46,7 +46,7 @@ def environment(pins: str) -> Environment:
 
 
 def latest(*requirements: str) -> Environment:
-    """An environment resolved now, as of no pins: for recording, never for a test."""
+    """An environment resolved now, without pins: for recording, never for a test."""
     name = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:12]
     made = PLACE / f"latest-{name}"
     if not (made / ".ready").exists():

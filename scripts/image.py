@@ -1,6 +1,6 @@
-"""``build`` the images of deploy/Containerfile and ``test`` them, with buildah and without a Docker daemon. As root.
+"""``build`` the images of deploy/Containerfile and ``test`` them, with buildah and without a Docker daemon. Needs root.
 
-The base is what the Containerfile names, or with ``--debootstrap`` one that is made here from Debian's packages.
+The base image is the one in the Containerfile, or with ``--debootstrap`` one that is built here from Debian's packages.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def build(base: str | None, architecture: str | None, targets: tuple[str, ...]) 
     options += ["--build-arg", f"VERSION={__version__}"]
     options += ["--build-arg", f"BASE={base}"] if base else []
     options += ["--arch", architecture] if architecture else []
-    for file in ("/etc/pip.conf", CERTIFICATES):  # the machine's way to its packages is no part of an image
+    for file in ("/etc/pip.conf", CERTIFICATES):  # how this machine reaches its packages does not belong into an image
         options += ["--volume", f"{file}:{file}:ro"] if Path(file).exists() else []
     for target in targets:
         buildah(
@@ -116,7 +116,7 @@ def mounted(target: str) -> Iterator[tuple[str, Path]]:
 
 
 def prove(targets: tuple[str, ...]) -> None:
-    """Each line is printed once it holds."""
+    """Print a line for each property, once it was verified."""
     for target in targets:
         bytes_ = size(target)
         assert bytes_ <= MOST_BYTES or target == "mlflow", f"{bytes_:,} bytes"
@@ -144,7 +144,7 @@ def _look(target: str) -> None:
         for file in (root / "opt" / target).rglob("*"):
             if file.is_file() and file.suffix in {"", ".cfg", ".env", ".ini", ".json", ".pem", ".py", ".toml", ".txt"}:
                 assert not _SECRET.search(file.read_text(errors="replace")), file
-    print(f"✓ {target}: not root, a health check, no secrets, a bill of {len(parts)} materials", flush=True)
+    print(f"✓ {target}: not root, a health check, no secrets, a bill of materials with {len(parts)} parts", flush=True)
 
 
 def _serve_as_a_container(data: Path, stack: ExitStack) -> None:
@@ -157,13 +157,13 @@ def _serve_as_a_container(data: Path, stack: ExitStack) -> None:
         check = json.loads(buildah("inspect", container))["Docker"]["config"]["Healthcheck"]["Test"][1:]
         buildah("run", *options, "--env", f"HOKUSAI_PORT={port}", container, "--", *check)
     print(
-        "✓ hokusai: ready, and a model was registered and pulled, in a container; its health check is content",
+        "✓ hokusai: ready, and a model was registered and pulled, in a container; its health check passes",
         flush=True,
     )
 
 
 def _serve_read_only(data: Path, stack: ExitStack, *, before_mlflow: bool) -> None:
-    """On a root that takes no writes, as the compose file runs the images."""
+    """On a read-only root file system, as the compose file runs the images."""
     port, settings = _free_port(), ""
     if before_mlflow:
         settings = f"HOKUSAI_TRACKING_URL={_serve_mlflow(stack)} "
@@ -171,7 +171,7 @@ def _serve_read_only(data: Path, stack: ExitStack, *, before_mlflow: bool) -> No
     serve = f"{settings}HOKUSAI_PORT={port} HOKUSAI_HOST=127.0.0.1 HOKUSAI_DATA=/data hokusai serve"
     stack.enter_context(_running(_read_only(root, _owned(data), serve), f"http://127.0.0.1:{port}/ready"))
     _register(f"http://127.0.0.1:{port}", data)
-    which = "in front of the mlflow image: the same, both" if before_mlflow else "alone: the same"
+    which = "and mlflow: the same, both" if before_mlflow else "alone: the same,"
     print(f"✓ hokusai {which} on a read-only root file system", flush=True)
 
 
@@ -253,8 +253,8 @@ def _free_port() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/image.py", description=__doc__)
     parser.add_argument("command", choices=("build", "test"))
-    parser.add_argument("--base", help="the image to build on")
-    parser.add_argument("--debootstrap", action="store_true", help="build on Debian's own packages")
+    parser.add_argument("--base", help="the base image")
+    parser.add_argument("--debootstrap", action="store_true", help="build the base image from Debian's packages")
     parser.add_argument("--arch", help="amd64 or arm64")
     parser.add_argument("--target", nargs="*", default=TARGETS, choices=TARGETS)
     given = parser.parse_args()

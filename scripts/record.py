@@ -1,9 +1,9 @@
 """Record what stock MLflow clients send: ``python scripts/record.py 2.12.2 3.1.4 …``.
 
-For each version: an environment of its own, the scenario of the stock tests through a recording
-proxy against a server of this tree, and ``tests/golden/traffic/VERSION.json`` with every distinct
+For each version this creates an environment, runs the scenario of the stock tests through a recording
+proxy against a server of this tree, and writes ``tests/golden/traffic/VERSION.json`` with every distinct
 request: method, path with ids blanked, names of query parameters and of the body's top level. The
-tests hold the route table against these, so that clients nobody keeps installed stay covered.
+tests compare the route table with these, so that clients which are not installed stay covered.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The schemas in ``tests/golden/schema``: where they are, and how one is made.
+"""The schemas in ``tests/golden/schema``: where they are, and how one is written.
 
-``python -m tests.golden_schema`` makes those that are missing.
+``python -m tests.golden_schema`` writes the missing ones.
 """
 
 from __future__ import annotations

@@ -160,6 +160,27 @@ asyncio.run(main())
         assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0003",)]
 
 
+async def test_a_migration_that_is_killed_leaves_nothing(url: str, database: Database) -> None:
+    """Or the next start would find half of the tables, and could never make the others."""
+    program = f"""
+import asyncio, os
+from alembic import op
+from hokusai.database import Database
+create, made = op.create_table, []
+def create_or_die(*arguments, **options):
+    if len(made) == 2:
+        os.kill(os.getpid(), 9)
+    made.append(create(*arguments, **options))
+op.create_table = create_or_die
+asyncio.run(Database({url!r}).migrate())
+"""
+    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], timeout=60)
+    assert killed.returncode == -9
+    assert await inside(database, lambda connection: sa.inspect(connection).get_table_names()) == []
+    await database.migrate()
+    assert set(await inside(database, lambda connection: sa.inspect(connection).get_table_names())) >= TABLES
+
+
 async def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
     await database.migrate()
     insert = sa.text("INSERT INTO hokusai_workspaces (name, created_at) VALUES ('acme', CURRENT_TIMESTAMP)")

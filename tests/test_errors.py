@@ -1,4 +1,4 @@
-"""Every error: one shape, a code of its own, a remedy, and a word that MLflow's clients know."""
+"""Every error: one shape, its own code, a remedy, and an ``error_code`` that MLflow's clients know."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def test_a_class_that_is_raised_uncalled_needs_no_facts() -> None:
 
 
 def test_every_error_code_is_in_mlflows_vocabulary() -> None:
-    """A client of 2.9 fails on a word it does not know."""
+    """A client of 2.9 fails on an ``error_code`` that it does not know."""
     from mlflow.protos.databricks_pb2 import ErrorCode
 
     assert {row.error_code for row in ROWS} <= set(ErrorCode.keys())

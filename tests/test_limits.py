@@ -1,4 +1,4 @@
-"""Quotas, rates and the throttle of guesses on running servers: several processes, replicas, a Redis that goes."""
+"""Quotas, rates and the limit of wrong keys on running servers: workers, replicas, an outage of Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workspaces use, counted exactly: on SQLite and PostgreSQL, from several connections at once."""
+"""The use of workspaces is counted exactly: on SQLite and PostgreSQL, from several connections at once."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_what_is_landing_is_counted(databases: tuple[Database, Database], 
 
 
 async def test_a_crash_while_landing_gives_its_room_back(databases: tuple[Database, Database], use: UseStore) -> None:
-    """What a process that was killed leaves: a hold that nobody settles, nor the garbage collector."""
+    """A killed process leaves a hold that nobody settles."""
     crashed = use.holding("acme", file(900), instead=Use(), quota=Quota())
     await crashed.__aenter__()
     with pytest.raises(errors.BytesQuotaExceeded):

@@ -1,8 +1,7 @@
-"""After a full run no secret stands in anything the server wrote: files, database, log, audit, answers, process list.
+"""After a full run no secret is in anything the server wrote: files, database, log, audit, answers, process list.
 
-The one place is ``operator.key``. A key appears in the answer that hands it out, and in no other. What a
-client itself keeps here as data (the value of a tag, a name, a file) is kept as it was sent: that is not
-for the server to judge, so no request here stores a key.
+The one exception is ``operator.key``. A key appears in the answer that creates it, and in no other. What a client
+stores as data (the value of a tag, a name, a file) is stored as it was sent, so no request here stores a key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A server's life: how it starts, what it refuses to start on, how it ends."""
+"""How a server starts, when it refuses to start, and how it stops."""
 
 from __future__ import annotations
 

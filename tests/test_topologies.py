@@ -1,4 +1,4 @@
-"""The same promises when the parts stand apart: PostgreSQL, a separate MLflow, a separate auth service."""
+"""The same promises when the parts are separate: PostgreSQL, a separate MLflow, a separate auth service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hosts:
 
 @pytest.fixture(scope="module")
 def hosts(postgres: Postgres, stock_server: StockServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    """Everything apart: two hosts, each with a PostgreSQL database of its own, and a stock MLflow."""
+    """Everything separate: two hosts, each with its own PostgreSQL database, and a stock MLflow."""
     place = tmp_path_factory.mktemp("hosts")
     auth_settings = {"HOKUSAI_DATABASE_URL": postgres.create_database(), "HOKUSAI_KEY_PEPPER": "a pepper"}
     with serving(place / "auth", "--role", "auth", settings=auth_settings) as auth:

@@ -1,4 +1,4 @@
-"""Every schema that was ever released, with data in it, as ``tests/golden/schema`` keeps it: it is brought forward.
+"""Every schema that was ever released, with data in it (``tests/golden/schema``), can be migrated to the newest.
 
 A new migration adds its golden schema with ``python -m tests.golden_schema``; old ones are never written again.
 """

@@ -1,8 +1,8 @@
-"""One wall test per route and identifier, made from the route table itself.
+"""Isolation of tenants: one test for each route and identifier, generated from the route table.
 
-A asks for B's object by every identifier a route takes, and gets exactly what it gets for an object
-that nobody has. The same request for A's own object goes through, so a refusal is a refusal of the
-object. A route or a field that this file knows nothing of fails here: say what it identifies.
+A asks for B's object by every identifier a route takes, and gets exactly the answer for an object
+that does not exist. The same request for A's own object succeeds, so it is the object that is refused.
+A route or field that this file does not know fails here: say what it identifies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPARE |= {"description", "run_link", "experiment_name", "artifact_location", "st
 MODEL_JSON = json.dumps(
     {"run_id": "x", "artifact_path": "model", "utc_time_created": "2026-01-01 00:00:00", "flavors": {"sklearn": {}}}
 )
-#: A good value for each plain field. What is not here, and names nothing, nobody has thought about.
+#: A valid value for each plain field. A new field that identifies nothing has to be added here.
 PLAIN: dict[str, Any] = {
     **dict.fromkeys(SPARE, None),
     "version": "1",

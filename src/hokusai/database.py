@@ -201,6 +201,7 @@ class Database:
         engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_pragmas)
+            event.listen(engine, "begin", _begin_on_sqlite)
         try:
             with engine.begin() as connection:
                 if not self.is_sqlite:
@@ -258,6 +259,11 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_on_sqlite(connection: sa.Connection) -> None:
+    """Python's driver begins a transaction before an INSERT, not before a CREATE TABLE: each would commit by itself."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 #: What a driver says, and what it means. SQLite and PostgreSQL have different words for the same.

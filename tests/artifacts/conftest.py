@@ -1,4 +1,4 @@
-"""Stores, ledgers and services for the artifact room's tests."""
+"""Stores, ledgers and services for the artifact tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The artifact app on a real server, behind the little of the gateway it needs.
+"""The artifact app on a real server, with only the part of the gateway that it needs.
 
 ``running`` serves it from a thread of this process; ``python -m tests.artifacts.service`` from a
 process of its own, which a test may kill.

@@ -1,4 +1,4 @@
-"""A server in a process of its own: killed in mid-upload, and weighed while large files pass through."""
+"""A server in a separate process: killed during an upload, and its memory measured during large transfers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that land together: each has its own outcome, on a real disk and in a real database."""
+"""Files that are committed as a group: each has its own outcome, on a real disk and in a real database."""
 
 from __future__ import annotations
 

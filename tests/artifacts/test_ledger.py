@@ -1,4 +1,4 @@
-"""The ledger on SQLite and PostgreSQL: what is recorded, what is forgotten, and in which order."""
+"""The ledger on SQLite and PostgreSQL: what is recorded, what is removed, and in which order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One spelling each, inside one workspace, and nothing that some reader takes for another path."""
+"""Artifact paths have one spelling, stay inside one workspace, and cannot be read as another path."""
 
 from __future__ import annotations
 

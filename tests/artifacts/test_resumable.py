@@ -1,4 +1,4 @@
-"""An upload whose connection breaks goes on where it was: on disk and in a bucket's memory."""
+"""An upload whose connection breaks is resumed where it was, on a disk and on a bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts in a bucket, from a client's side: cut off, killed, weighed, and served whole."""
+"""Artifacts in a bucket, seen by a client: broken connections, a killed server, memory, and whole downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real HTTP server between us and an S3 server, which lets a test plant troubles."""
+"""A real HTTP server in front of an S3 server, in which a test can cause failures."""
 
 from __future__ import annotations
 

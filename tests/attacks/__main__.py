@@ -1,4 +1,4 @@
-"""``python -m tests.attacks [TARGET] [--json] [--threats N…] [--write]``: play the catalogue against a target."""
+"""``python -m tests.attacks [TARGET] [--json] [--threats N…] [--write]``: run all attacks against a server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from tests.attacks.target import NAMES, started
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description="What strangers will try.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.attacks", description="Run the attacks of one tenant on another against a server."
+    )
     parser.add_argument("target", nargs="?", default="embedded", choices=NAMES)
-    parser.add_argument("--threats", nargs="*", type=int, metavar="N", help="only these threats")
-    parser.add_argument("--watch", action="store_true", help="tell of each case as it ends")
+    parser.add_argument(
+        "--threats",
+        nargs="*",
+        type=int,
+        metavar="N",
+        help="only attacks of these threats (their numbers are in docs/attacks.md)",
+    )
+    parser.add_argument("--watch", action="store_true", help="print each case as it ends")
     parser.add_argument("--only", metavar="TEXT", help="only cases with this in their name")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.add_argument("--write", action="store_true", help="keep the results, and write docs/attacks.md")
+    parser.add_argument("--write", action="store_true", help="store the results, and write docs/attacks.md")
     given = parser.parse_args()
     cases = [
         case

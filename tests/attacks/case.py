@@ -1,9 +1,9 @@
 """Attacks as data.
 
 Texts hold words in angle brackets, filled in when the case is run: ``<b.run>`` is the victim's run,
-``<a.run>`` the attacker's own, ``<n.run>`` an id of the same form that nobody has, ``<listener>`` a
-port that nobody may connect to, ``<canary>`` a file that nobody may read, ``<kept.x>`` a value
-of an earlier step's answer.
+``<a.run>`` the attacker's own, ``<n.run>`` an id of the same form that does not exist, ``<listener>`` a
+port that the server must not connect to, ``<canary>`` a file that it must not read, ``<kept.x>`` a value
+from the answer to an earlier step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m tests.attacks.holes``: holes planted in a copy of the product; the catalogue must notice each."""
+"""``python -m tests.attacks.holes``: removes security checks from a copy of the source; the attacks must notice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parent.parent.parent / "src"
 
 @dataclass(frozen=True)
 class Edit:
-    """Text of a file under ``src/hokusai``, which stands there once, and what takes its place."""
+    """A text that occurs once in a file under ``src/hokusai``, and its replacement."""
 
     file: str
     old: str
@@ -29,7 +29,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Hole:
-    """Something left out. ``threats`` and ``only`` (in the name of a case) say who should notice."""
+    """A check that is removed. ``threats`` and ``only`` (in the name of a case) say which attacks should notice."""
 
     why: str
     edits: tuple[Edit, ...]
@@ -47,7 +47,7 @@ def hole(why: str, file: str, old: str, new: str, *threats: int, only: str = "")
 
 HOLES = (
     hole(
-        "permissions are not looked at",
+        "permissions are not checked",
         "gateway/authorize.py",
         "if route.permission is not None and route.permission not in principal.permissions:",
         "if False:",
@@ -63,7 +63,7 @@ HOLES = (
         only="a read key: run-tag",
     ),
     hole(
-        "HEAD asks for no permission",
+        "HEAD needs no permission",
         "gateway/table.py",
         'Route("HEAD", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ)',
         'Route("HEAD", _FILES + "/{path:path}", "artifacts", None)',
@@ -108,7 +108,7 @@ HOLES = (
         "artifact",
     ),
     hole(
-        "a body may say a name twice",
+        "a body may contain a name twice",
         "gateway/reading.py",
         "if len(found) != len(pairs):",
         "if False:",
@@ -116,7 +116,7 @@ HOLES = (
         only="body duplicate",
     ),
     hole(
-        "a query may say a name twice",
+        "a query may contain a name twice",
         "gateway/reading.py",
         "        elif name in found:\n",
         "        elif False:\n",
@@ -135,9 +135,9 @@ HOLES = (
         (21,),
         "revoked",
     ),
-    hole("expired keys go on", "auth/judge.py", "_over(found.record)\n        or ", "", 21, only="expired"),
-    hole("suspension is not looked at", "auth/judge.py", "or _suspended(found)\n", "", 21, only="suspended"),
-    hole("address lists are not looked at", "auth/judge.py", "or _from_outside(found.record, address)\n", "", 21, 15),
+    hole("expired keys keep working", "auth/judge.py", "_over(found.record)\n        or ", "", 21, only="expired"),
+    hole("suspension is not checked", "auth/judge.py", "or _suspended(found)\n", "", 21, only="suspended"),
+    hole("address lists are not checked", "auth/judge.py", "or _from_outside(found.record, address)\n", "", 21, 15),
     hole(
         "X-Forwarded-For is believed",
         "gateway/address.py",
@@ -155,7 +155,7 @@ HOLES = (
         only="ajax",
     ),
     hole(
-        "paths are compared without case",
+        "paths are compared without regard to case",
         "gateway/route.py",
         'return re.compile("".join(parts), re.ASCII)',
         'return re.compile("".join(parts), re.ASCII | re.IGNORECASE)',
@@ -163,7 +163,7 @@ HOLES = (
         only="upper case",
     ),
     hole(
-        "a key may make any key",
+        "a key may create any key",
         "auth/api/keys.py",
         "if refusal := excess(grant, creator, default_rate=self.default_rate):",
         "if False and (refusal := excess(grant, creator, default_rate=self.default_rate)):",
@@ -179,7 +179,7 @@ HOLES = (
         only="another's key",
     ),
     Hole(
-        "anybody may ask whether a key is good",
+        "anybody may ask whether a key is valid",
         (
             Edit(
                 "gateway/table.py",
@@ -196,14 +196,14 @@ HOLES = (
         "oracle",
     ),
     hole(
-        "MLflow's own words about its database come through",
+        "MLflow's own messages about its database are passed on",
         "tracking/tracking.py",
         '_INTERNALS.sub("", str(found.get("message", "")))',
         'str(found.get("message", ""))',
         19,
     ),
     hole(
-        "what a route does not list goes on",
+        "parameters that a route does not list are passed on",
         "gateway/reading.py",
         "return found if fields is None else _listed(found, fields)",
         "return found",
@@ -219,7 +219,7 @@ HOLES = (
         only="bucket",
     ),
     hole(
-        "a logged model may be of another's run",
+        "a logged model may belong to another tenant's run",
         "tracking/reference_resolver.py",
         'await self._ownership.require(request.workspace, "source_run_id", run=str(run_id))',
         "pass",
@@ -227,7 +227,7 @@ HOLES = (
         only="source_run_id",
     ),
     hole(
-        "a source is not looked at",
+        "a source is not checked",
         "tracking/reference_resolver.py",
         "await self._source(request)",
         "pass",
@@ -235,7 +235,7 @@ HOLES = (
         only="bucket",
     ),
     hole(
-        "another's logged model may be linked",
+        "another tenant's logged model may be linked",
         "tracking/reference_resolver.py",
         "await self._ownership.require(request.workspace, name, logged_model=model_id)",
         "pass",
@@ -251,7 +251,7 @@ HOLES = (
         only="run_link",
     ),
     hole(
-        "a run is of whom its client says",
+        "a run belongs to the user that its client names",
         "tracking/rules.py",
         'request.fields["user_id"] = request.principal.user_id',
         "pass",
@@ -259,7 +259,7 @@ HOLES = (
         only="signed",
     ),
     hole(
-        "names may hold anything",
+        "names may contain any character",
         "tracking/rules.py",
         "if isinstance(text, str) and any(",
         "if False and any(",
@@ -275,7 +275,7 @@ HOLES = (
         only="two names",
     ),
     Hole(
-        "guesses cost nothing",
+        "guessing keys is not limited",
         (
             Edit("gateway/failed_attempts.py", "return None if wait is None else", "return None if True else"),
             Edit("gateway/failed_attempts.py", "return refusal if wait is None else", "return refusal if True else"),
@@ -317,7 +317,10 @@ def noticed(one: Hole) -> list[Outcome]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make holes", description="Holes that the attacks must notice.")
+    parser = argparse.ArgumentParser(
+        prog="make holes",
+        description="Remove a security check from a copy of the source, and see whether the attacks notice.",
+    )
     parser.add_argument("only", nargs="?", default="", help="holes with this text in their name")
     given = parser.parse_args()
     missed = 0
@@ -329,7 +332,7 @@ def main() -> int:
         except (LookupError, AssertionError) as error:
             found, note = [], str(error).strip().splitlines()[-1]
         else:
-            note = f"{len(found)} of {len(one.cases)} cases, first: {found[0].case.id}" if found else "nobody noticed"
+            note = f"{len(found)} of {len(one.cases)} cases, first: {found[0].case.id}" if found else "not noticed"
         missed += not found
         print(f"{'✓' if found else '✗'} {one.why}: {note}", flush=True)
         if found:

@@ -1,4 +1,4 @@
-"""What no answer may hold, whoever asked for what."""
+"""What no answer may contain, whatever was asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from tests.attacks.wire import Answer
 
-#: What a program says when it talks to itself.
+#: What only a program's own diagnostics contain.
 _INTERNALS = re.compile(
     rb"Traceback \(most recent|File \"[^\"]+\", line \d|site-packages|/python3\.\d+/|sqlalche\.me|\[SQL:"
     rb"|\((?:sqlite3|psycopg\w*|builtins)\.\w+\)|UNIQUE constraint|\bSELECT .{1,200} FROM \w|\bINSERT INTO \w"
@@ -18,7 +18,7 @@ _INTERNALS = re.compile(
 
 
 def forms(marker: str) -> tuple[bytes, ...]:
-    """The marker as it may come out: plain, in UTF-16, hexadecimal, reversed, Base64 at each offset."""
+    """The forms in which the marker may appear: plain, UTF-16, hexadecimal, reversed, Base64 at each offset."""
     plain = marker.encode()
     found = [plain, marker.encode("utf-16-le"), marker.encode("utf-16-be"), plain.hex().encode(), plain[::-1]]
     for shift in range(3):
@@ -38,18 +38,18 @@ def leaks(answers: Iterable[Answer], marker: str) -> Iterator[str]:
 
 
 def faults(answers: Iterable[Answer], allowed: frozenset[int]) -> Iterator[str]:
-    """Answers that a healthy server does not give: 5xx; and 429, which would hide what stands behind it."""
+    """Answers that a healthy server does not give: 5xx; and 429, which would hide the real answer."""
     for answer in answers:
         if (answer.status >= 500 or answer.status == 429) and answer.status not in allowed:
             yield f"{answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
 
 
 def internals(answers: Iterable[Answer], sent: bytes, known: Iterable[str]) -> Iterator[str]:
-    """What tells of paths, SQL, stack frames and hosts, unless the request said it first."""
+    """Paths, SQL, stack frames and hosts in an answer, unless the request had contained them."""
     said = sent + unquote_to_bytes(sent)
     for answer in answers:
         found = {match[0] for match in _INTERNALS.finditer(answer.text)}
         found |= {text.encode() for text in known if text.encode() in answer.text}
         for text in sorted(found):
             if text not in said:
-                yield f"an answer tells of internals: {text[:120].decode('utf-8', 'replace')!r}"
+                yield f"an answer shows internals: {text[:120].decode('utf-8', 'replace')!r}"

@@ -1,4 +1,4 @@
-"""What came of a run: as a document, as a table, and as ``docs/attacks.md``."""
+"""The result of a run: as a document, as a table, and as ``docs/attacks.md``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ ROOT = Path(__file__).parent.parent.parent
 RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs" / "attacks.md"
 
-#: What the first reason of a failure says, in a word.
+#: How the reason of a failure begins, and the one word for it; the gravest first.
 _KINDS = (
     ("the victim's marker", "read"),
     ("the victim", "changed"),
     ("what is stored", "changed"),
     ("the server called", "called out"),
     ("it was accepted", "accepted"),
-    ("it answers", "told apart"),
-    ("an answer tells of internals", "told of internals"),
+    ("it answers", "distinguishable"),
+    ("an answer shows internals", "internals shown"),
     ("5", "5xx"),
 )
 
@@ -73,7 +73,7 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def keep(found: Mapping[str, Any]) -> None:
-    """Put this run in the place of the target's last one, and write the page again."""
+    """Store this run instead of the target's last one, and write the page again."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{found['target']}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page({path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}))
@@ -81,7 +81,7 @@ def keep(found: Mapping[str, Any]) -> None:
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     names = [name for name in ("embedded", "remote", "embedded-s3", "remote-s3", "mlflow") if name in results]
-    lines = [_ABOUT, f"| what strangers try | {' | '.join(results[name]['name'] for name in names)} |"]
+    lines = [_ABOUT, f"| attack | {' | '.join(results[name]['name'] for name in names)} |"]
     lines.append("| --- |" + " --- |" * len(names))
     for number, title in THREATS.items():
         cells = [_cell(results[name]["threats"].get(str(number))) for name in names]
@@ -95,26 +95,25 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_ABOUT = """# What strangers will try
+_ABOUT = """# Attacks of one tenant on another
 
-Written by `make attacks` and `make attacks-peer`; do not edit. Each case is an attack over a real
-socket by one tenant (A) on another (B). It is *held* when nothing of B's is shown or changed, the
-server stays up, no answer is a 5xx or tells of paths, SQL or hosts, nobody connects to a place that
-the attacker named, and, where the case says so, the request is refused. Most cases come with a
-control: the same request by the rightful owner has to work, so that a case is not held because the
-request was broken. Where a server has no such surface and its control cannot work, the case is *not
-applicable* and counted nowhere.
+Written by `make attacks` and `make attacks-peer`; do not edit. Each case is an attack over a real socket by one
+tenant (A) on another (B). It is *held* when nothing of B's is shown or changed, the server stays up, no answer is a
+5xx or shows paths, SQL or hosts, the server connects to no address that the attacker named, and, where the case
+requires it, the request is refused. Most cases have a control: the same request by the rightful owner has to work, so
+that a case is not held only because the request was broken. If a server has no such function and the control cannot
+work, the case is *not applicable* and is not counted.
 
-A case's *kind* is the gravest thing that happened: *read* and *changed* (the wall is broken), *called
-out*, *told apart* (the answer tells that a thing of B's exists), *accepted* (what was to be refused
-was done, within A's own workspace), *told of internals*, *5xx*.
+A case has the *kind* of the gravest thing that happened: *read* and *changed* (the separation is broken), *called
+out*, *distinguishable* (the answer reveals that an object of B's exists), *accepted* (what should be refused was
+done, within A's own workspace), *internals shown*, *5xx*.
 
-The last column, if there is one, is MLflow's own server with workspaces and the basic-auth app it
-ships: default permission `NO_PERMISSIONS`, and users whose grants end at their own workspace. The
-same cases are sent to it, unchanged. Read its numbers with care: many cases ask for more than it
-promises. It means to let tenants choose a version's source, keep secrets, register scorers and talk
-to the assistant (*accepted*), and names may hold any character. One cause can fail many cases: that
-it answers 500 to any `Authorization` that is not Basic is most of its failures under 20.
+The last column, if there is one, is MLflow's own server with workspaces and the basic-auth app that comes with it:
+default permission `NO_PERMISSIONS`, and users with grants in their own workspace only. The same cases are sent to it,
+unchanged. Read its numbers with care: many cases ask for more than it promises. It means to let tenants choose a
+version's source, keep secrets, register scorers and talk to the assistant (*accepted*), and names may contain any
+character. One cause can fail many cases: most of its failures under 20 are one, that it answers 500 to any
+`Authorization` that is not Basic.
 """
 
 

@@ -1,4 +1,4 @@
-"""What a server's SQLite files and directories say about one tenant: quick enough to ask after every attack."""
+"""What a server has stored about one tenant, read from its files: fast enough to compare after every attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Playing cases, and telling which of them a server withstood."""
+"""Runs cases against a server, and decides which of them it withstood."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REQUEST_ID = re.compile(rb"\b[0-9a-f]{16}\b")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one case. ``reasons`` say why it failed, or why it could not be tried."""
+    """The result of one case. ``reasons`` say why it failed, or why it could not be tried."""
 
     case: Case
     verdict: Verdict
@@ -33,7 +33,7 @@ class Outcome:
 
 
 class Runner:
-    """Plays cases against one target. ``strict`` marks a server whose controls all have to work."""
+    """Runs cases against one target. With ``strict``, the control of every case has to succeed."""
 
     def __init__(self, target: Target, place: Path, *, strict: bool) -> None:
         self.target = target
@@ -43,9 +43,9 @@ class Runner:
         self._watch: Callable[[Outcome], None] = lambda _outcome: None
 
     def play(self, cases: Iterable[Case], *, watch: Callable[[Outcome], None] | None = None) -> Iterator[Outcome]:
-        """Case by case, in groups of one threat; each group ends with a look at all that is the victim's.
+        """Run the cases in groups of one threat. After each group everything that the victim has is compared.
 
-        ``watch`` hears of each case as it ends, before that look.
+        ``watch`` is called with each case as it ends, before that comparison.
         """
         self._watch = watch or (lambda _outcome: None)
         groups: dict[int, list[Case]] = {}
@@ -55,7 +55,7 @@ class Runner:
             yield from self._group(groups[threat])
 
     def _group(self, cases: Sequence[Case]) -> Iterator[Outcome]:
-        """Halves the group until what only the whole look sees has a culprit."""
+        """Halve the group until it is clear which case caused a difference that only the comparison shows."""
         found, late = self._played(cases)
         if late and len(cases) > 1:
             middle = len(cases) // 2
@@ -82,7 +82,7 @@ class Runner:
 
 
 class _World:
-    """The tenants of one group, planted again whenever the victim was harmed."""
+    """The tenants of one group of cases. They are created again whenever the victim was harmed."""
 
     def __init__(self, target: Target, place: Path, proofs: dict[Control, str | None], *, strict: bool) -> None:
         self.target = target
@@ -102,7 +102,7 @@ class _World:
         return Outcome(case, verdict, reasons, time.perf_counter() - start)
 
     def late(self) -> tuple[str, ...]:
-        """What only the owner, the operator and the audit trail can see."""
+        """Differences that only the owner, the operator and the audit trail can see."""
         now = seen(self.target, self.scene.b)
         found = [f"the victim sees another {name}" for name in now if now[name] != self.whole.get(name)]
         if self.target.kind == "hokusai":
@@ -149,7 +149,7 @@ class _World:
             yield from self._difference(case, answers)
 
     def _difference(self, case: Case, answers: Sequence[Answer]) -> Iterator[str]:
-        """Why the answers tell that the victim's things exist, if they do."""
+        """How the answers for the victim's objects differ from those for objects that do not exist, if they do."""
         for step, answer in zip(case.steps, answers, strict=True):
             twin = self.scene.do(as_nobody(step), case.by)
             one, other = self._plain(answer, self.scene.b.words), self._plain(twin, NOBODY)
@@ -182,9 +182,9 @@ class _World:
         return self.proofs[control]
 
     def _proved(self, control: Control) -> str | None:
-        """None where the owner gets what the attacker wanted; else what came instead.
+        """None if the owner gets what the attacker wanted; otherwise what the owner got instead.
 
-        An earlier control may have taken what this one needs: so a second try is made in a new place.
+        An earlier control may have used up what this one needs, so it is tried again in a new workspace.
         """
         fault = self._tried(control, self.scene.c or self.scene.owner())
         return fault and self._tried(control, self.scene.owner())
@@ -207,7 +207,7 @@ class _World:
 
 
 def _is_refusal(answer: Answer) -> bool:
-    """Whether it did nothing. That it should not have failed with 5xx is counted by itself."""
+    """Whether the request did nothing. A 5xx counts as a failure elsewhere."""
     return answer.status == 0 or answer.status >= 400
 
 

@@ -1,4 +1,4 @@
-"""Where a case is played: a target, its tenants, connections, and what was seen."""
+"""What a case runs in: a target, its tenants, the connections, and the answers so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is attacked: a running server, behind one small protocol."""
+"""The servers that are attacked, each behind the same small protocol."""
 
 from __future__ import annotations
 

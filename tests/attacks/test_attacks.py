@@ -1,6 +1,6 @@
-"""The catalogue against running servers: one test per threat and constellation.
+"""The attacks against running servers: one test for each threat and each layout of the server.
 
-The embedded default is asked everything; the others (``make test-long``) a part of it, and everything with
+All attacks are sent to the embedded default. The other layouts (``make test-long``) get a part of them, and all with
 ``HOKUSAI_ATTACKS=all`` (``make attacks`` does that outside of pytest).
 """
 
@@ -77,6 +77,6 @@ def test_there_are_attacks_for_every_threat() -> None:
 
 @pytest.mark.parametrize("hole", HOLES, ids=lambda hole: hole.why)
 def test_a_hole_can_still_be_planted(hole: object, tmp_path: Path) -> None:
-    """``make holes`` plants them; here only that their text is still there, and that somebody looks."""
+    """``make holes`` plants them. This checks only that the texts still occur, and that some attack covers each."""
     assert hole.cases  # type: ignore[attr-defined]
     planted(hole, tmp_path)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Every planted hole is still in the source that it is cut from: a hole that cannot be planted proves nothing."""
+"""The texts that ``make holes`` removes still occur in the source: a check that cannot be removed proves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: what is written goes out as it is, and nothing of an answer is tidied up."""
+"""HTTP/1.1 as bytes: requests are sent exactly as written, and answers are kept exactly as they came."""
 
 from __future__ import annotations
 

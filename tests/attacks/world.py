@@ -1,4 +1,4 @@
-"""Two tenants: A, who attacks, and B, who has things worth stealing. A third, C, shows what an owner gets."""
+"""The tenants: A attacks, B has objects worth stealing, and C shows what a rightful owner gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ODD = "größe & 100% of it.txt"
 
 @dataclass
 class Planted:
-    """A tenant with things in it. ``marker`` stands in all of them, and is nobody else's to read."""
+    """A tenant with objects in it. ``marker`` occurs in all of them, and nobody else may read it."""
 
     tenant: Tenant
     marker: str

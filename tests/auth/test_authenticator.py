@@ -1,4 +1,4 @@
-"""The contract of ``Authenticator``, held to every implementation. A new one adds a constructor to ``WAYS``."""
+"""The conformance suite of ``Authenticator``: a new implementation adds one constructor to ``WAYS``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An auth service behind TLS, with a certificate from an authority of one's own."""
+"""An auth service behind TLS, with a certificate that a private authority has signed."""
 
 from __future__ import annotations
 

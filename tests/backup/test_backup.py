@@ -1,4 +1,4 @@
-"""An installation, backed up while it serves and restored elsewhere, is the same installation."""
+"""An installation that is backed up while it runs and restored elsewhere is the same installation."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ async def test_a_bucket_may_have_what_no_disk_can(s3: S3Server, s3_url: str, tmp
 
 
 async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
-    """What is replaced and deleted meanwhile is told apart from what is damaged."""
+    """Files that are replaced or deleted during the backup are not reported as damaged."""
     async with Installation(tmp_path / "data") as before:
         for number in range(200):
             await before.put(f"{number}.bin", b"0")

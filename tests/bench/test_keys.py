@@ -1,4 +1,4 @@
-"""The figure that says whether two groups of times can be told apart."""
+"""The figure that says how well two groups of times can be distinguished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded registration is what a server of ours answers, and a wrong answer is noticed."""
+"""Our server answers the recorded registration as recorded, and a wrong answer is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures survive being kept, and are written as people read them."""
+"""Figures are stored and read back unchanged, and are printed in a readable form."""
 
 from __future__ import annotations
 

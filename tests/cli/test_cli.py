@@ -1,4 +1,4 @@
-"""How commands end, and what they print where, without a whole server behind them."""
+"""Exit codes of commands, and what they print on which stream, without a real server."""
 
 from __future__ import annotations
 

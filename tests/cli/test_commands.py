@@ -1,4 +1,4 @@
-"""End to end against a running server: a working session, typed command by command."""
+"""End to end against a running server: a working session, command by command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hokusai migrate``: tables and given keys are there before a server starts."""
+"""``hokusai migrate``: tables and the given keys exist before a server starts."""
 
 from __future__ import annotations
 

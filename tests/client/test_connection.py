@@ -1,4 +1,4 @@
-"""One server over HTTP: what goes out, what is tried again, and what every kind of answer becomes."""
+"""The client's HTTP: what it sends, what it retries, and what every kind of answer becomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching a version from servers that are wrong, broken or hostile: all of it arrives, or nothing."""
+"""Fetching a version from wrong, broken or hostile servers: all of its files arrive, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a path stands for, and which paths are refused before anything is sent."""
+"""Which files are found below a path, and which paths are refused before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``hokusai`` offers, and what importing it costs."""
+"""The public names of ``hokusai``, and what importing it loads."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_the_package_alone_is_light() -> None:
 def test_client_and_cli_import_no_server(code: str) -> None:
     found = modules(code)
     assert not found & (SERVER | {"pydantic"})
-    rooms = {name.split(".")[1] for name in found if name.startswith("hokusai.")}
-    assert rooms <= {"apikey", "cli", "client", "deploy", "doctor", "errors", "identity"}
+    packages = {name.split(".")[1] for name in found if name.startswith("hokusai.")}
+    assert packages <= {"apikey", "cli", "client", "deploy", "doctor", "errors", "identity"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["keys", "create", "--name", "n"]])

@@ -1,4 +1,4 @@
-"""End to end against a running server: everything the SDK offers, and what is true afterwards."""
+"""End to end against a running server: every function of the SDK, and its effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registering against servers that refuse, fail or are slow: the run always says how it ended."""
+"""Registering with servers that refuse, fail or are slow: the run's status always says how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pulling and registering go on after a cut: real sockets, through a proxy that ends connections in the middle."""
+"""Pulling and registering continue after a broken connection: real sockets, through a proxy that cuts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An account of AWS for tests: moto's server in a process of its own, with what ``cloud_server`` adds."""
+"""An AWS account for tests: moto's server in a separate process, with what ``cloud_server`` adds."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Checkout:
 
 
 class RecordingEngine:
-    """A command in the place of podman: writes down what it is told, and pushes a small image to the account."""
+    """A command that replaces podman: records its arguments, and pushes a small image to the account."""
 
     def __init__(self, path: Path, cloud: Cloud) -> None:
         path.mkdir()
@@ -161,5 +161,5 @@ class RecordingEngine:
         return [one["arguments"][0] for one in self.calls]
 
     def breaks(self, verb: str) -> None:
-        """From now on that word fails, or after ``slow`` takes a minute; the empty one is no word."""
+        """From now on this subcommand fails, or takes a minute with ``slow``; the empty one matches none."""
         (self._path / "broken").write_text(verb)

@@ -1,8 +1,8 @@
-"""moto's server with a small ECS scheduler, a list of what was asked, and faults on demand.
+"""moto's server with a small ECS scheduler, a list of all requests, and failures on demand.
 
-moto keeps the records of ECS and runs nothing. Here a service that is updated gets a new deployment,
-which is complete at once, and says so in its log; a task has ended when it is looked at. That much is
-ours, and so is what fails: ``refuse`` (operations, and how often; ``after`` so many that pass), ``rollout``
+moto stores the records of ECS and runs nothing. Here a service that is updated gets a new deployment,
+which is complete at once and writes a line to its log; a task has ended when it is described. This module
+also makes things fail: ``refuse`` (operations, and how often; ``after`` so many that pass), ``rollout``
 (the state of the next one), ``exit`` (of tasks), ``line`` (in the log), ``stack`` (why its change fails).
 """
 

@@ -1,7 +1,7 @@
-"""What moto's CloudFormation does not make, or makes without most of its properties, made by moto's own services.
+"""Resource types that moto's CloudFormation lacks, or creates without most properties, created by its other services.
 
-Each type calls the service's API on this very server, over boto3: what the template says passes
-botocore's model of that API, and is there to be asked for afterwards.
+Each type calls the service's API on this very server, over boto3: so the template's properties are checked by
+botocore's model of that API, and can be read back afterwards.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands in podman's place: ``engine_command.py PLACE HOST WORD…``. See ``cloud.RecordingEngine``."""
+"""The command that replaces podman: ``engine_command.py PLACE HOST WORD…``. See ``cloud.RecordingEngine``."""
 
 import hashlib
 import http.client

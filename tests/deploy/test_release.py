@@ -1,4 +1,4 @@
-"""Releases to an account that moto keeps. What moto does not do (running tasks) is in ``cloud_server``."""
+"""Releases to an account of moto's. What moto does not do (running tasks) is in ``cloud_server``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The template, made whole in an account that moto keeps, then asked piece by piece.
+"""The template is created as a stack in an account of moto's, and then the account is queried.
 
-moto forgets some of what it is told: a service's circuit breaker and network, the cache's encryption, a
-balancer's attributes, a database's security group. Those are asserted from the template itself; all else
-is what the account answers.
+moto does not store some properties: a service's circuit breaker and network, the cache's encryption, a
+balancer's attributes, a database's security group. Those are asserted from the template itself; everything
+else is what the account answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What deploy/compose.yaml says is what Hokusai, its image and its documentation know. Docker itself is not asked."""
+"""deploy/compose.yaml agrees with the settings, the image and the documentation. Docker itself is not run."""
 
 from __future__ import annotations
 

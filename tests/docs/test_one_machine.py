@@ -1,4 +1,4 @@
-"""What the guide for one machine installs is what Hokusai understands."""
+"""The systemd unit and the how-to pages name settings, commands and figures that exist."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def test_the_unit_waits_for_the_drain_and_does_not_insist_on_wrong_settings() ->
     assert int(unit()["RestartPreventExitStatus"]) == EXIT_START
 
 
-@pytest.mark.parametrize("page", ["one-machine", "backup", "upgrade", "compose", "sizing"])
+@pytest.mark.parametrize(
+    "page", ["one-machine", "backup", "upgrade", "compose", "sizing", "operate", "keys", "grow", "doctor"]
+)
 def test_every_setting_and_command_of_a_guide_is_there(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = (DOCS / "how-to" / f"{page}.md").read_text()
     client = {"URL", "API_KEY", "IMAGE"}
@@ -54,7 +56,7 @@ def test_every_setting_and_command_of_a_guide_is_there(page: str, capsys: pytest
 
 
 def test_the_sizing_guide_says_what_was_measured() -> None:
-    """Rounded, and within a quarter of the benchmarks' figure; the command is the one that makes it again."""
+    """Rounded, and within a quarter of the benchmark's figure; the command is the one that measures it."""
     rows = re.findall(
         r"^\| .+ \| ([\d.]+) .+ \| (.+) \| `make bench ARGS=(\w+)` \|$",
         (DOCS / "how-to" / "sizing.md").read_text(),

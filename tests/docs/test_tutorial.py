@@ -1,4 +1,4 @@
-"""The tutorial's commands and snippets, run in their order as written."""
+"""The tutorial's commands and snippets, run in order as written; and checks of all pages."""
 
 from __future__ import annotations
 
@@ -27,18 +27,24 @@ def blocks(page: Path) -> list[Block]:
     return [Block(*found.groups()) for found in BLOCK.finditer(page.read_text())]
 
 
+def script(page: Path, place: Path) -> str:
+    """The page's ``sh`` and ``python`` blocks as one shell script, to be run in ``place``."""
+    lines = ["set -eu"]
+    for number, block in enumerate(blocks(page)):
+        lines.append(f"echo '--- block {number}' >&2")
+        if block.kind == "sh":
+            lines.append(block.text)
+        elif block.kind == "python":
+            (place / f"block_{number}.py").write_text(block.text)
+            lines.append(f"python block_{number}.py")
+    return "\n".join(lines)
+
+
 @pytest.mark.timeout(300)
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
-    script = ["set -eu"]
-    for number, block in enumerate(blocks(DOCS / "tutorial.md")):
-        script.append(f"echo '--- block {number}' >&2")
-        if block.kind == "sh":
-            script.append(block.text)
-        elif block.kind == "python":
-            (tmp_path / f"block_{number}.py").write_text(block.text)
-            script.append(f"python block_{number}.py")
+    text = script(DOCS / "tutorial.md", tmp_path)
     with serving(tmp_path / "hokusai-data") as server:
-        text = "\n".join(script).replace("http://127.0.0.1:5050", server.url)
+        text = text.replace("http://127.0.0.1:5050", server.url)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True, text=True, timeout=280
@@ -51,7 +57,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_readmes_session_works_as_written(server: Server, tmp_path: Path) -> None:
-    """In a workspace where nobody made an experiment: experiment 0 must be there."""
+    """In a workspace without any experiment: experiment 0 must exist."""
     snippet = next(block.text for block in blocks(DOCS.parent / "README.md") if block.kind == "python")
     team = server.workspace("readme")
     variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": team.key}

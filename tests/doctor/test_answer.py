@@ -1,4 +1,4 @@
-"""Whose words an answer is made of, told from real pages."""
+"""Which server or proxy wrote an answer, decided from real error pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check is shown to fail: a real server, a real small proxy before it, and the one fault the check is for."""
+"""Every check can fail: a real server, a small real proxy in front, and the one fault that the check is for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A healthy deployment: everything is proven, nothing is found, nothing is left."""
+"""A healthy deployment: every check passes, no fault is named, and nothing is left behind."""
 
 from __future__ import annotations
 

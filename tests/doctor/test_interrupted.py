@@ -1,4 +1,4 @@
-"""Ctrl-C while a write is under way: the other side has the whole request, and carries it out later."""
+"""Ctrl-C during a write: the server has the whole request already, and carries it out later."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HELD_SECONDS = 1.0
 
 
 class Slow:
-    """Holds the first request of that kind, until somebody removes something or ``seconds`` are over."""
+    """Delays the first request of that kind until something is removed, or for ``seconds``."""
 
     def __init__(self, method: str, ending: str, seconds: float = _HELD_SECONDS) -> None:
         self._method, self._ending, self._seconds = method, ending, seconds

@@ -1,4 +1,4 @@
-"""What strangers answer stands in every report: without keys, and so that the report can be read."""
+"""Reports contain text from hostile servers: without keys, and without breaking the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules are data: everything they name exists, and every fault of the catalogue has one."""
+"""The rules are data: everything they name exists, and every fault has a rule."""
 
 from __future__ import annotations
 

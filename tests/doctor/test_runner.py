@@ -1,4 +1,4 @@
-"""Order, bounds, and nothing left behind."""
+"""The runner: order of checks, time limits, and clean-up."""
 
 from __future__ import annotations
 

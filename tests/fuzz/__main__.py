@@ -1,4 +1,4 @@
-"""``make fuzz``: round after round of new examples, until the time is over or something is found."""
+"""``make fuzz``: new random examples, round after round, until the time is over or a test fails."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MODULES = ("test_readings.py", "test_http.py", "test_tenants.py", "test_openapi.
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make fuzz")
-    parser.add_argument("--minutes", type=float, default=10, help="no module is begun after that")
+    parser.add_argument("--minutes", type=float, default=10, help="no new module is started after this time")
     end = time.monotonic() + 60 * parser.parse_args().minutes
     for done, module in enumerate(itertools.cycle(MODULES)):
         if time.monotonic() > end:
-            print(f"fuzz: nothing found in {done} modules' runs")
+            print(f"fuzz: {done} runs of modules, and nothing failed")
             return 0
         print(f"fuzz: {module}", flush=True)
         if found := _run(module):

@@ -1,4 +1,4 @@
-"""How much is tried: a little in ``make test``, the same each time; much in ``make fuzz``, new each time."""
+"""How many examples are tried: few and the same ones in ``make test``, many new ones in ``make fuzz``."""
 
 from __future__ import annotations
 

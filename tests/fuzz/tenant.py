@@ -1,4 +1,4 @@
-"""What one tenant has, in plain Python: the oracle of ``test_tenants``."""
+"""A model of one tenant in plain Python, with which ``test_tenants`` compares the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The auth service does what its OpenAPI document says, to whoever asks and whatever is asked."""
+"""The auth service answers as its OpenAPI document says, whoever calls it and whatever is sent."""
 
 from __future__ import annotations
 

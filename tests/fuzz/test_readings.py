@@ -1,4 +1,4 @@
-"""Whatever reads a stranger's text: raises nothing but our errors, reads what it wrote as it was, in linear time."""
+"""Everything that parses untrusted text: raises only our errors, round-trips, and takes linear time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two tenants on one server do what they may, in any order, under the same names; neither sees the other."""
+"""Two tenants on one server act at random, with the same names; neither ever sees the other."""
 
 from __future__ import annotations
 

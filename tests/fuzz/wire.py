@@ -1,4 +1,4 @@
-"""HTTP/1.1 byte by byte: sending what no client library would, and reading answers as strictly as RFC 9112 says."""
+"""HTTP/1.1 byte by byte: sends what no client library would, and parses answers as strictly as RFC 9112."""
 
 from __future__ import annotations
 

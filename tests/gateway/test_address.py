@@ -1,4 +1,4 @@
-"""Whose address counts: the peer's, unless a proxy we trust says otherwise."""
+"""The client's address: that of the peer, unless a trusted proxy names another one."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""The trail: complete where it can be, bounded where it cannot, and never ended by one bad row."""
+"""The audit trail: complete while the database works, bounded while it does not, and not stopped by one bad row."""
 
 from __future__ import annotations
 

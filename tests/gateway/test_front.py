@@ -1,4 +1,4 @@
-"""The gateway as strangers meet it: a running server, real sockets, hostile and clumsy requests."""
+"""The gateway from outside: a running server, real sockets, hostile and malformed requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that drip."""
+"""Bodies that arrive too slowly."""
 
 from __future__ import annotations
 

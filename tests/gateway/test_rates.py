@@ -1,4 +1,4 @@
-"""Counting against rates: one suite for this process's memory and for Redis, and what an outage of Redis does."""
+"""Rates: one suite for counting in memory and in Redis, and the effects of an outage of Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.redis import Redis
 RATE = parse("5/minute")
 
 
-#: Seconds. A machine that is busy with other tests is no outage.
+#: Seconds. A machine that is busy with other tests is not an outage.
 PATIENCE = 10
 
 

@@ -1,4 +1,4 @@
-"""What the gateway reads it reads one way, and what has two readings is refused."""
+"""The gateway parses a request in one way, and refuses what two parsers could read differently."""
 
 import json
 

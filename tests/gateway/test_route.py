@@ -1,4 +1,4 @@
-"""The table finds what it lists, in its one spelling, and nothing else."""
+"""The route table finds the listed routes, in their one spelling, and no others."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The route table lets through all that recorded clients sent, and every name in it.
+"""The route table accepts everything that recorded clients sent, with every field.
 
 The recordings in ``tests/golden/traffic`` are distinct requests of stock MLflow clients during the
 scenario of the stock tests; ``scripts/record.py`` makes them.

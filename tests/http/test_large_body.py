@@ -1,4 +1,4 @@
-"""Large bodies go past the parser, and come out the same: over real sockets, under both event loops."""
+"""Large bodies bypass the HTTP parser and arrive unchanged: over real sockets, under both event loops."""
 
 from __future__ import annotations
 

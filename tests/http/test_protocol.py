@@ -1,4 +1,4 @@
-"""What is refused before there is a request: over real sockets, against a real server."""
+"""Bytes that are refused before they become a request: over real sockets, against a real server."""
 
 from __future__ import annotations
 

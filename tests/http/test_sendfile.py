@@ -1,4 +1,4 @@
-"""Stretches of files come out as they are on the disk: over real sockets, under both event loops."""
+"""Files sent with sendfile arrive as they are on the disk: over real sockets, under both event loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock MLflow clients, each in an environment of its own, and what a model developer does with them."""
+"""Stock MLflow clients, each in its own environment, and the script that a model developer would run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make large``: a file of 3 GiB through the newest stock client, there and back, bit for bit."""
+"""``make large``: uploads and downloads a file of 3 GiB with the newest stock client, and compares the bytes."""
 
 from __future__ import annotations
 

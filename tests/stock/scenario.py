@@ -110,7 +110,7 @@ try:
 except MlflowException as error:
     seen["missing"] = error.error_code
 
-# The same name again is "exists" for register_model, which goes on to a new version.
+# register_model understands "exists" for the same name, and creates a new version.
 seen["run_id"] = run.info.run_id
 seen["predictions"] = expected.tolist()
 if MAJOR >= 3:

@@ -84,7 +84,7 @@ class TestStock:
     def test_who_insists_on_parts_and_presigned_addresses_takes_the_stream(
         self, server: Server, stock: Environment, team: Team, tmp_path: Path
     ) -> None:
-        """Neither is offered; the client is told so in the words by which it goes on without."""
+        """Neither is offered. The refusal is worded so that the client continues without them."""
         (tmp_path / "large.bin").write_bytes(content := os.urandom(3 << 20))
         code = (
             "import mlflow\n"

@@ -1,4 +1,4 @@
-"""Both MLflows, for the one contract suite: in this process, and a stock server of its own."""
+"""Both engines for the one contract suite: MLflow in this process, and a stock MLflow server."""
 
 from __future__ import annotations
 

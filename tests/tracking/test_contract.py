@@ -1,4 +1,4 @@
-"""What every MLflow behind this server must do, in process or remote."""
+"""The contract of an engine: what MLflow must do, in this process or remote."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_a_wrong_parameter_is_a_refusal(call: Call) -> None:
 
 
 async def test_experiment_zero_is_the_workspaces_own(call: Call) -> None:
-    """What a stock client logs to that never called ``set_experiment``."""
+    """A stock client that never called ``set_experiment`` logs to it."""
     one, other = name("team"), name("team")
     run = await call(one, "POST", "/runs/create", experiment_id="0", start_time=1)
     real = run["run"]["info"]["experiment_id"]

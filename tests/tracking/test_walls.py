@@ -1,4 +1,4 @@
-"""What MLflow would believe a stranger, and must not get to hear: sources, references, users, tags, bounds."""
+"""What MLflow would accept from any client, and must not receive: sources, references, users, tags, sizes."""
 
 from __future__ import annotations
 

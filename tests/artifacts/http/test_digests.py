@@ -1,4 +1,4 @@
-"""RFC 9530."""
+"""Digest fields and entity tags (RFC 9530)."""
 
 from __future__ import annotations
 

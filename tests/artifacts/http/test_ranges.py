@@ -1,4 +1,4 @@
-"""RFC 9110, sections 13 and 14."""
+"""Ranges and conditions of downloads (RFC 9110, sections 13 and 14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strangers may write into conditions, ranges and digests, as raw bytes, against what RFC 9110 and 9530 say."""
+"""Conditions, ranges and digests as raw bytes, well-formed and not, answered as RFC 9110 and RFC 9530 say."""
 
 from __future__ import annotations
 

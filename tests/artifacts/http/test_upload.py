@@ -1,4 +1,4 @@
-"""Uploads that do not end well: nothing is kept, what was there stays, and the next one works."""
+"""Uploads that fail: nothing of them is kept, the file that was there stays, and the next upload works."""
 
 from __future__ import annotations
 

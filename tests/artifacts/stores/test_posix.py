@@ -1,4 +1,4 @@
-"""What only a local disk can do wrong."""
+"""Failures that only a local disk has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An S3 bucket that is not there, not ours, slow, silent or cut off: each told apart, and nothing half kept."""
+"""An S3 bucket that is missing, forbidden, slow, silent or cut off: each has its own error, nothing is half kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECONDS = 2
 
 @pytest.fixture
 def way(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trouble]:
-    """The way to the server, on which a test may plant troubles."""
+    """The connection to the server, on which a test can cause failures."""
     with trouble(s3.port) as found:
         for name, value in s3.environ(found.url).items():
             monkeypatch.setenv(name, value)
@@ -272,7 +272,7 @@ async def test_a_cancelled_upload_leaves_no_parts(store: ObjectStore, s3: S3Serv
 async def test_a_lost_answer_to_the_last_request_is_looked_after(
     store: ObjectStore, way: Trouble, s3: S3Server, bucket: str, data: bytes
 ) -> None:
-    """The file has landed, and trying again says there is no such upload any more."""
+    """The file has appeared, and a second try answers that there is no such upload any more."""
     lost: list[Asked] = []
 
     def plan(asked: Asked) -> Fate:

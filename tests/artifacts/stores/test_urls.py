@@ -1,4 +1,4 @@
-"""Which driver a URL stands for."""
+"""Which URL selects which driver."""
 
 from __future__ import annotations
 

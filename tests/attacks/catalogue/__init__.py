@@ -1,4 +1,4 @@
-"""Every attack, by threat. ``CASES`` is what all targets are asked."""
+"""Every attack, by threat. ``CASES`` are sent to all targets."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections import Counter
 from tests.attacks.case import Case
 from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
 
-_ROOMS = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories)
 
-CASES: tuple[Case, ...] = tuple(case for room in _ROOMS for case in room.cases())
+CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
 #: The numbers of the threats, in words.
 THREATS = {
-    1: "a workspace header of the client's",
+    1: "a workspace header sent by the client",
     2: "workspaces in artifact paths",
-    3: "sibling spellings of routes",
+    3: "other spellings of routes",
     4: "other routes to artifacts",
-    5: "version sources",
-    6: "tags that redirect, names that lie",
+    5: "sources of model versions",
+    6: "tags that redirect, names that mislead",
     7: "artifact_location and artifact_uri",
-    8: "workspaces as things",
+    8: "workspaces themselves",
     9: "webhooks",
     10: "search and list",
-    11: "ids of another",
-    12: "changing and linking another's things",
-    13: "two readings of one request",
+    11: "ids of another tenant",
+    12: "changing and linking another tenant's objects",
+    13: "requests that two parsers read differently",
     14: "framing and smuggling",
-    15: "headers that claim",
-    16: "surfaces that act",
-    17: "too much",
-    18: "files swapped in time",
-    19: "errors that tell",
+    15: "headers that make claims",
+    16: "routes that act on the host or the network",
+    17: "too much of everything",
+    18: "files swapped at the right moment",
+    19: "errors that reveal internals",
     20: "guessing keys",
-    21: "keys that have ended",
-    22: "keys that want more",
+    21: "expired and revoked keys",
+    22: "keys used beyond their permissions",
     23: "keys in the wrong place",
 }
 

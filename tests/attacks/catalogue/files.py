@@ -1,4 +1,4 @@
-"""2, 4 and 17: artifact paths out of the workspace, other ways to files, and too much of everything."""
+"""Threats 2, 4 and 17: artifact paths that lead out of the workspace, other ways to files, too much of everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""14 and 15: bytes of HTTP that two readers split in two ways, and headers that claim things."""
+"""Threats 14 and 15: HTTP that two parsers split differently, and headers that make claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""20 to 23: guessing, keys that have ended, keys that want more, and keys where they should not be."""
+"""Threats 20 to 23: guessed keys, ended keys, keys used beyond their permissions, keys in the wrong place."""
 
 from __future__ import annotations
 

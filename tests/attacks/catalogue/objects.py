@@ -1,4 +1,4 @@
-"""10 to 12: asking for the victim's things by every identifier a route takes, changing them, linking them."""
+"""Threats 10 to 12: reading, changing and linking the victim's objects by every identifier that a route takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""13 and 19: requests that two parsers read in two ways, and errors that say too much."""
+"""Threats 13 and 19: requests that two parsers read differently, and errors that reveal internals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an owner may ask about each kind of thing. The other rooms of the catalogue vary these.
+"""What an owner may ask about each kind of object. The other modules of the catalogue vary these.
 
 ``READS`` show the owner's marker, ``QUIET`` reads succeed without it, ``WRITES`` change what is
 stored, and ``DELETES`` take more than a ``write`` key.

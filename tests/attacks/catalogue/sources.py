@@ -1,4 +1,4 @@
-"""5 to 7: where a version, a run or an experiment is said to have its files, and tags that say it."""
+"""Threats 5 to 7: false claims about where a version, a run or an experiment has its files, also in tags."""
 
 from __future__ import annotations
 

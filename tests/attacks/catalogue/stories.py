@@ -1,4 +1,4 @@
-"""8, 18, 21: attacks in several steps, where time matters."""
+"""Threats 8, 18 and 21: attacks in several steps, where timing matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""9 and 16: what acts on the host or the network, and webhooks."""
+"""Threats 9 and 16: webhooks, and routes that act on the host or the network."""
 
 from __future__ import annotations
 

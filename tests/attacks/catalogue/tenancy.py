@@ -1,4 +1,4 @@
-"""1, 3 and 8: the header that names a workspace, other spellings of open routes, workspaces as things."""
+"""Threats 1, 3 and 8: the header that names a workspace, other spellings of open routes, workspaces themselves."""
 
 from __future__ import annotations
 
