@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
 #: ``sync`` removes what is no longer pinned; the demo leaves what the other set brought.
-COMMANDS = {"demo": "install", "dev": "sync"}
+COMMANDS = {"demo": ("install", "-r"), "dev": ("sync",)}
 #: What pip and uv say of a file that comes from the index. uv says it of those over 1 MiB.
 _DOWNLOAD = re.compile(r"\s*Downloading (\S+) \(([\d.]+) ?(kB|MB|GB|KiB|MiB|GiB)\)")
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -126,9 +126,9 @@ class Bootstrap:
         )
         self._call(*pip, "--require-hashes", "-r", str(REQUIREMENTS / "setup.txt"))
         self._progress.say("the packages")
-        self._uv(COMMANDS[name], "--require-hashes", str(REQUIREMENTS / f"{name}.txt"))
+        self._uv(*COMMANDS[name], str(REQUIREMENTS / f"{name}.txt"), "--require-hashes")
         self._progress.say("hokusai")
-        self._uv("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT), counts=False)
+        self._uv("install", "--editable", str(ROOT), "--no-deps", "--no-build-isolation", counts=False)
 
     def _is_ours(self) -> bool:
         """Whether the environment is there, and of this very Python."""
@@ -139,10 +139,8 @@ class Bootstrap:
             return False
         return done.stdout.strip() == f"{sys.base_prefix} {sys.version}"
 
-    def _uv(self, command: str, *arguments: str, counts: bool = True) -> None:
-        self._call(
-            str(self._bin / "uv"), "pip", command, "--python", str(self._bin / "python"), *arguments, counts=counts
-        )
+    def _uv(self, *command: str, counts: bool = True) -> None:
+        self._call(str(self._bin / "uv"), "pip", *command, "--python", str(self._bin / "python"), counts=counts)
 
     def _call(self, *command: str, counts: bool = True) -> None:
         said: list[str] = []
