@@ -22,6 +22,7 @@ REQUIREMENTS = ROOT / "requirements"
 COMMANDS = {"demo": ("install", "-r"), "dev": ("sync",)}
 #: What pip and uv say of a file that comes from the index. uv says it of those over 1 MiB.
 _DOWNLOAD = re.compile(r"\s*Downloading (\S+) \(([\d.]+) ?(kB|MB|GB|KiB|MiB|GiB)\)")
+_VERSION = re.compile(r"-\d.*")  # and what follows it in a file's name, which pip says
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 #: What uv says next: how many packages were not in its cache, and how many it installed.
 _FETCHED, _INSTALLED = re.compile(r"Prepared (\d+) package"), re.compile(r"Installed (\d+) package")
@@ -50,19 +51,19 @@ class Tally:
             self.installed += int(found[1])
         if found := _DOWNLOAD.match(line):
             self.sizes.append(float(found[2]) * _UNITS[found[3]])
-            return f"{found[1].split('-')[0]}, {_mebibytes(self.sizes[-1])}"
+            return f"{_VERSION.sub('', found[1])}, {_mebibytes(self.sizes[-1])}"
         return ""
 
     def __str__(self) -> str:
         if not self.installed:
             return "every package was there already"
-        cached = f"{self.installed - self.fetched} packages came from the cache"
+        cached = self.installed - self.fetched
         if not self.fetched:
-            return f"fetched nothing: {cached}"
+            return f"fetched nothing: {cached} packages came from the cache"
         fetched = f"fetched {self.fetched} packages"
         if self.sizes:
             fetched += f": {_mebibytes(sum(self.sizes))} in {len(self.sizes)} of them, the others are under 1 MiB each"
-        return fetched if self.fetched == self.installed else f"{fetched}; {cached}"
+        return f"{fetched}; {cached} came from the cache" if cached else fetched
 
 
 class Progress:
@@ -111,7 +112,7 @@ class Bootstrap:
 
     def run(self, name: str) -> None:
         """Install the set of that name. Raises ``Failed``."""
-        if not self._is_ours():
+        if not is_of_this_python(self._environment):
             self._progress.say("a virtual environment")
             self._call(sys.executable, "-m", "venv", "--clear", str(self._environment))
         self._progress.say("uv, which installs the rest")
@@ -130,15 +131,6 @@ class Bootstrap:
         self._progress.say("hokusai")
         self._uv("install", "--editable", str(ROOT), "--no-deps", "--no-build-isolation", counts=False)
 
-    def _is_ours(self) -> bool:
-        """Whether the environment is there, and of this very Python."""
-        code = "import sys; print(sys.base_prefix, sys.version)"
-        try:
-            done = subprocess.run([self._bin / "python", "-c", code], capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return False
-        return done.stdout.strip() == f"{sys.base_prefix} {sys.version}"
-
     def _uv(self, *command: str, counts: bool = True) -> None:
         self._call(str(self._bin / "uv"), "pip", *command, "--python", str(self._bin / "python"), counts=counts)
 
@@ -152,6 +144,16 @@ class Bootstrap:
                     self._progress.say(f"fetching {download}")
         if process.returncode:
             raise Failed(f"{' '.join(command)}\n{''.join(said)}")
+
+
+def is_of_this_python(environment: Path) -> bool:
+    """Whether the environment is there, and was made by the very Python that runs this."""
+    code = "import sys; print(sys.base_prefix, sys.version)"
+    try:
+        done = subprocess.run([environment / "bin/python", "-c", code], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return done.stdout.strip() == f"{sys.base_prefix} {sys.version}"
 
 
 def main() -> int:
