@@ -11,10 +11,11 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.dev
 WORKERS ?= 2
 FUZZ_MINUTES ?= 10
-LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.NOTPARALLEL: # two targets may fill one environment
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,12 +86,14 @@ image-test: $(READY) ## run the images, register a model in them, look for secre
 	@$(BIN)/python scripts/image.py test $(ARGS)
 
 lock: $(READY) ## resolve requirements/*.txt; pins that fit are kept (UPGRADE=--upgrade for the newest)
-	@$(LOCK) --extra server --group build --group demo --group dev pyproject.toml -o requirements/dev.txt
-	@$(LOCK) --extra server --group build --group demo -c requirements/dev.txt pyproject.toml -o requirements/demo.txt
-	@$(LOCK) --extra server pyproject.toml -o requirements/server.txt
-	@$(LOCK) --group image -o requirements/image.txt
-	@$(LOCK) --group mlflow -o requirements/mlflow.txt
-	@echo uv | $(LOCK) - -o requirements/setup.txt
+	@$(LOCK) --universal --extra server --group build --group demo --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) --universal --extra server --group build --group demo -c requirements/dev.txt pyproject.toml -o requirements/demo.txt
+	@$(LOCK) --universal --extra server pyproject.toml -o requirements/server.txt
+	@$(LOCK) --universal --group image -o requirements/image.txt
+	@$(LOCK) --universal --group mlflow -o requirements/mlflow.txt
+	@echo uv | $(LOCK) --universal - -o requirements/setup.txt
+	@set -e; for client in 2.9.2 2.22.5 3.17.2 3.17.2-auth; do \
+		$(LOCK) requirements/mlflow-$$client.in -o requirements/mlflow-$$client.txt; done
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .venv-* .cache build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -20,8 +20,9 @@ from scripts.interpreters import Interpreter
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
 PLACE = ROOT / ".cache" / "environments"
-#: The newest Python that each of these runs on: their old packages have no wheels for later ones.
-NEWEST = {"mlflow-2.9.2": (3, 12), "mlflow-2.22.5": (3, 13)}
+#: The newest Python that each of these runs on: 2.9.2 asks ``importlib.metadata`` in a way that ended with 3.11, and a
+#: package of 2.22.5 has no wheels after 3.13.
+NEWEST = {"mlflow-2.9.2": (3, 11), "mlflow-2.22.5": (3, 13)}
 _UV = str(Path(sys.executable).with_name("uv"))
 
 
