@@ -1,29 +1,33 @@
 # Every target sets up what it needs first. Needs Python ≥ 3.11 with venv, and make.
-PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+# A Python that is named (make demo PYTHON=python3.13) has an environment of its own, beside .venv.
+ifdef PYTHON
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print(sys.version.split()[0] + getattr(sys, "abiflags", ""))')
+else
+PYTHON := python3
+VENV := .venv
+endif
+BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
+READY := $(VENV)/.dev
 WORKERS ?= 2
 FUZZ_MINUTES ?= 10
+LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.NOTPARALLEL: # two targets may fill one environment
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## .venv with the product and its development tools, from pinned requirements
 
-$(READY): requirements/dev.txt requirements/setup.txt pyproject.toml
-	@echo "setting up .venv …"
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "hokusai needs Python 3.11 or newer: make PYTHON=python3.12")'
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $(READY)
+$(DEMO) $(READY): $(VENV)/.%: requirements/%.txt requirements/setup.txt pyproject.toml scripts/bootstrap.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "hokusai needs Python 3.11 or newer: make PYTHON=python3.13")'
+	@$(PYTHON) scripts/bootstrap.py $(VENV) $*
 
-demo: $(READY) ## start a server, train a model, register it with stock MLflow, reload it, report
-	@$(BIN)/python scripts/demo.py
+demo: $(DEMO) ## start a server, train a model, register it with stock MLflow, reload it, report
+	@$(BIN)/python scripts/demo.py $(DEMO)
 
 test: $(READY) ## the test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" $(ARGS)
@@ -81,15 +85,15 @@ image: $(READY) ## build both images of deploy/Containerfile with buildah, as ro
 image-test: $(READY) ## run the images, register a model in them, look for secrets; as root (ARGS='--target hokusai' for one)
 	@$(BIN)/python scripts/image.py test $(ARGS)
 
-lock: $(READY) ## resolve requirements/*.txt again
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
-		--extra server --group dev --group demo pyproject.toml -o requirements/dev.txt
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
-		--extra server pyproject.toml -o requirements/server.txt
-	@set -e; for group in image mlflow; do \
-		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
-			--group $$group -o requirements/$$group.txt; done
-	@echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements/setup.txt
+lock: $(READY) ## resolve requirements/*.txt; pins that fit are kept (UPGRADE=--upgrade for the newest)
+	@$(LOCK) --universal --extra server --group build --group demo --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) --universal --extra server --group build --group demo -c requirements/dev.txt pyproject.toml -o requirements/demo.txt
+	@$(LOCK) --universal --extra server pyproject.toml -o requirements/server.txt
+	@$(LOCK) --universal --group image -o requirements/image.txt
+	@$(LOCK) --universal --group mlflow -o requirements/mlflow.txt
+	@echo uv | $(LOCK) --universal - -o requirements/setup.txt
+	@set -e; for client in 2.9.2 2.22.5 3.17.2 3.17.2-auth; do \
+		$(LOCK) requirements/mlflow-$$client.in -o requirements/mlflow-$$client.txt; done
 
 clean: ## remove what the other targets created
-	@rm -rf .venv .cache build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-* .cache build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -13,9 +13,9 @@ import boto3
 import httpx2
 
 from lab.behind import refused
-from lab.parts import PROXY_ADDRESS, free_port, listening, location, nginx, server
+from lab.parts import PROXY_ADDRESS, NotHere, free_port, listening, location, nginx, server
 from lab.rows import Bench, Seen, keys, planted
-from tests.redis import Redis
+from tests.redis import NoRedis, Redis
 from tests.s3 import S3Server
 from tests.serving import serving
 
@@ -27,6 +27,18 @@ def _bucket() -> Iterator[tuple[S3Server, str]]:
         yield s3, s3.bucket()
     finally:
         s3.close()
+
+
+@contextmanager
+def _redis() -> Iterator[Redis]:
+    try:
+        server = Redis()
+    except NoRedis as error:
+        raise NotHere(str(error)) from None
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @planted("artifact-store-unreachable", "the bucket was deleted")
@@ -168,50 +180,40 @@ def _(bench: Bench) -> Iterator[Seen]:
 
 @planted("redis-unavailable", "Redis was stopped")
 def _(bench: Bench) -> Iterator[Seen]:
-    redis = Redis()
-    try:
-        with serving(bench.place() / "data", settings={"HOKUSAI_REDIS_URL": redis.url}) as running:
-            found = keys(running, running.workspace("team", permissions=["admin"]))
-            redis.stop()
-            yield Seen(running.url, ("--only", "ready,rate"), found)
-    finally:
-        redis.close()
+    with (
+        _redis() as redis,
+        serving(bench.place() / "data", settings={"HOKUSAI_REDIS_URL": redis.url}) as running,
+    ):
+        found = keys(running, running.workspace("team", permissions=["admin"]))
+        redis.stop()
+        yield Seen(running.url, ("--only", "ready,rate"), found)
 
 
 @planted("redis-unavailable", "the URL says rediss: and nobody there speaks TLS")
 def _(bench: Bench) -> Iterator[Seen]:
-    redis = Redis()
-    try:
+    with _redis() as redis:
         settings = {"HOKUSAI_REDIS_URL": redis.url.replace("redis:", "rediss:")}
         with serving(bench.place() / "data", settings=settings) as running:
             found = keys(running, running.workspace("team", permissions=["admin"]))
             yield Seen(running.url, ("--only", "ready,rate"), found)
-    finally:
-        redis.close()
 
 
 @planted("", "two replicas on PostgreSQL, a bucket and Redis")
 def _(bench: Bench) -> Iterator[Seen]:
-    redis = Redis()
-    try:
-        with _bucket() as (s3, name):
-            settings = {
-                "HOKUSAI_DATABASE_URL": bench.postgres.create_database(),
-                "HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept",
-                "HOKUSAI_REDIS_URL": redis.url,
-                "HOKUSAI_TRUSTED_PROXIES": f"{PROXY_ADDRESS}/32",
-                **s3.environ(),
-            }
-            with (
-                serving(bench.place() / "data", settings=settings) as one,
-                serving(bench.place() / "data", settings=settings) as two,
-            ):
-                port = free_port()
-                targets = " ".join(f"server {each.url.removeprefix('http://')};" for each in (one, two))
-                with nginx(
-                    server(port, location("/", "http://both")), port=port, http=f"upstream both {{ {targets} }}"
-                ):
-                    team = one.workspace("team", permissions=["admin"])
-                    yield Seen(f"http://127.0.0.1:{port}", variables=keys(one, team))
-    finally:
-        redis.close()
+    with _redis() as redis, _bucket() as (s3, name):
+        settings = {
+            "HOKUSAI_DATABASE_URL": bench.postgres.create_database(),
+            "HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept",
+            "HOKUSAI_REDIS_URL": redis.url,
+            "HOKUSAI_TRUSTED_PROXIES": f"{PROXY_ADDRESS}/32",
+            **s3.environ(),
+        }
+        with (
+            serving(bench.place() / "data", settings=settings) as one,
+            serving(bench.place() / "data", settings=settings) as two,
+        ):
+            port = free_port()
+            targets = " ".join(f"server {each.url.removeprefix('http://')};" for each in (one, two))
+            with nginx(server(port, location("/", "http://both")), port=port, http=f"upstream both {{ {targets} }}"):
+                team = one.workspace("team", permissions=["admin"])
+                yield Seen(f"http://127.0.0.1:{port}", variables=keys(one, team))

