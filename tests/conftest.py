@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import forked
 from tests.serving import Server, serving
 from tests.stock.environments import Environment, environment
 from tests.stock.server import StockServer
@@ -34,6 +35,13 @@ def stock_server(stock_317: Environment, tmp_path_factory: pytest.TempPathFactor
         yield server.wait()
     finally:
         server.stop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # one for all of xdist's workers
+        forks = forked.fork_server()
+        forks.__enter__()
+        config.add_cleanup(lambda: forks.__exit__(None, None, None))
 
 
 @pytest.hookimpl(wrapper=True)

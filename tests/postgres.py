@@ -21,7 +21,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 #: Ends the server when the test process does, however it ends: its end of the pipe closes. TERM counts
@@ -106,6 +105,8 @@ class Postgres:
         return self.url(name)
 
     def execute(self, statement: str) -> None:
+        import psycopg
+
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=10) as connection:
             connection.execute(statement.encode())
 
@@ -156,6 +157,8 @@ class Postgres:
         self._run(str(self._binaries / "initdb"), "-D", str(data), *options)
 
     def _launch(self) -> bool:
+        import psycopg
+
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", **_HASTY}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), *options]

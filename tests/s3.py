@@ -19,9 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from scripts.environments import environment
 
@@ -88,6 +86,9 @@ class S3Server:
         return int(self._process.stdout.readline())
 
     def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
         return boto3.client(
             "s3",
             endpoint_url=self.url,

@@ -10,16 +10,36 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx2
+from tests import mlflow_tables
+from tests.forked import Forked, available
+
+if TYPE_CHECKING:
+    import httpx2
 
 START_SECONDS = 120
+#: Settings with which a server does not make MLflow's tables in its data directory.
+_OTHER_TABLES = {"HOKUSAI_DATABASE_URL", "HOKUSAI_TRACKING_URL", "HOKUSAI_TRACKING_DATABASE_URL"}
 _READY = re.compile(r"is ready: (https?://\S+)")
+
+
+class Process(Protocol):
+    """What tests use of a running server's process."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 @dataclass
@@ -37,9 +57,10 @@ class Server:
 
     url: str
     data: Path
-    process: subprocess.Popen[str]
-    errors: list[str] = field(default_factory=list)
-    output: list[str] = field(default_factory=list)
+    process: Process
+    errors: list[str]
+    output: list[str]
+    pipes: Sequence[_Pipe]
 
     @property
     def operator_key(self) -> str:
@@ -47,6 +68,8 @@ class Server:
 
     def http(self, key: str | None = None) -> httpx2.Client:
         """A client that sends ``key`` (None: the operator's, empty: none)."""
+        import httpx2
+
         key = self.operator_key if key is None else key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
@@ -66,9 +89,13 @@ class Server:
         return self.key(name, **facts)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 40) -> int:
+        """End it; returns its exit code. All that it wrote is in ``errors`` and ``output`` then."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(seconds)
+        code = self.process.wait(seconds)
+        for pipe in self.pipes:
+            pipe.finish()
+        return code
 
     def audit(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.output]
@@ -103,43 +130,71 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(data: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """``hokusai serve`` until the block ends; fails with its log when it does not get ready."""
-    process = subprocess.Popen(
-        hokusai("serve", "--data", str(data), "--port", "0", *arguments),
-        env=environment(**(settings or {})),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    server = Server("", data, process)
-    ready = threading.Event()
-    readers = [
-        threading.Thread(target=_read, args=(process.stderr, server.errors, server, ready)),
-        threading.Thread(target=_read, args=(process.stdout, server.output, None, None)),
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not ready.wait(0.05) and process.poll() is None and time.monotonic() < end:
-            pass
-        if not server.url:
-            raise AssertionError("the server did not get ready:\n" + "".join(server.errors[-40:]))
-        yield server
-    finally:
-        if process.poll() is None:
+def serving(
+    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, forked: bool = True
+) -> Iterator[Server]:
+    """``hokusai serve`` until the block ends; fails with its log when it does not get ready.
+
+    Where this test run has a fork server, it is a fork, which need not import anything. ``forked=False`` is for tests
+    of how the program starts, and of what its processes look like from outside.
+    """
+    given = settings or {}
+    command = hokusai("serve", "--data", str(data), "--port", "0", *arguments)
+    start: Callable[..., Process] = subprocess.Popen
+    if forked and available():
+        start = Forked
+        if not data.exists() and "auth" not in arguments and not _OTHER_TABLES & given.keys():
+            mlflow_tables.copy_into(data)
+    with _piped() as errors, _piped() as output:
+        process = start(command, env=environment(**given), stdout=output.end, stderr=errors.end)
+        server = Server("", data, process, errors.lines, output.lines, (errors, output))
+        try:
+            server.url = _url_when_ready(server)
+            yield server
+        finally:
+            try:
+                server.stop()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def _url_when_ready(server: Server) -> str:
+    end = time.monotonic() + START_SECONDS
+    while not (ready := _READY.search("".join(server.errors))):
+        if server.process.poll() is not None or time.monotonic() > end:
             server.stop()
-        for reader in readers:
-            reader.join()
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
+            raise AssertionError("the server did not get ready:\n" + "".join(server.errors[-40:]))
+        time.sleep(0.02)
+    return ready[1]
 
 
-def _read(stream: Any, lines: list[str], server: Server | None, ready: threading.Event | None) -> None:
-    for line in stream:
-        lines.append(line)
-        if server and ready and (found := _READY.search(line)):
-            server.url = found[1]
-            ready.set()
+class _Pipe:
+    """A pipe whose ``end`` a program writes to; its ``lines`` are read as they come."""
+
+    def __init__(self) -> None:
+        read, self.end = os.pipe()
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, args=(read,))
+        self._reader.start()
+
+    def finish(self) -> None:
+        """Wait for the last line, which comes when every process that writes to it has ended."""
+        if self.end >= 0:
+            os.close(self.end)
+            self.end = -1
+        self._reader.join()
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor) as stream:
+            for line in stream:
+                self.lines.append(line)
+
+
+@contextmanager
+def _piped() -> Iterator[_Pipe]:
+    pipe = _Pipe()
+    try:
+        yield pipe
+    finally:
+        pipe.finish()

@@ -7,7 +7,6 @@ is the Python SDK; everything it returns and raises is here or in ``hokusai.erro
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from hokusai.errors import HokusaiError
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     )
     from hokusai.identity import Quota, Use, Workspace
 
-__version__ = version("hokusai")
+    __version__: str
 
 __all__ = [
     "ApiError",
@@ -54,7 +53,12 @@ _IDENTITY = frozenset({"Quota", "Use", "Workspace"})
 
 
 def __getattr__(name: str) -> object:
-    # A server process imports this package for its rooms and must not pay for the SDK and its HTTP library.
+    # Whoever imports this package pays for what he uses: a server does without the SDK and its HTTP library, and the
+    # command line's help without reading the distribution's metadata.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("hokusai")
     if name in __all__:
         return getattr(import_module("hokusai.identity" if name in _IDENTITY else "hokusai.client"), name)
     raise AttributeError(f"module 'hokusai' has no attribute {name!r}")

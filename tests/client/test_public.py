@@ -71,7 +71,13 @@ def test_client_and_cli_import_no_server(code: str) -> None:
     assert packages <= {"apikey", "cli", "client", "deploy", "doctor", "errors", "identity"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["keys", "create", "--name", "n"]])
+def test_help_imports_no_http() -> None:
+    found = modules(_COMMAND.format(arguments=["--help"]))
+    assert "hokusai.cli.app" in found
+    assert not found & (SERVER | {"httpx2", "hokusai.client", "hokusai.deploy", "hokusai.doctor", "importlib.metadata"})
+
+
+@pytest.mark.parametrize("arguments", [["models", "list"], ["keys", "create", "--name", "n"]])
 def test_commands_import_no_server(arguments: list[str]) -> None:
     found = modules(_COMMAND.format(arguments=arguments))
     assert "hokusai.client.connection" in found

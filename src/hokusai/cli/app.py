@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hokusai import __version__, errors
+from hokusai import errors
 from hokusai.cli import backup, deploy, doctor, env, explain, keys, migrate, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
@@ -42,6 +42,8 @@ app.add_typer(models.app, name="models")
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from hokusai import __version__
+
         typer.echo(f"hokusai {__version__}")
         raise typer.Exit
 

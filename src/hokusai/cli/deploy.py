@@ -7,17 +7,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.status import Status
 from rich.text import Text
 
-from hokusai import deploy, doctor
 from hokusai.cli import output
-from hokusai.client.connection import checked_key
-from hokusai.deploy import Aws, Deployed, Engine, Proof, Record, Records, Release, State, Step, Tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+    from hokusai.deploy import Aws, Deployed, Proof, Record, Release, State, Step, Tell
 
 app = typer.Typer(no_args_is_help=True, help="Roll a release out, and prove it.")
 aws_app = typer.Typer(no_args_is_help=True, help="To AWS: ECS Fargate, RDS, S3. See docs/how-to/aws.md.")
@@ -73,8 +74,10 @@ def plan(
 
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws plan
     """
+    from hokusai import deploy
+
     release = _release(
-        aws=Aws(region),
+        aws=deploy.Aws(region),
         environment=environment,
         source=source,
         parameters=parameters,
@@ -113,9 +116,11 @@ def up(
 
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws up --set AuthHost=auth.example.org …
     """
+    from hokusai import deploy
+
     with _Progress.shown() as progress:
         release = _release(
-            aws=Aws(region, pause=pause),
+            aws=deploy.Aws(region, pause=pause),
             environment=environment,
             source=source,
             parameters=parameters,
@@ -136,7 +141,9 @@ def up(
 @aws_app.command()
 def status(*, environment: Environment = "production", region: Region = None, as_json: output.Json = False) -> None:
     """Tell what runs. Changes nothing."""
-    aws = Aws(region)
+    from hokusai import deploy
+
+    aws = deploy.Aws(region)
     found = deploy.status(aws, deploy.stack_of(aws, environment))
     if as_json:
         output.document(found)
@@ -171,7 +178,9 @@ def down(
 
     [bold]Example:[/bold] hokusai deploy aws down --environment staging --yes staging
     """
-    aws = Aws(region, pause=pause)
+    from hokusai import deploy
+
+    aws = deploy.Aws(region, pause=pause)
     stack = deploy.stack_of(aws, environment)
     found = deploy.status(aws, stack)
     if yes is None and output.err().is_terminal:
@@ -194,17 +203,20 @@ def _release(
     records: Path,
     tell: Tell,
 ) -> Release:
+    from hokusai import deploy
+
     stack = deploy.stack_of(aws, environment)
     read = deploy.read(source.resolve())
-    record = Record(environment, read.tag, read.version, read.commit, aws.region, aws.account, began=deploy.instant())
-    return Release(
+    began = deploy.instant()
+    record = deploy.Record(environment, read.tag, read.version, read.commit, aws.region, aws.account, began=began)
+    return deploy.Release(
         aws=aws,
         source=read,
-        engine=lambda: Engine(engine),
+        engine=lambda: deploy.Engine(engine),
         stack=stack,
         prove=prove,
         record=record,
-        records=Records(records),
+        records=deploy.Records(records),
         given={name: value for name, _, value in (one.partition("=") for one in parameters or ())},
         tell=tell,
     )
@@ -212,6 +224,9 @@ def _release(
 
 def prove(deployed: Deployed) -> Proof:
     """The doctor's examination, with the deployment's own operator key or the key in HOKUSAI_API_KEY."""
+    from hokusai import deploy, doctor
+    from hokusai.client.connection import checked_key
+
     key = os.environ.get("HOKUSAI_API_KEY", "").strip()
     target = doctor.Target(
         deployed.url,
@@ -222,7 +237,7 @@ def prove(deployed: Deployed) -> Proof:
     )
     report = asyncio.run(doctor.examine(target))
     worst = report.diagnosis[0] if report.diagnosis else None
-    return Proof(
+    return deploy.Proof(
         report.ok,
         f"{len(report.having('pass'))} checks passed, {len(report.having('fail'))} failed",
         f"{worst.fault.title} ({worst.fault.id}). {worst.fault.cause}" if worst else "",

@@ -9,18 +9,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from hokusai import errors
 from hokusai.cli import output
-from hokusai.client.connection import checked_key, checked_url
-from hokusai.doctor import CHECKS, Check, OnResult, Report, Result, Status, Target, chosen, examine, markdown_report
+
+if TYPE_CHECKING:
+    from hokusai.doctor import Check, OnResult, Report, Result, Status
 
 _MARKS = {"pass": Text("✓", style="bold green"), "fail": Text("✗", style="bold red"), "skip": Text("–", style="dim")}
 _COUNTED: tuple[tuple[Status, str], ...] = (("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
@@ -28,6 +28,8 @@ _UNREACHED = 3
 
 
 def _only(text: str | None) -> str | None:
+    from hokusai.doctor import CHECKS, chosen
+
     try:
         chosen(CHECKS, text.split(",") if text else ())
     except KeyError as error:
@@ -80,6 +82,9 @@ def doctor(
     if list_:
         _list(as_json)
         return
+    from hokusai.client.connection import checked_key, checked_url
+    from hokusai.doctor import CHECKS, Target, chosen, examine, markdown_report
+
     target = Target(
         url=_url(url, kind),
         kind=kind,
@@ -110,6 +115,8 @@ def _url(given: str | None, kind: str) -> str:
     text = given or _variable("HOKUSAI_URL", "MLFLOW_TRACKING_URI" if kind == "mlflow" else None)
     if not text:
         raise errors.UrlMissing
+    from hokusai.client.connection import checked_url
+
     checked = checked_url(text)
     return text.strip().rstrip("/") if kind == "mlflow" else checked
 
@@ -143,6 +150,8 @@ def _write(file: Path | None, text: str) -> None:
 
 
 def _list(as_json: bool) -> None:
+    from hokusai.doctor import CHECKS
+
     if as_json:
         facts = ("id", "title", "layer", "group", "needs", "kinds")
         output.document({"checks": [{fact: getattr(check, fact) for fact in facts} for check in CHECKS]})
@@ -158,6 +167,8 @@ def _watching(wanted: bool) -> Iterator[OnResult]:
     if not (wanted and console.is_terminal):
         yield lambda *_: None
         return
+    from rich.live import Live
+
     states: dict[str, tuple[Check, Result | None]] = {}
     with Live(console=console, transient=True, refresh_per_second=8) as live:
 

@@ -6,8 +6,8 @@ import shlex
 
 import typer
 
+import hokusai
 from hokusai.cli import output
-from hokusai.client import Client
 
 
 def env(as_json: output.Json = False) -> None:
@@ -15,7 +15,7 @@ def env(as_json: output.Json = False) -> None:
 
     [bold]Example:[/bold] eval "$(hokusai env)" && python train.py
     """
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.env()
     if as_json:
         output.document(found)

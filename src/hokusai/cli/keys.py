@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
+import hokusai
 from hokusai import errors, identity
 from hokusai.cli import output
-from hokusai.client import Client, Key, NewKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, show, rotate and revoke API keys.")
 
@@ -102,7 +102,7 @@ def create(
 
     [bold]Example:[/bold] hokusai keys create --workspace acme --name ci --permissions write --expires 90d
     """
-    with Client() as client:
+    with hokusai.Client() as client:
         made = client.keys.create(
             name,
             workspace=workspace,
@@ -122,7 +122,7 @@ def list_(
     as_json: output.Json = False,
 ) -> None:
     """List keys: all facts, never the keys themselves."""
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.keys.list(workspace)
     if as_json:
         output.document({"keys": found})
@@ -140,7 +140,7 @@ def show(
     as_json: output.Json = False,
 ) -> None:
     """Show the facts of a key."""
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.keys.get(key_id)
     if as_json:
         output.document(found)
@@ -166,7 +166,7 @@ def rotate(
 
     [bold]Example:[/bold] hokusai keys rotate KEY_ID --overlap 24h
     """
-    with Client() as client:
+    with hokusai.Client() as client:
         made = client.keys.rotate(key_id, overlap=overlap, expires=expires)
     _hand_over(made, as_json)
 
@@ -174,7 +174,7 @@ def rotate(
 @app.command()
 def revoke(key_id: KeyId, as_json: output.Json = False) -> None:
     """Refuse a key from now on. This cannot be undone."""
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.keys.revoke(key_id)
     if as_json:
         output.document(found)
@@ -182,7 +182,7 @@ def revoke(key_id: KeyId, as_json: output.Json = False) -> None:
         output.out().print(f"Revoked {found.key_id} ({output.visible(found.name)}).")
 
 
-def _hand_over(made: NewKey, as_json: bool) -> None:
+def _hand_over(made: hokusai.NewKey, as_json: bool) -> None:
     if as_json:
         output.document({"key": made.key} | dataclasses.asdict(made.facts))
         return
@@ -192,7 +192,7 @@ def _hand_over(made: NewKey, as_json: bool) -> None:
     output.facts(_facts(made.facts), beside)
 
 
-def _facts(key: Key) -> Iterator[tuple[str, object]]:
+def _facts(key: hokusai.Key) -> Iterator[tuple[str, object]]:
     yield "key id", key.key_id
     yield "name", key.name
     yield "state", _state(key)
@@ -213,11 +213,11 @@ def _facts(key: Key) -> Iterator[tuple[str, object]]:
         yield "rotated to", key.rotated_to
 
 
-def _state(key: Key) -> str:
+def _state(key: hokusai.Key) -> str:
     return f"{key.state} (rotated)" if key.rotated_to and key.state == "active" else key.state
 
 
-def _summary(key: Key) -> str:
+def _summary(key: hokusai.Key) -> str:
     """The set's name where the permissions are one, else how many there are."""
     held = frozenset(key.permissions)
     for name, members in identity.PERMISSION_SETS.items():

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+import hokusai
 from hokusai import errors
 from hokusai.cli import output
-from hokusai.client import Client, Model, ModelVersion
 
 app = typer.Typer(no_args_is_help=True, help="Show what is registered in your workspace.")
 
@@ -32,7 +32,7 @@ def register(
     [bold]Example:[/bold] hokusai register model/ --name churn
     """
     left = "A version was made only if every file had been sent"
-    with _told(left), Client() as client, output.progress("Sending") as progress:
+    with _told(left), hokusai.Client() as client, output.progress("Sending") as progress:
         version = client.register(path, name, description=description, progress=progress)
     if as_json:
         output.document(_document(version))
@@ -54,7 +54,7 @@ def pull(
 
     [bold]Example:[/bold] hokusai pull models:/churn/3 churn-3/
     """
-    with _told("Nothing was kept"), Client() as client, output.progress("Fetching") as progress:
+    with _told("Nothing was kept"), hokusai.Client() as client, output.progress("Fetching") as progress:
         found = client.pull(uri, directory, progress=progress)
     if as_json:
         output.document({"uri": uri, "path": found})
@@ -74,7 +74,7 @@ def _told(left: str) -> Iterator[None]:
 @app.command("list")
 def list_(as_json: output.Json = False) -> None:
     """List the registered models."""
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.models.list()
     if as_json:
         output.document({"models": found})
@@ -89,7 +89,7 @@ def show(
     name: Annotated[str, typer.Argument(help="The registered model's name.")], as_json: output.Json = False
 ) -> None:
     """Show a registered model and its versions, the newest first."""
-    with Client() as client:
+    with hokusai.Client() as client:
         model, versions = client.models.get(name), client.models.versions(name)
     if as_json:
         output.document(dataclasses.asdict(model) | {"versions": [_document(one) for one in versions]})
@@ -108,9 +108,9 @@ def show(
     output.table(("VERSION", "STATUS", "MADE", "RUN", "DESCRIPTION"), rows, nothing="No versions yet.")
 
 
-def _aliases(model: Model) -> tuple[str, ...]:
+def _aliases(model: hokusai.Model) -> tuple[str, ...]:
     return tuple(f"{alias}={version}" for alias, version in model.aliases.items())
 
 
-def _document(version: ModelVersion) -> dict[str, Any]:
+def _document(version: hokusai.ModelVersion) -> dict[str, Any]:
     return {"uri": version.uri} | dataclasses.asdict(version)

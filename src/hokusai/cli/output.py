@@ -15,16 +15,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import hokusai
 from hokusai import errors
-from hokusai.client import ApiError, Progress
-from hokusai.client.values import OnProgress
+
+if TYPE_CHECKING:
+    from hokusai.client.values import OnProgress
 
 #: The option every command has.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -98,7 +100,7 @@ def _advice(error: errors.HokusaiError) -> Iterator[tuple[str, object]]:
         yield "  what to do", error.advice
     if error.status == 401 or isinstance(error, errors.ClientError):
         yield from _caller()
-    if isinstance(error, ApiError):
+    if isinstance(error, hokusai.ApiError):
         yield "  request id", error.request_id
 
 
@@ -146,7 +148,7 @@ def progress(verb: str) -> Iterator[OnProgress | None]:
     with Bar(*columns, console=err(), transient=True) as bar:
         task = bar.add_task(verb, total=None)
 
-        def advance(step: Progress) -> None:
+        def advance(step: hokusai.Progress) -> None:
             bar.update(task, description=f"{verb} {visible(step.file)}", completed=step.done, total=step.total)
 
         yield advance

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+import hokusai
 from hokusai.cli import output
-from hokusai.client import Client
 from hokusai.identity import Quota, Use, Workspace, parse_rate, parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Make, show, bound, suspend and delete workspaces (with an operator key).")
@@ -64,7 +64,7 @@ def create(
 
     [bold]Example:[/bold] hokusai workspaces create acme
     """
-    with Client() as client:
+    with hokusai.Client() as client:
         workspace = client.workspaces.create(name, **_quota(max_bytes, max_files, max_models, rate))
     if as_json:
         output.document(workspace)
@@ -77,7 +77,7 @@ def create(
 @app.command("list")
 def list_(as_json: output.Json = False) -> None:
     """List all workspaces."""
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.workspaces.list()
     if as_json:
         output.document({"workspaces": found})
@@ -89,7 +89,7 @@ def list_(as_json: output.Json = False) -> None:
 @app.command()
 def show(name: Name, as_json: output.Json = False) -> None:
     """Show one workspace, what it may have and what it has."""
-    with Client() as client:
+    with hokusai.Client() as client:
         _print(client.workspaces.get(name), as_json)
 
 
@@ -110,7 +110,7 @@ def set_(
     quota = _quota(max_bytes, max_files, max_models, rate)
     if not quota:
         raise typer.BadParameter("name a bound to set: --max-bytes, --max-files, --max-models or --rate")
-    with Client() as client:
+    with hokusai.Client() as client:
         _print(client.workspaces.set(name, **quota), as_json)
 
 
@@ -127,7 +127,7 @@ def delete(
     """
     if not yes:
         _confirm(name)
-    with Client() as client:
+    with hokusai.Client() as client:
         found = client.workspaces.delete(name)
     if as_json:
         output.document(found)
@@ -138,14 +138,14 @@ def delete(
 @app.command()
 def suspend(name: Name, as_json: output.Json = False) -> None:
     """Refuse every key of a workspace until it is resumed. Nothing is removed."""
-    with Client() as client:
+    with hokusai.Client() as client:
         _print(client.workspaces.suspend(name), as_json)
 
 
 @app.command()
 def resume(name: Name, as_json: output.Json = False) -> None:
     """Let the keys of a suspended workspace work again."""
-    with Client() as client:
+    with hokusai.Client() as client:
         _print(client.workspaces.resume(name), as_json)
 
 

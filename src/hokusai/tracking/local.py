@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.tracking.engine import MLFLOW_MINOR
-from hokusai.tracking.wsgi import Bridge
+from hokusai.tracking.wsgi import Bridge, WsgiApp
 
 log = logging.getLogger("hokusai.tracking")
 
@@ -66,17 +66,11 @@ class LocalEngine:
             yield from ((method, path) for method in methods)
 
     def _load(self) -> Bridge:
-        os.environ.update({**_ENVIRONMENT, "_MLFLOW_SERVER_FILE_STORE": self._url})
+        app = load_mlflow()
+        os.environ["_MLFLOW_SERVER_FILE_STORE"] = self._url
         try:
-            from mlflow.server import app, handlers
-            from mlflow.version import VERSION
-        except ModuleNotFoundError as error:
-            raise errors.ExtraMissing(module=error.name or str(error)) from error
-        _take_over_logging()
-        if not VERSION.startswith(MLFLOW_MINOR + "."):
-            reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
-            raise errors.TrackingUnreachable(where="in this process", reason=reason)
-        try:
+            from mlflow.server import handlers
+
             with _alone(self._url):
                 handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
         except Exception as error:
@@ -84,6 +78,25 @@ class LocalEngine:
             raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return Bridge(app, threads=self._threads, timeout=self._timeout)
+
+
+def load_mlflow() -> WsgiApp:
+    """Import MLflow's server, with the settings it reads while it is imported; returns its WSGI app.
+
+    Raises ``errors.ExtraMissing``, or ``errors.TrackingUnreachable`` for a version that was not reviewed.
+    """
+    os.environ.update(_ENVIRONMENT)
+    try:
+        from mlflow.server import app
+        from mlflow.version import VERSION
+    except ModuleNotFoundError as error:
+        raise errors.ExtraMissing(module=error.name or str(error)) from error
+    _take_over_logging()
+    if not VERSION.startswith(MLFLOW_MINOR + "."):
+        reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
+        raise errors.TrackingUnreachable(where="in this process", reason=reason)
+    found: WsgiApp = app
+    return found
 
 
 def _take_over_logging() -> None:
