@@ -192,7 +192,7 @@ async def test_what_a_request_refers_to_is_in_its_workspace(team: Team, other: T
             ("/runs/outputs", {"run_id": team.run_id, "models": [{"model_id": model_id, "step": 0}]}),
             ("/model-versions/create", {"name": "m", "source": f"models:/m/{team.version}", "model_id": model_id}),
         ]:
-            with pytest.raises(errors.ReferenceUnknown, match="no logged model"):
+            with pytest.raises(errors.ReferenceUnknown, match="logged model that does not exist"):
                 await team("POST", path, **request)
     for run_id in (other.run_id, "0" * 32):
         with pytest.raises(errors.ReferenceUnknown, match="no run"):
