@@ -20,16 +20,7 @@ ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
 #: ``sync`` removes what is no longer pinned; the demo leaves what the other set brought.
 COMMANDS = {"demo": ("install", "-r"), "dev": ("sync",)}
-_PIP_INSTALL = [
-    "-m",
-    "pip",
-    "--disable-pip-version-check",
-    "install",
-    "--progress-bar",
-    "off",
-    "--require-hashes",
-    "-r",
-]
+_PIP_INSTALL = ["-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
 #: What pip and uv say of a file that comes from the index. uv says it of those over 1 MiB.
 _DOWNLOAD = re.compile(r"\s*Downloading (\S+) \(([\d.]+) ?(kB|MB|GB|KiB|MiB|GiB)\)")
 _VERSION = re.compile(r"-\d.*")  # and what follows it in a file's name, which pip says
