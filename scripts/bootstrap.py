@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
 #: ``sync`` removes what is no longer pinned; the demo leaves what the other set brought.
 COMMANDS = {"demo": ("install", "-r"), "dev": ("sync",)}
+_PIP_INSTALL = ["-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
 #: What pip and uv say of a file that comes from the index. uv says it of those over 1 MiB.
 _DOWNLOAD = re.compile(r"\s*Downloading (\S+) \(([\d.]+) ?(kB|MB|GB|KiB|MiB|GiB)\)")
 _VERSION = re.compile(r"-\d.*")  # and what follows it in a file's name, which pip says
@@ -57,13 +58,14 @@ class Tally:
     def __str__(self) -> str:
         if not self.installed:
             return "every package was there already"
-        cached = self.installed - self.fetched
-        if not self.fetched:
-            return f"fetched nothing: {cached} packages came from the cache"
-        fetched = f"fetched {self.fetched} packages"
+        said = []
         if self.sizes:
-            fetched += f": {_mebibytes(sum(self.sizes))} in {len(self.sizes)} of them, the others are under 1 MiB each"
-        return f"{fetched}; {cached} came from the cache" if cached else fetched
+            said.append(f"fetched {_mebibytes(sum(self.sizes))} in {_packages(len(self.sizes))}")
+        if small := self.fetched - len(self.sizes):
+            said.append(f"fetched {_packages(small)} of under 1 MiB each")
+        if cached := self.installed - self.fetched:
+            said.append(f"{_packages(cached)} from the cache")
+        return ", ".join(said)
 
 
 class Progress:
@@ -116,16 +118,7 @@ class Bootstrap:
             self._progress.say("a virtual environment")
             self._call(sys.executable, "-m", "venv", "--clear", str(self._environment))
         self._progress.say("uv, which installs the rest")
-        pip = (
-            str(self._bin / "python"),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--progress-bar",
-            "off",
-        )
-        self._call(*pip, "--require-hashes", "-r", str(REQUIREMENTS / "setup.txt"))
+        self._call(str(self._bin / "python"), *_PIP_INSTALL, "--require-hashes", "-r", str(REQUIREMENTS / "setup.txt"))
         self._progress.say("the packages")
         self._uv(*COMMANDS[name], str(REQUIREMENTS / f"{name}.txt"), "--require-hashes")
         self._progress.say("hokusai")
@@ -178,9 +171,16 @@ def main() -> int:
     return 0
 
 
+def _packages(count: int) -> str:
+    return f"{count} package{'' if count == 1 else 's'}"
+
+
 def _mebibytes(size: float) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -30,7 +30,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
 HOKUSAI = str(Path(sys.executable).with_name("hokusai"))
-STEP_SECONDS = 180  # many times what one takes: the first start in a new environment compiles what it imports
+STEP_SECONDS = 600  # nothing but a hang takes that long, on however busy a machine
 READY = re.compile(r"is ready: (http://\S+)")
 
 
@@ -239,8 +239,8 @@ def main() -> int:
     took = time.perf_counter() - started
     console.print(f"\n[bold]{'Everything worked' if held else 'Something failed'}[/] in {took:.0f} s.", highlight=False)
     console.print(
-        f"Set-up of {setup['environment']} with Python {setup['python']}, which is needed once, "
-        f"took {setup['seconds']:.0f} s: {setup['did']}.",
+        f"Set-up of {setup['environment']} (Python {setup['python']}), needed once: "
+        f"{setup['seconds']:.0f} s, {setup['did']}.",
         highlight=False,
     )
     if held:
