@@ -59,7 +59,6 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield running
 
 
-@pytest.mark.xdist_group("crowded")
 @pytest.mark.parametrize("framing", ["declared", pytest.param("chunked", marks=pytest.mark.long)])
 def test_100_parallel_uploads_cannot_pass_a_quota(crowded: Server, framing: str) -> None:
     team = bounded(crowded, f"crowd-{framing}", bytes=10_500)
@@ -86,7 +85,6 @@ def test_100_parallel_uploads_cannot_pass_a_quota(crowded: Server, framing: str)
     assert used(crowded, team.name) == {"bytes": 0, "files": 0, "models": 0}
 
 
-@pytest.mark.xdist_group("crowded")
 def test_100_parallel_uploads_cannot_pass_a_number_of_files(crowded: Server) -> None:
     team = bounded(crowded, "crowd-files", files=7)
 

@@ -22,6 +22,8 @@ from hokusai.server.migration import prepare
 from hokusai.settings import Settings
 from tests.serving import Server, environment, hokusai, serving
 
+pytestmark = pytest.mark.process
+
 SEARCH = "/api/2.0/mlflow/registered-models/search"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 

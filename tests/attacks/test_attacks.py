@@ -50,8 +50,7 @@ def _target(targets: dict[str, Target], place: str) -> Target:
 
 
 def _marks(place: str) -> list[pytest.MarkDecorator]:
-    group = pytest.mark.xdist_group(f"attacks-{place}")
-    return [group] if place == "embedded" else [group, pytest.mark.long]
+    return [] if place == "embedded" else [pytest.mark.long]
 
 
 @pytest.mark.timeout(900)

@@ -21,8 +21,6 @@ from tests.deploy.cloud import Checkout, Cloud, RecordingEngine
 from tests.serving import hears_ctrl_c
 from tests.serving import hokusai as command
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 
 class Shell:
     """Where the commands run: the options that they need here."""
@@ -181,6 +179,7 @@ def test_a_password_is_on_no_command_line(shell: Shell) -> None:
     assert "a-password" not in call["arguments"]
 
 
+@pytest.mark.process
 def test_the_doctor_is_asked_with_the_operators_key() -> None:
     proof = prove(Deployed("http://127.0.0.1:9", "http://127.0.0.1:9", "0.1.0", operator_key=mint("live").text))
     assert proof.ok is False

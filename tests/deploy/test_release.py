@@ -13,8 +13,6 @@ from hokusai import apikey, deploy, errors
 from hokusai.deploy import Deployed, Engine, Proof, Record, Records, Release, State, Step
 from tests.deploy.cloud import Checkout, Cloud, RecordingEngine
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 GOOD = Proof(True, "40 checks passed, 0 failed", document={"ok": True, "diagnosis": []}, markdown="# All well\n")
 BAD = Proof(False, "1 failed", "Old version running (old-version-running)", "Deploy it again.", {"ok": False})
 CHANGING = ("Create", "Update", "Delete", "Put", "Register", "Deregister", "Run", "Stop", "Execute", "Tag")

@@ -26,8 +26,6 @@ from hokusai.server import process
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 TEXT = (ROOT / "deploy" / "aws" / "template.yaml").read_text()
 TASKS = ("AuthTask", "RegistryTask", "AuthMigration", "RegistryMigration")
 

@@ -13,6 +13,8 @@ from hokusai.doctor import CHECKS, Report, Target, chosen, examine, markdown
 from lab.parts import silence
 from tests.serving import Server, serving
 
+pytestmark = pytest.mark.process
+
 #: What is not looked at unless more is given.
 _NOT_ASKED = {"tls", "clear-text", "auth-host", "registry-host", "release", "log"}
 

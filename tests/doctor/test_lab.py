@@ -23,7 +23,6 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.mark.proxies
-@pytest.mark.xdist_group("lab")
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.fast])
 def test_the_planted_fault_is_named_first(row: Row, bench: Bench) -> None:
     found = examine(row, bench)

@@ -37,7 +37,6 @@ def registered(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("stock")
 class TestStock:
     def test_a_model_is_logged_registered_reloaded_and_predicts(self, registered: dict[str, str], version: str) -> None:
         assert registered["mlflow"] == version
