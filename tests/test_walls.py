@@ -19,11 +19,12 @@ import httpx2
 import pytest
 
 from hokusai.gateway import ROUTES, Body, Route
-from hokusai.gateway.field import PLACEHOLDERS, Field, ResourceType
+from hokusai.gateway.field import PLACEHOLDERS, Field
+from hokusai.mlflow_api import ARTIFACTS as FILES
+from hokusai.mlflow_api import MULTIPART, V2
+from hokusai.references import ResourceType
 from tests.serving import Server
 
-V2 = "/api/2.0/mlflow"
-FILES = "/api/2.0/mlflow-artifacts/artifacts"
 #: Where a run and a logged model are enough, so that a request is complete.
 SPARE = {"run_uuid", "dataset_name", "dataset_digest", "order_by", "filter", "page_token", "datasets", "user_id"}
 SPARE |= {"description", "run_link", "experiment_name", "artifact_location", "stages"}
@@ -58,7 +59,7 @@ PLAIN: dict[str, Any] = {
     **dict.fromkeys(["digest", "source_type", "schema", "profile", "field_name", "ascending"]),
 }
 #: What says the same of everybody's: that it is not offered.
-NOT_OFFERED = "/api/2.0/mlflow-artifacts/mpu/create/"
+NOT_OFFERED = MULTIPART
 #: Names that look like identifiers and name what is being made, or somebody (replaced by the key's owner).
 MAKES = {"/experiments/create", "/registered-models/create", "/logged-models"}
 
@@ -143,7 +144,7 @@ class Place:
 def places() -> Iterator[Place]:
     for route in ROUTES:
         for name in re.findall(r"\{(\w+)(?::path)?\}", route.path):
-            if thing := PLACEHOLDERS[name]:
+            if thing := PLACEHOLDERS[name].of:
                 yield Place(route, ("path of", name), thing)
         for way, field in walk(route.fields or ()):
             if field.of:
@@ -172,7 +173,7 @@ def filled(fields: tuple[Field, ...], own: Tenant, place: Place, value: str, bef
         else:
             one = own.source if field.name == "source" else PLAIN[field.name]
         if one is not None:
-            made[field.name] = [one] if field.parts or field.name.endswith("_ids") else one
+            made[field.name] = [one] if field.many else one
     return made
 
 
@@ -180,7 +181,7 @@ def send(own: Tenant, place: Place, value: str) -> httpx2.Response:
     route = place.route
     path = route.path
     for name in re.findall(r"\{(\w+)(?::path)?\}", path):
-        thing = PLACEHOLDERS[name]
+        thing = PLACEHOLDERS[name].of
         given = value if place.way == ("path of", name) else own.things[thing] if thing else "key"
         path = re.sub(r"\{" + name + r"(:path)?\}", lambda _, given=given: quote(given), path)
     asked = filled(route.fields or (), own, place, value)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hokusai import __version__, errors
+from hokusai import __version__, errors, mlflow_api
 from hokusai.artifacts import ArtifactsApp, Ledger, store_at
 from hokusai.audit import AuditTrail
 from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator
@@ -181,7 +181,7 @@ class Application:
         settings = self.settings
         app: ASGIApp = Forward(apps, max_json_bytes=settings.max_json_bytes, idle_seconds=settings.body_idle_seconds)
         app = MinBodyRate(app, rate=settings.body_min_rate)
-        app = Authorize(app, base=(self.base or "https://HOST") + "/api/mlflow")
+        app = Authorize(app, base=(self.base or "https://HOST") + mlflow_api.TRACKING_PREFIX)
         app = LimitWorkspace(app, rates=rates, rate=settings.workspace_rate)
         app = LimitKey(app, rates=rates, rate=settings.key_rate)
         app = Identify(

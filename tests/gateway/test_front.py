@@ -16,6 +16,7 @@ import pytest
 
 from tests.serving import Server, Team
 
+V2 = "/api/2.0/mlflow"
 SEARCH = "/api/2.0/mlflow/registered-models/search"
 CREATE = "/api/2.0/mlflow/registered-models/create"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -259,6 +260,61 @@ class TestBodies:
         found = refused(http_as_team.post(CREATE, json={"name": "twice"}), 409, "HK3006")
         assert found["error_code"] == "RESOURCE_ALREADY_EXISTS"
         found = refused(http_as_team.post(CREATE, json={"name": ""}), 400, "HK3004")
+
+
+class TestNumbers:
+    """Whole numbers have 64 bits: MLflow stores no more, and fails on what does not fit."""
+
+    MOST, LEAST = 2**63 - 1, -(2**63)
+
+    @pytest.mark.parametrize("sent", ["text", "", "1e2", "9" * 19, 2**63, -(2**63) - 1, 1.5, True, [1], {"a": 1}])
+    def test_another_value_is_refused_by_the_fields_name(self, http_as_team: httpx2.Client, sent: object) -> None:
+        for path, body, name in [
+            ("/runs/create", {"experiment_id": sent}, "experiment_id"),
+            ("/runs/search", {"experiment_ids": ["1", sent]}, "experiment_ids"),
+            ("/runs/log-metric", {"run_id": "x", "key": "k", "value": 1, "timestamp": 1, "step": sent}, "step"),
+            ("/runs/log-batch", {"run_id": "x", "metrics": [{"key": "k", "timestamp": sent}]}, "metrics.timestamp"),
+            ("/registered-models/alias", {"name": "m", "alias": "a", "version": sent}, "version"),
+        ]:
+            found = refused(http_as_team.post(V2 + path, json=body), 400, "HK1014")
+            assert found["message"].startswith(f"gateway: {name!r} is not a ")
+        if not isinstance(sent, list | dict):
+            query = {"name": "m", "version": str(sent)}
+            found = refused(http_as_team.get(V2 + "/model-versions/get", params=query), 400, "HK1014")
+            assert "'version' is not a whole number" in found["message"]
+
+    def test_64_bits_are_stored_and_come_back(self, http_as_team: httpx2.Client) -> None:
+        def post(path: str, **body: object) -> Any:
+            answer = http_as_team.post(V2 + path, json=body)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        for number in (self.MOST, self.LEAST):
+            run = post("/runs/create", experiment_id="0", start_time=number)["run"]["info"]
+            assert run["start_time"] == number
+            run_id = run["run_id"]
+            ended = post("/runs/update", run_id=run_id, status="FINISHED", end_time=str(number))["run_info"]
+            assert ended["end_time"] == number
+            post("/runs/log-metric", run_id=run_id, key="a", value=1, timestamp=self.MOST, step=number)
+            metrics = [{"key": "b", "value": 1, "timestamp": str(self.MOST), "step": str(number)}]
+            post("/runs/log-batch", run_id=run_id, metrics=metrics)
+            for key in ("a", "b"):
+                query = {"run_id": run_id, "metric_key": key, "max_results": self.MOST}
+                history = http_as_team.get(V2 + "/metrics/get-history", params=query).json()["metrics"]
+                assert [(one["timestamp"], one["step"]) for one in history] == [(self.MOST, number)]
+            model = post("/logged-models", experiment_id="0", name="m")["model"]["info"]["model_id"]
+            post("/runs/outputs", run_id=run_id, models=[{"model_id": model, "step": number}])
+
+    def test_an_id_of_64_bits_is_unknown(self, http_as_team: httpx2.Client) -> None:
+        assert http_as_team.post(CREATE, json={"name": "numbered"}).is_success
+        for number in (str(self.MOST), str(self.LEAST)):
+            query = {"name": "numbered", "version": number}
+            refused(http_as_team.get(V2 + "/model-versions/get", params=query), 404, "HK3005")
+            refused(http_as_team.get(V2 + "/experiments/get", params={"experiment_id": number}), 404, "HK3005")
+            refused(http_as_team.post(V2 + "/runs/create", json={"experiment_id": number}), 404, "HK3005")
+            assert http_as_team.post(V2 + "/runs/search", json={"experiment_ids": [number]}).json() == {}
+            body = {"name": "numbered", "alias": "a", "version": number}
+            refused(http_as_team.post(V2 + "/registered-models/alias", json=body), 404, "HK3005")
 
 
 class TestFiles:

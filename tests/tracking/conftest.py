@@ -12,14 +12,19 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from hokusai.database import Database
-from hokusai.identity import FIELDS, PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.gateway import ROUTES, Body, Exchange, Forward, RouteTable
+from hokusai.gateway.exchange import EXCHANGE
+from hokusai.gateway.route import Match
+from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.quota import ModelQuota
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
 TIMEOUT = 30
 MOST_MODELS = 6
 V2 = "/api/2.0/mlflow"
+TABLE = RouteTable(ROUTES)
 Call = Callable[..., Awaitable[dict[str, Any]]]
+SendAs = Callable[[str, Match, dict[str, Any]], Awaitable[httpx2.Response]]
 
 
 @pytest.fixture(scope="session")
@@ -52,18 +57,32 @@ async def tracking(engine: Engine, models: ModelQuota) -> AsyncIterator[Tracking
 
 
 @pytest.fixture
-def call(tracking: Tracking) -> Call:
-    """Calls MLflow as the gateway would, for a workspace; raises what the gateway would render."""
+def send(tracking: Tracking) -> SendAs:
+    """Sends a request of a route through the gateway's last layer; raises what the gateway would render."""
+    forward = Forward({"tracking": tracking}, max_json_bytes=2**20, idle_seconds=TIMEOUT)
 
-    async def call(workspace: str, method: str, path: str, **request: Any) -> dict[str, Any]:
+    async def send(workspace: str, match: Match, request: dict[str, Any]) -> httpx2.Response:
         async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[EXCHANGE] = Exchange("id", "127.0.0.1", match)
             scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
-            scope[FIELDS] = request
-            await tracking(scope, receive, send)
+            await forward(scope, receive, send)
 
         transport = httpx2.ASGITransport(app=as_tenant)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
-            answer = await client.request(method, V2 + path, headers={"x-mlflow-workspace": workspace})
+            given = {"params": request} if match.route.body is Body.NONE else {"json": request}
+            return await client.request(match.route.method, match.path, **given)
+
+    return send
+
+
+@pytest.fixture
+def call(send: SendAs) -> Call:
+    """As ``send``, by method and path, for an answer that is good."""
+
+    async def call(workspace: str, method: str, path: str, **request: Any) -> dict[str, Any]:
+        match = TABLE.find(method, V2 + path)
+        assert match, f"{method} {path} is not in the route table"
+        answer = await send(workspace, match, request)
         assert answer.status_code == 200
         found: dict[str, Any] = answer.json()
         return found

@@ -340,9 +340,41 @@ async def test_numbers_beyond_the_database_are_refused(team: Team, text: str) ->
         await team("GET", "/model-versions/search", filter=text)
 
 
+@pytest.mark.parametrize("number", [-1, -2, -(2**31), -(2**63)])
+async def test_a_negative_number_of_results_is_refused_by_every_search(team: Team, number: int) -> None:
+    """MLflow lets two of them through: SQLite then returns everything, and PostgreSQL fails."""
+    for method, path, request in [
+        ("GET", "/registered-models/search", {}),
+        ("POST", "/logged-models/search", {"experiment_ids": ["0"]}),
+        ("GET", "/model-versions/search", {}),
+        ("POST", "/runs/search", {"experiment_ids": ["0"]}),
+        ("GET", "/experiments/search", {}),
+        ("POST", "/experiments/search", {}),
+        ("GET", "/metrics/get-history", {"run_id": team.run_id, "metric_key": "a"}),
+    ]:
+        with pytest.raises(errors.TrackingRefused, match=f"Invalid value {number} for parameter 'max_results'"):
+            await team(method, path, **request, max_results=number)
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
+async def test_an_id_beyond_32_bits_is_unknown(team: Team, number: int) -> None:
+    """MLflow's columns hold no larger one, and PostgreSQL fails on the comparison."""
+    for method, path, request in [
+        ("GET", "/experiments/get", {"experiment_id": str(number)}),
+        ("POST", "/runs/create", {"experiment_id": str(number)}),
+        ("GET", "/model-versions/get", {"name": "m", "version": str(number)}),
+        ("POST", "/registered-models/alias", {"name": "m", "alias": "a", "version": str(number)}),
+    ]:
+        with pytest.raises(errors.TrackingUnknown, match=f"there is no (experiment|version) {number}"):
+            await team(method, path, **request)
+    found = await team("POST", "/runs/search", experiment_ids=[str(number), "0"])
+    assert [run["info"]["run_id"] for run in found["runs"]] == [team.run_id]
+    assert await team("POST", "/logged-models/search", experiment_ids=[str(number)]) == {}
+
+
 @pytest.mark.parametrize("text", ["[]", "7", "null", "x", "[" * 3000, "{", 7])
 async def test_a_models_description_is_an_object(team: Team, text: object) -> None:
-    with pytest.raises(errors.BodyUnreadable):
+    with pytest.raises(errors.ParameterInvalid, match="'model_json' is not"):
         await team("POST", "/runs/log-model", run_id=team.run_id, model_json=text)
 
 

@@ -7,11 +7,11 @@ MLflow 3.17): ``workspaces/<workspace>/<experiment>/<run>/artifacts/…``.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_to_bytes
 
 from hokusai import errors
+from hokusai.text import is_unprintable
 
 WORKSPACES = "workspaces"
 MAX_BYTES = 1024  # the longest key S3 takes
@@ -20,10 +20,6 @@ MAX_DEPTH = 32
 
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH = re.compile(rb"%2[Ff]")
-#: Control characters, line and paragraph separators, lone surrogates.
-_CONTROL = frozenset({"Cc", "Zl", "Zp", "Cs"})
-#: What makes a name display as another one (Unicode UAX 9, explicit formatting).
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +115,8 @@ def _hazard(text: str) -> str | None:
         return "it has a '.' or '..' in it"
     if "\\" in text or "#" in text:
         return "it has a backslash or a '#' in it"  # MLflow's clients refuse listings with either
-    if any(unicodedata.category(letter) in _CONTROL or letter in _BIDI for letter in text):
-        return "it has a control character in it"
+    if is_unprintable(text):
+        return "it has a control character in it, or one that reorders text"
     return None
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from hokusai import errors
+from hokusai import errors, mlflow_api
 from hokusai.client.answer import Answer
 from hokusai.client.connection import Connection
 from hokusai.client.files import BLOCK, LocalFile
@@ -22,9 +22,9 @@ from hokusai.client.retry import retried
 from hokusai.client.values import Document
 
 #: What stands before a path in the store, in MLflow's artifact URIs.
-STORE = "mlflow-artifacts:/"
+STORE = mlflow_api.ARTIFACTS_SCHEME
 
-ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
+ROUTE = mlflow_api.ARTIFACTS
 
 #: Header that names an upload, so that the server keeps what it has of it after a cut.
 NAME = "Hokusai-Upload"

@@ -17,6 +17,7 @@ from hokusai.client.models import Models
 from hokusai.client.registration import Registration
 from hokusai.client.values import ModelVersion, OnProgress, Readiness, Usage
 from hokusai.client.workspaces import Workspaces
+from hokusai.mlflow_api import TRACKING_PREFIX
 
 #: Seconds that admission may take before ``register`` gives up waiting.
 PATIENCE = 600.0
@@ -104,7 +105,7 @@ class Client:
 
     def env(self) -> dict[str, str]:
         """The two variables with which stock MLflow uses this server. The second is the key: a secret."""
-        return {"MLFLOW_TRACKING_URI": f"{self.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": self._connection.key}
+        return {"MLFLOW_TRACKING_URI": self.url + TRACKING_PREFIX, "MLFLOW_TRACKING_TOKEN": self._connection.key}
 
     def ready(self) -> Readiness:
         """The state of the server and its parts. Needs no key."""

@@ -13,6 +13,7 @@ import httpx2
 from hokusai import errors
 from hokusai.client.answer import Answer
 from hokusai.client.retry import retried
+from hokusai.mlflow_api import TRACKING_PREFIX
 
 T = TypeVar("T")
 
@@ -176,7 +177,7 @@ def checked_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise errors.UrlInvalid(reason="it has a query or a fragment")
     # The tracking URI made from it is as good an answer to "which server?".
-    path = parts.path.rstrip("/").removesuffix("/api/mlflow")
+    path = parts.path.rstrip("/").removesuffix(TRACKING_PREFIX)
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from hokusai import errors
+from hokusai import errors, mlflow_api
 from hokusai.client import values
 from hokusai.client.connection import Connection, Query
 from hokusai.client.values import Model, ModelVersion
 
-API = "/api/2.0/mlflow"
+API = mlflow_api.V2
 
 _URI = re.compile(
     r"models:/(?:(?P<name>[^/:]+)/(?P<version>[1-9][0-9]{0,9}|latest)|(?P<aliased>[^/:]+)@(?P<alias>[^/:@]+))"

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from hokusai import mlflow_api
 from hokusai.console.readiness import Readiness, State
 
 Answer = tuple[int, str, bytes]
@@ -45,8 +46,8 @@ class Home:
             "/ready": self._ready,
             "/version": self._version,
             "/metrics": self._metrics,
-            "/api/mlflow/version": self._mlflow_version,
-            "/api/3.0/mlflow/server-info": self._server_info,
+            mlflow_api.TRACKING_PREFIX + "/version": self._mlflow_version,
+            mlflow_api.SERVER_INFO: self._server_info,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

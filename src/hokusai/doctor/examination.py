@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from hokusai import mlflow_api
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Kind
 from hokusai.doctor.cleanup import Cleanup
 from hokusai.doctor.probe import Probe
 
-V2 = "/api/2.0/mlflow"
-FILES = "/api/2.0/mlflow-artifacts/artifacts"
+V2 = mlflow_api.V2
+FILES = mlflow_api.ARTIFACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Target:
     @property
     def api(self) -> str:
         """What stock clients take as their tracking URI."""
-        return self.url + "/api/mlflow" if self.kind == "hokusai" else self.url
+        return self.url + mlflow_api.TRACKING_PREFIX if self.kind == "hokusai" else self.url
 
     @property
     def auth(self) -> str:

@@ -36,7 +36,7 @@ class QueryMalformed(
     message="gateway: the query cannot be read: {reason}.",
     remedy="Send each parameter once, as percent-encoded UTF-8.",
 ):
-    """The query is not percent-encoded UTF-8, has a parameter twice, or a parameter has the wrong type."""
+    """The query is not percent-encoded UTF-8, or has a parameter twice."""
 
     reason: str
 
@@ -47,7 +47,7 @@ class BodyUnreadable(
     message="gateway: the JSON body cannot be read: {reason}.",
     remedy="Send one JSON object (RFC 8259) in UTF-8, with Content-Type: application/json.",
 ):
-    """The body is not JSON, not a JSON object, or a field in it has the wrong type."""
+    """The body is not JSON, or not a JSON object."""
 
     reason: str
 
@@ -152,3 +152,15 @@ class ListTooLong(
 
     name: str
     limit: int
+
+
+class ParameterInvalid(
+    BadRequest,
+    code="HK1014",
+    message="gateway: {name!r} is not {expected}.",
+    remedy="Correct this value and send the request again; nothing was changed.",
+):
+    """A parameter in the query or the body has another type than its route takes, or a number is too large."""
+
+    name: str
+    expected: str

@@ -80,7 +80,7 @@ class TextUnprintable(
 class TextTooLong(
     BadRequest,
     code="HK3008",
-    message="tracking: {name!r} is longer than {limit} characters.",
+    message="gateway: {name!r} is longer than {limit} characters.",
     remedy="Shorten it, or store the long text as an artifact.",
 ):
     """It is longer than MLflow's tables hold, or longer than a filter may be."""

@@ -1,7 +1,10 @@
-"""The layers: audit → limit(address) → identify → limit(key) → limit(workspace) → authorize → pace → forward.
+"""The layers that every request passes, and the table of routes.
 
-Each is a plain ASGI class that takes the next one as ``app``. What they learn about a request they
-note on its ``Exchange``. The route table (``table.py``) is data; what it does not list is denied.
+Audit → Drain → LimitAddress → Identify → LimitKey → LimitWorkspace → Authorize → MinBodyRate → Forward
+
+Each layer is an ASGI class that takes the next one as ``app``. What a layer learns about a request it stores on the
+request's ``Exchange``. Routes are data (``table.py``): method, path, permission, body, and every field with what it
+holds and refers to. A route that is not listed is denied.
 """
 
 from hokusai.gateway.address import address_of

@@ -1,4 +1,4 @@
-"""Whose address a request comes from."""
+"""The address that a request comes from."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Network = IPv4Network | IPv6Network
 def address_of(trusted: Sequence[Network]) -> AddressOf:
     """A function from a scope to the client's address.
 
-    ``X-Forwarded-For`` is read from the right, past proxies in ``trusted``; without a trusted peer
-    it says nothing. The first hop that is not trusted, or not readable, ends the walk.
+    ``X-Forwarded-For`` is read from the right, past proxies in ``trusted``, and is ignored unless the peer is one of
+    them. The first hop that is not trusted is the client. A hop that cannot be parsed ends the search.
     """
 
     def find(scope: Scope) -> str:
@@ -38,7 +38,7 @@ def address_of(trusted: Sequence[Network]) -> AddressOf:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """The address; an IPv4 one in IPv6 clothes (RFC 4291, 2.5.5.2) as what it is; none with a zone."""
+    """The address; an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) as IPv4; None for one with a zone."""
     try:
         found = ip_address(text)
     except ValueError:

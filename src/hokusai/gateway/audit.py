@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, the one error shape, metrics, and the trail of what happened."""
+"""The outermost layer: request ids, the one shape of errors, metrics, and the audit trail."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from hokusai.identity import ADDRESS, REQUEST_ID
 
 log = logging.getLogger("hokusai.gateway")
 
-#: Refusals that come in any number from one address, before a key is looked at.
+#: Refusals that one address can cause in any number, before a key is looked up.
 FLOODS = frozenset({errors.AddressRateExceeded.code, errors.GuessRateExceeded.code})
 
 
 class Audit:
-    """Gives each request an id and an ``Exchange``, renders errors, counts, and feeds the trail."""
+    """Gives each request an id and an ``Exchange``, renders errors, counts requests, and records them in the trail."""
 
     def __init__(
         self, app: ASGIApp, *, table: RouteTable, trail: AuditTrail, metrics: Metrics, address_of: AddressOf
@@ -82,7 +82,7 @@ class Audit:
         send: Send,
         cause: Exception | None = None,
     ) -> None:
-        if exchange.status:  # the answer has begun: all that is left is to cut it short
+        if exchange.status:  # the response has begun: it can only be cut short
             exchange.code = error.code
             raise cause or error
         body = error.body(exchange.request_id)
@@ -98,7 +98,7 @@ class Audit:
             self.trail.note(entry(scope, exchange))
 
     def _is_flood(self, exchange: Exchange) -> bool:
-        """Whether this is one more of what an address was told a moment ago: counted, and noted once a minute."""
+        """Whether this address was refused so within the last minute: then it is counted, and not recorded again."""
         if exchange.code not in FLOODS:
             return False
         place = (exchange.code, network(exchange.address))
@@ -108,19 +108,19 @@ class Audit:
         return known
 
 
-#: Noted where the client hung up before there was an answer; never sent.
+#: Recorded where the client disconnected before there was a response; never sent.
 CLIENT_GONE = 499
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 def _code(start: Message) -> str | None:
-    """The error code that an answer carries, whoever rendered it."""
+    """The error code of a response, whichever app rendered it."""
     found = (value for name, value in start.get("headers", ()) if name == errors.CODE_HEADER)
     return next((value.decode("ascii") for value in found), None)
 
 
 def entry(scope: Scope, exchange: Exchange) -> dict[str, Any]:
-    """One line of the trail: who, what, where, outcome. Nothing in it is a secret."""
+    """One record of the trail: who, what, where, and the outcome. It contains no secrets."""
     principal = exchange.principal
     route = exchange.match.route if exchange.match else None
     return {

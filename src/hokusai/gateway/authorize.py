@@ -7,9 +7,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hokusai import errors
 from hokusai.gateway.exchange import Exchange, exchange_of, raw_path
 from hokusai.gateway.redaction import shown
-from hokusai.gateway.route import TRACKING_PREFIX
+from hokusai.mlflow_api import TRACKING_PREFIX
 
-#: Destinations that hold tenants' things: reached with a workspace's key alone.
+#: Apps that hold the resources of workspaces: only a workspace's key reaches them.
 TENANT = frozenset({"tracking", "artifacts"})
 
 

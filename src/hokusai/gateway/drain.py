@@ -1,4 +1,4 @@
-"""The end of a server's life: what is under way finishes, nothing new begins."""
+"""Stopping a server: requests in progress finish, and new ones are refused."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from hokusai.gateway.metrics import Metrics
 
 
 class Drain:
-    """Counts requests in flight; once ``begin`` was called, refuses new ones with 503.
+    """Counts requests in progress. Once ``begin`` was called, refuses new ones with 503.
 
-    ``/health``, ``/ready`` and the other public routes stay open, so that a load balancer can see
-    what is going on.
+    ``/health``, ``/ready`` and the other public routes stay open, so that a load balancer sees that the server stops.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -40,7 +39,7 @@ class Drain:
         self.draining = True
 
     async def finished(self, seconds: float) -> bool:
-        """Wait until nothing is in flight, ``seconds`` at most; False when that was not enough."""
+        """Wait until no request is in progress, for at most ``seconds``. False where some still are."""
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""What the layers learn about one request, in one place."""
+"""What the layers learn about a request, in one object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXCHANGE = "hokusai.exchange"
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what became of it. Made by ``Audit``; each layer adds what it finds out."""
+    """A request and its outcome. ``Audit`` creates it, and each layer adds what it learns."""
 
     request_id: str
     address: str

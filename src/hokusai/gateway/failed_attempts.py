@@ -38,7 +38,7 @@ class FailedAttempts:
         return None if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
 
     async def failed(self, key: str, address: str, refusal: errors.Denied) -> errors.HokusaiError:
-        """Count a key that was refused. Gives the refusal, or another one where it was one too many."""
+        """Count a refused key. Returns the refusal, or the one for too many where the rate is used up."""
         self._good.pop(self._place(key, address), None)
         waits = [await self._rates.hit(self._rate, "guess", network(address))]
         if refusal.key_id:

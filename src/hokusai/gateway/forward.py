@@ -1,25 +1,28 @@
-"""The innermost layer: parse once, write out again, hand on.
+"""The innermost layer: parses a request once, serialises it again, and sends it to the app that its route names.
 
-A destination sees a scope made here, of what was checked: the canonical path, the listed
-parameters, the listed headers, and JSON as it was read. Nothing else of the request reaches it.
-The tracking room gets its parameters as values (``FIELDS``): it looks at them before MLflow does.
+The app sees a scope made here, of what was checked: the canonical path, the listed parameters, the listed headers, and
+JSON as it was parsed. Nothing else of the request reaches it.
+The tracking app gets its parameters as values (``FIELDS``), and beside them the resources that they refer to
+(``REFERENCES``): it checks both before MLflow sees them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hokusai import errors
-from hokusai.gateway import reading
+from hokusai import errors, json_body
+from hokusai.gateway import parsing
 from hokusai.gateway.exchange import exchange_of, header
+from hokusai.gateway.field import references
 from hokusai.gateway.route import Body, Match
 from hokusai.identity import FIELDS, principal_of
+from hokusai.mlflow_api import WORKSPACE_HEADER
+from hokusai.references import REFERENCES, Reference
 
-WORKSPACE_HEADER = b"x-mlflow-workspace"
 _KEPT: Mapping[str, frozenset[bytes]] = {
     "tracking": frozenset({b"accept"}),
     "artifacts": frozenset(
@@ -47,19 +50,16 @@ class Forward:
             raise errors.Internal()
         route = match.route
         made = self._scope(scope, match)
-        asked: Mapping[str, Any] = reading.query(scope["query_string"], route.fields if route.body is Body.NONE else ())
-        if route.body is not Body.STREAM:
-            raw = await self._body(scope, receive, match)
-            if route.body is Body.JSON:
-                asked = await reading.json_object(raw, route.fields)
+        values = await self._values(scope, receive, match)
         if route.to == "tracking":
-            made[FIELDS] = asked
+            made[FIELDS] = values
+            made[REFERENCES] = references_of(match, values)
         elif route.body is Body.JSON:
-            body = reading.written(asked)
+            body = await json_body.encode(values)
             made["headers"] += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-            receive = reading.replay(body, receive)
+            receive = json_body.replay(body, receive)
         else:
-            made["query_string"] = urlencode(asked, doseq=True).encode()
+            made["query_string"] = urlencode(values, doseq=True).encode()
         await self.apps[route.to](made, receive, send)
 
     def _scope(self, scope: Scope, match: Match) -> Scope:
@@ -69,7 +69,7 @@ class Forward:
         found.append((b"host", b"localhost"))
         if route.to == "tracking":
             workspace = principal_of(scope).workspace
-            found.append((WORKSPACE_HEADER, (workspace or "").encode()))
+            found.append((WORKSPACE_HEADER.encode(), (workspace or "").encode()))
         if route.to == "auth" and (candidate := header(scope, b"authorization")):
             found.append((b"authorization", candidate))
         raw = canonical_path(match)
@@ -82,10 +82,19 @@ class Forward:
             "headers": found,
         }
 
+    async def _values(self, scope: Scope, receive: Receive, match: Match) -> Mapping[str, Any]:
+        """The request's parameters, from its query or its JSON body; none where the body is a stream."""
+        route = match.route
+        values = parsing.query(scope["query_string"], route.fields if route.body is Body.NONE else ())
+        if route.body is Body.STREAM:
+            return values
+        body = await self._body(scope, receive, match)
+        return await parsing.json_object(body, route.fields) if route.body is Body.JSON else values
+
     async def _body(self, scope: Scope, receive: Receive, match: Match) -> bytes:
         limit = self.max_json_bytes if match.route.body is Body.JSON else 0
         try:
-            return await reading.body(receive, limit=limit, declared=declared(scope), idle_seconds=self.idle_seconds)
+            return await parsing.body(receive, limit=limit, declared=declared(scope), idle_seconds=self.idle_seconds)
         except errors.BodyTooLarge:
             if limit:
                 raise
@@ -98,15 +107,26 @@ def declared(scope: Scope) -> int | None:
     return int(value) if value else None
 
 
+def references_of(match: Match, values: Mapping[str, Any]) -> Sequence[Reference]:
+    """The resources that a request refers to, beside those it acts on."""
+    route = match.route
+    found = tuple(references(route.refers, values)) if route.refers else ()
+    if route.path_refers:
+        found += tuple(
+            references(route.path_refers, {name: parsing.segment(raw) for name, raw in match.values.items()})
+        )
+    return found
+
+
 def canonical_path(match: Match) -> str:
     """The path to hand on: literal parts from the table, placeholders in their one spelling.
 
-    Raises ``errors.PathMalformed``. What follows ``…/artifacts/`` stays as it came: the artifact
-    room reads it, by stricter rules of its own.
+    Raises ``errors.PathMalformed``. What follows ``…/artifacts/`` stays as it came: the artifacts app parses
+    it, by stricter rules of its own.
     """
     path = match.route.path
     for name, raw in match.values.items():
         if f"{{{name}:path}}" in path:
             return match.path
-        path = path.replace(f"{{{name}}}", quote(reading.segment(raw), safe=""))
+        path = path.replace(f"{{{name}}}", quote(parsing.segment(raw), safe=""))
     return path

@@ -1,4 +1,4 @@
-"""Who asks: from the headers to a principal."""
+"""Finds the key in a request's headers, and the principal whose key it is."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from hokusai.identity import PRINCIPAL, Permission, Principal
 
 
 class Authenticator(Protocol):
-    """What this layer needs of the auth room."""
+    """What this layer needs from ``auth``."""
 
     async def authenticate(self, key: str, address: str) -> Principal | errors.Denied: ...
 
     def count(self, principal: Principal, *, refused: bool) -> None: ...
 
 
-#: Seconds. A refused key is answered at a multiple of this after its request came in.
+#: Seconds. A refused key is answered at a multiple of this after its request arrived.
 QUANTUM = 0.025
 
 
 class Identify:
-    """Finds the key, has it judged, and leaves the principal on the exchange and in the scope.
+    """Has the request's key checked, and stores the principal on the exchange and in the scope.
 
-    The key may stand in ``Authorization: Bearer``, as the password of ``Authorization: Basic``
-    (RFC 6750, RFC 7617), or in ``X-API-Key``. In a URL it is refused, and never looked up.
+    The key comes in ``Authorization: Bearer``, as the password of ``Authorization: Basic`` (RFC 6750, RFC 7617), or in
+    ``X-API-Key``. A key in a URL is refused, and not looked up.
 
-    How long a refusal takes does not tell how far the judgement came: unknown, revoked, expired and
-    malformed keys are answered after the same time.
+    The time of a refusal does not tell why the key was refused: unknown, revoked, expired and malformed keys are
+    answered after the same time.
     """
 
     def __init__(self, app: ASGIApp, *, authenticator: Authenticator, failed_attempts: FailedAttempts) -> None:
@@ -82,8 +82,8 @@ def key_in_url(scope: Scope) -> bool:
 def key_of(scope: Scope) -> str:
     """The one key a request carries. Raises an ``errors.Unauthorized`` or ``KeyAmbiguous``.
 
-    Whoever asks for another key's validation puts that one into ``Authorization``, and its own
-    into ``X-API-Key``.
+    A request that asks whether another key is valid has that key in ``Authorization``, and the caller's own in
+    ``X-API-Key``.
     """
     match = exchange_of(scope).match
     own = [value.decode("latin-1").strip() for value in headers(scope, b"x-api-key")]

@@ -1,4 +1,4 @@
-"""Rates: one per address before any key is looked at, one per key and one per workspace after."""
+"""Limits of requests: for each address before a key is looked up, then for each key and each workspace."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class LimitAddress:
 
 
 class LimitKey:
-    """Refuses a key past the rate it carries, or past ``rate`` where a workspace's key carries none.
+    """Refuses a key past its own rate, or past ``rate`` where a workspace's key has none.
 
-    A platform key without a rate of its own is not limited: a gateway asks with one on behalf of all.
+    A platform key without a rate of its own is not limited: another gateway may use one for all its requests.
     """
 
     def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
@@ -54,7 +54,7 @@ class LimitKey:
 
 
 class LimitWorkspace:
-    """Refuses all keys of a workspace together past its quota's rate, or past ``rate`` where that names none."""
+    """Refuses all keys of a workspace together past the rate of its quota, or past ``rate`` where that has none."""
 
     def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
         self.app = app
@@ -73,12 +73,12 @@ class LimitWorkspace:
 
 
 def exceeded(error: type[errors.TooMany], rate: RateLimitItem, wait: int) -> errors.TooMany:
-    """The refusal of whoever used up a rate and has to wait, in seconds."""
-    return error(limit=written(rate), quota=rate.amount, window=rate.get_expiry(), retry_after=wait)
+    """The refusal past a rate, with ``wait`` in seconds."""
+    return error(limit=readable(rate), quota=rate.amount, window=rate.get_expiry(), retry_after=wait)
 
 
 def network(address: str) -> str:
-    """What counts as one sender: an IPv4 address, or the /64 that one IPv6 host can have all of."""
+    """What counts as one address: an IPv4 address, or an IPv6 /64, all of which one host can use."""
     if ":" not in address:
         return address
     try:
@@ -88,12 +88,12 @@ def network(address: str) -> str:
 
 
 def per_hour(rate: str) -> int:
-    """``COUNT/PERIOD`` as requests an hour."""
+    """``COUNT/PERIOD`` as requests per hour."""
     item = parse(rate)
     return item.amount * 3600 // item.get_expiry()
 
 
-def written(rate: RateLimitItem) -> str:
-    """A rate as people write it: ``1000/hour``."""
+def readable(rate: RateLimitItem) -> str:
+    """A rate in words: ``1000/hour``."""
     every = f"{rate.multiples} {rate.GRANULARITY.name}s" if rate.multiples > 1 else rate.GRANULARITY.name
     return f"{rate.amount}/{every}"

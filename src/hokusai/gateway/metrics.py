@@ -1,4 +1,4 @@
-"""Counters for Prometheus. Labels come from the route table alone, so a stranger cannot add any."""
+"""Metrics for Prometheus. Labels come only from the route table, so that clients cannot add any."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 
 
 class Metrics:
-    """This process's counters; ``render`` gives the text exposition format 0.0.4."""
+    """The metrics of this process; ``render`` returns them in the text exposition format 0.0.4."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.in_flight = Gauge("hokusai_requests_in_flight", "Requests being answered.", registry=self.registry)
+        self.in_flight = Gauge("hokusai_requests_in_flight", "Requests in progress.", registry=self.registry)
         self._requests = Counter(
             "hokusai_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
         self._seconds = Histogram(
             "hokusai_request_seconds",
-            "Time to the end of the answer.",
+            "Time to the end of the response.",
             ["to"],
             buckets=_BUCKETS,
             registry=self.registry,

@@ -1,4 +1,4 @@
-"""An end to bodies that drip: no client keeps a request open for ever by sending a byte now and then."""
+"""A minimum rate for bodies: a client cannot keep a request open for ever by sending a byte now and then."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hokusai.gateway.route import Body
 
 
 class MinBodyRate:
-    """Gives up on a body that comes, after ``grace`` seconds, with less than ``rate`` bytes a second on average.
+    """Refuses a body that, after ``grace`` seconds, has arrived at less than ``rate`` bytes a second on average.
 
-    Only time spent waiting for the client counts: a slow disk is not held against it. For JSON and
-    uploads alike; how long a client may pause at a time is bounded where the body is read.
+    Only the time spent waiting for the client counts, not that of a slow disk. It applies to JSON and to uploads. How
+    long a client may pause at a time is limited where the body is read.
     """
 
     def __init__(self, app: ASGIApp, *, rate: float, grace: float = 60) -> None:
@@ -26,13 +26,13 @@ class MinBodyRate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = exchange_of(scope).match
-        if match is not None and match.route.body is not Body.NONE:  # where none is taken, one byte is refused
+        if match is not None and match.route.body is not Body.NONE:  # where the route takes none, one byte is refused
             receive = _TimedReceive(receive, rate=self.rate, grace=self.grace)
         await self.app(scope, receive, send)
 
 
 class _TimedReceive:
-    """A ``receive``. Raises ``errors.BodyDripping``; after the body it is the one it was made from."""
+    """Wraps a ``receive`` while the body arrives. Raises ``errors.BodyDripping``."""
 
     def __init__(self, receive: Receive, *, rate: float, grace: float) -> None:
         self._receive = receive

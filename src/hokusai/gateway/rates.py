@@ -1,4 +1,4 @@
-"""Counting hits against rates: in this process, or in Redis for all processes and replicas together."""
+"""Counts hits against rates: in this process, or in Redis for all processes and replicas together."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CONNECTIONS = 32
 
 
 class Rates(Protocol):
-    """Counts hits. Implementations: ``LocalRates`` and ``SharedRates``. Never raises for a part that is away."""
+    """Counts hits. Implementations: ``LocalRates`` and ``SharedRates``. Neither raises where Redis is down."""
 
     async def hit(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
-        """Count one hit; None when it fits, else the seconds to wait."""
+        """Count one hit. None where it is within the rate, else the seconds to wait."""
 
     async def full(self, rate: RateLimitItem, kind: str, name: str) -> int | None:
-        """What ``hit`` would answer, counting nothing."""
+        """What ``hit`` would return, without counting."""
 
     async def close(self) -> None: ...
 
@@ -38,7 +38,7 @@ class Rates(Protocol):
 class LocalRates:
     """``Rates`` of this process.
 
-    A sliding window over two counters: constant memory per name, and no burst at the window's edge.
+    A sliding window over two counters: constant memory per name, and no burst where one window ends.
     """
 
     def __init__(self, storage: MemoryStorage | RedisStorage | None = None) -> None:
@@ -62,10 +62,10 @@ class LocalRates:
 
 
 class SharedRates:
-    """``Rates`` in the Redis at ``url``, shared with whoever uses it.
+    """``Rates`` in the Redis at ``url``, shared by every process that uses it.
 
-    Where Redis does not answer within ``wait`` seconds, this process counts on its own, and asks
-    again after ``pause`` seconds, with one request: nobody is refused, and few wait, for its outage.
+    Where Redis does not answer within ``wait`` seconds, this process counts on its own, and tries Redis again after
+    ``pause`` seconds, with one request: an outage refuses no request and delays few.
     """
 
     def __init__(self, url: str, *, wait: float = 0.25, pause: float = 1) -> None:
@@ -123,7 +123,7 @@ class SharedRates:
         return due
 
     async def _lost(self, error: Exception) -> None:
-        """Also forgets the idle connections, which are cut as well: each would be found out by a request of its own."""
+        """Also closes the idle connections: they are broken too, and each would delay one more request."""
         self._again = time.monotonic() + self._pause
         if not self._is_down:
             self._is_down = True

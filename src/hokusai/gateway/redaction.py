@@ -1,4 +1,4 @@
-"""Keys where they should not be: recognised in any spelling, and written nowhere."""
+"""API keys in paths: recognised in any spelling, and kept out of logs and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SPELLINGS = 5  # how often a text may have been percent-encoded
 
 
 def holds_key(text: str) -> bool:
-    """Whether an API key stands in ``text``, plain or percent-encoded, once or several times."""
+    """Whether ``text`` contains an API key, plain or percent-encoded, once or several times."""
     for _ in range(_SPELLINGS):
         if _KEY.search(text):
             return True
@@ -21,5 +21,5 @@ def holds_key(text: str) -> bool:
 
 
 def shown(path: str, *, limit: int) -> str:
-    """``path`` for a log or an error, ``limit`` characters at most; nothing of it where it holds a key."""
+    """``path`` for a log or an error, at most ``limit`` characters; none of it where it contains a key."""
     return "(a key stood here)" if holds_key(path) else path[:limit]

@@ -1,15 +1,16 @@
-"""Routes as data, and the table that finds them."""
+"""Routes as data, and the table that finds the route of a request."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib import resources
 
-from hokusai.gateway.field import Field
+from hokusai.gateway.field import PLACEHOLDERS, Field, referring
 from hokusai.identity import Permission
+from hokusai.mlflow_api import TRACKING_PREFIX
 
 
 class Body(Enum):
@@ -24,10 +25,12 @@ class Body(Enum):
 class Route:
     """One reviewed method and path.
 
-    ``path`` is canonical; ``{name}`` stands for one segment, and a last ``{name:path}`` for the rest.
-    ``fields`` go on to the destination, from the query (``Body.NONE``) or from the JSON body. None
-    lets every name through.
-    ``permission`` is None where any good key will do; ``public`` routes need no key at all.
+    ``path`` is canonical; ``{name}`` stands for one segment, and a last ``{name:path}`` for the rest. ``to`` is the app
+    that answers. ``fields`` are passed on to it, from the query (``Body.NONE``) or from the JSON body; None passes on
+    every name. ``permission`` is None where any valid key will do; ``public`` routes need no key.
+
+    ``refers`` are the fields, and ``path_refers`` the placeholders, of resources that a request merely refers to.
+    Only the tracking app checks those, so a route to another app may not have any (``ValueError``).
     """
 
     method: str
@@ -37,6 +40,15 @@ class Route:
     body: Body = Body.NONE
     fields: tuple[Field, ...] | None = ()
     public: bool = False
+    refers: tuple[Field, ...] = field(init=False, repr=False, compare=False)
+    path_refers: tuple[Field, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        placeholders = [PLACEHOLDERS[name] for name, _ in _PLACEHOLDER.findall(self.path) if name in PLACEHOLDERS]
+        object.__setattr__(self, "refers", referring(self.fields or ()))
+        object.__setattr__(self, "path_refers", referring(placeholders))
+        if (self.refers or self.path_refers) and self.to != "tracking":
+            raise ValueError(f"{self} refers to resources that the app {self.to!r} does not check")
 
     @property
     def changes(self) -> bool:
@@ -51,23 +63,21 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A route with the raw (still percent-encoded) values of its placeholders."""
+    """A route, and the raw (still percent-encoded) values of its placeholders."""
 
     route: Route
     path: str
     values: Mapping[str, str]
 
 
-#: The tracking URI may be ``https://HOST/api/mlflow`` or the bare host: one prefix, then one spelling.
-TRACKING_PREFIX = "/api/mlflow"
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 
 
 class RouteTable:
-    """Finds the route of a request by its raw path: literal routes by look-up, the others by pattern.
+    """Finds the route of a request by its raw path: routes without placeholders by look-up, the others by pattern.
 
-    Matching is on the raw path, so another spelling of a literal segment (percent-encoding, case,
-    doubled or trailing slash) is another path, which no route has.
+    The path may begin with ``TRACKING_PREFIX``. The raw path is matched, so another spelling of a literal segment
+    (percent-encoding, case, doubled or trailing slash) is another path, which has no route.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -78,7 +88,7 @@ class RouteTable:
             if "{" in route.path:
                 self._patterns.setdefault(route.method, []).append((_pattern(route.path), route))
             elif (route.method, route.path) in self._literal:
-                raise ValueError(f"{route} stands in the table twice")
+                raise ValueError(f"{route} is in the table twice")
             else:
                 self._literal[route.method, route.path] = route
 
@@ -108,7 +118,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def closed() -> set[tuple[str, str]]:
-    """MLflow 3.17's routes that were reviewed and are not open (``closed.txt``), as ``drift`` writes them."""
+    """MLflow 3.17's routes that were reviewed and stay closed (``closed.txt``), in the form of ``drift``."""
     lines = resources.files("hokusai.gateway").joinpath("closed.txt").read_text("utf-8").splitlines()
     return {(method, path) for method, _, path in (line.partition(" ") for line in lines)}
 
@@ -118,7 +128,7 @@ def drift(
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Compare our table with MLflow's own routes, as (method, path with ``{}`` placeholders).
 
-    Returns the routes of ours that MLflow lacks, and those of MLflow that we do not list.
+    Returns our routes that MLflow lacks, and MLflow's routes that our table does not list.
     """
 
     def shape(path: str) -> str:

@@ -1,24 +1,24 @@
-"""The reviewed routes: all that is open, each with its permission. What is not here answers 404.
+"""The reviewed routes: every route that is open, with its permission, its body and its fields. Others answer 404.
 
-The tracking and registry routes are what stock clients 2.9 to 3.17 were seen to send while logging,
-registering, finding, changing and reloading models (MLflow's ``service.proto``,
-``model_registry.proto`` and ``mlflow_artifacts.proto`` at 3.17). Left out on purpose: traces,
-assistant, jobs, gateway, webhooks, prompts, datasets, graphql and the ``/ajax-api`` twins.
+The tracking and registry routes are those that stock clients 2.9 to 3.17 send to log, register, find, change and reload
+models (MLflow's ``service.proto``, ``model_registry.proto`` and ``mlflow_artifacts.proto`` at 3.17). Left out on
+purpose: traces, assistant, jobs, gateway, webhooks, prompts, datasets, graphql and the ``/ajax-api`` twins.
 """
 
 from __future__ import annotations
 
-from hokusai.gateway.field import Field, ResourceType, fields
-from hokusai.gateway.route import TRACKING_PREFIX, Body, Route
+from hokusai import mlflow_api
+from hokusai.gateway.field import BOOLEAN, ENUM, INT64, NUMBER, Field, fields
+from hokusai.gateway.route import Body, Route
 from hokusai.identity import Permission
+from hokusai.references import ResourceType
 
 P = Permission
 T = ResourceType
 
-_V2 = "/api/2.0/mlflow"
-_V3 = "/api/3.0/mlflow"
-_FILES = "/api/2.0/mlflow-artifacts/artifacts"
-_PARTS = "/api/2.0/mlflow-artifacts/mpu/create/{path:path}"
+_V2 = mlflow_api.V2
+_FILES = mlflow_api.ARTIFACTS
+_PARTS = mlflow_api.MULTIPART + "/create/{path:path}"
 _V1 = "/api/v1"
 
 
@@ -30,34 +30,66 @@ def _send(method: str, path: str, permission: P, *takes: str | Field | tuple[Fie
     return Route(method, _V2 + path, "tracking", permission, Body.JSON, fields(*takes))
 
 
-_EXPERIMENT = Field("experiment_id", of=T.EXPERIMENT)
-_EXPERIMENTS = Field("experiment_ids", of=T.EXPERIMENT)
-_RUN = (Field("run_id", of=T.RUN), Field("run_uuid", of=T.RUN))
-_RUN_ID = Field("run_id", of=T.RUN)
-_LOGGED_MODEL = Field("model_id", of=T.LOGGED_MODEL)
-_LOGGED_MODELS = Field("models", parts=fields(_LOGGED_MODEL, "step"))
-_MODEL = Field("name", of=T.MODEL)
-_VERSION = fields(_MODEL, "version")
+# What a request acts on: MLflow itself looks it up in the workspace.
+_EXPERIMENT = Field("experiment_id", INT64, of=T.EXPERIMENT, target=True)
+_EXPERIMENT_NAME = Field("experiment_name", of=T.EXPERIMENT, target=True)
+_EXPERIMENTS = Field("experiment_ids", INT64, many=True, of=T.EXPERIMENT, target=True)
+_RUN = Field("run_id", of=T.RUN, target=True)
+#: A run by ``run_id``, or by its old name.
+_RUN_OR_UUID = (_RUN, Field("run_uuid", of=T.RUN, target=True))
+_LOGGED_MODEL = Field("model_id", of=T.LOGGED_MODEL, target=True)
+_MODEL = Field("name", of=T.MODEL, target=True)
+_VERSION = fields(_MODEL, Field("version", INT64))
+_PATH = Field("path", of=T.ARTIFACT, target=True)
 
+# What a request merely refers to: MLflow takes it from any workspace, so it is checked before.
+_RUN_REFERENCE = Field("run_id", of=T.RUN)
+_SOURCE_RUN_REFERENCE = Field("source_run_id", of=T.RUN)
+_LOGGED_MODEL_REFERENCE = Field("model_id", of=T.LOGGED_MODEL)
+
+# Plain values. The longest are what MLflow's tables hold on PostgreSQL, and what a filter may cost to parse.
+_DESCRIPTION = Field("description", max_length=5000)
+_RUN_NAME = Field("run_name", max_length=250)
+_RUN_LINK = Field("run_link", max_length=500)
+_MODEL_TYPE = Field("model_type", max_length=500)
+_STEP = Field("step", INT64)
+_STAGES = Field("stages", many=True)
+_FILTER = Field("filter", max_length=10_000)
+_ORDER_BY = Field("order_by", many=True, max_length=1000)
+_VIEW_TYPE = Field("view_type", ENUM)
+_STATUS = Field("status", ENUM)
+
+# Groups and objects.
+_PAGE = fields(Field("max_results", INT64), "page_token")
+_SEARCH = fields(_FILTER, _ORDER_BY, _PAGE)
 _PAIR = fields("key", "value")
-_TAGS = Field("tags", parts=_PAIR)
-_PARAMS = Field("params", parts=_PAIR)
-_MEASURED = fields("key", "value", "timestamp", "step", _LOGGED_MODEL, "dataset_name", "dataset_digest")
+_TAGS = Field("tags", many=True, parts=_PAIR)
+_PARAMS = Field("params", many=True, parts=_PAIR)
+_METRIC = fields(
+    *("key", Field("value", NUMBER), Field("timestamp", INT64), _STEP),
+    *(_LOGGED_MODEL_REFERENCE, "dataset_name", "dataset_digest"),
+)
+_METRICS = Field("metrics", many=True, parts=_METRIC)
 _DATASET = Field("dataset", parts=fields("name", "digest", "source_type", "source", "schema", "profile"))
-_DATASETS = Field("datasets", parts=fields(_DATASET, _TAGS))
-_SEARCH = fields("filter", "max_results", Field("order_by", many=True), "page_token")
-#: Logged models are searched and ordered by objects, where all else is by text.
-_RANKED = fields(
-    *("filter", "max_results", "page_token"),
-    Field("order_by", parts=fields("field_name", "ascending", "dataset_name", "dataset_digest")),
-    Field("datasets", parts=fields("dataset_name", "dataset_digest")),
+_DATASETS = Field("datasets", many=True, parts=fields(_DATASET, _TAGS))
+_INPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE))
+_OUTPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE, _STEP))
+#: Logged models are ordered and filtered by objects, where all else is by text.
+_LOGGED_MODEL_SEARCH = fields(
+    *(_FILTER, _PAGE),
+    Field(
+        "order_by",
+        many=True,
+        parts=fields("field_name", Field("ascending", BOOLEAN), "dataset_name", "dataset_digest"),
+    ),
+    Field("datasets", many=True, parts=fields("dataset_name", "dataset_digest")),
 )
 
 EXPERIMENTS = (
     _get("/experiments/get", P.RUNS_READ, _EXPERIMENT),
-    _get("/experiments/get-by-name", P.RUNS_READ, Field("experiment_name", of=T.EXPERIMENT)),
-    _get("/experiments/search", P.RUNS_READ, _SEARCH, "view_type"),
-    _send("POST", "/experiments/search", P.RUNS_READ, _SEARCH, "view_type"),
+    _get("/experiments/get-by-name", P.RUNS_READ, _EXPERIMENT_NAME),
+    _get("/experiments/search", P.RUNS_READ, _SEARCH, _VIEW_TYPE),
+    _send("POST", "/experiments/search", P.RUNS_READ, _SEARCH, _VIEW_TYPE),
     _send("POST", "/experiments/create", P.RUNS_WRITE, "name", "artifact_location", _TAGS),
     _send("POST", "/experiments/update", P.RUNS_WRITE, _EXPERIMENT, "new_name"),
     _send("POST", "/experiments/delete", P.RUNS_WRITE, _EXPERIMENT),
@@ -67,33 +99,33 @@ EXPERIMENTS = (
 )
 
 RUNS = (
-    _get("/runs/get", P.RUNS_READ, _RUN),
-    _get("/metrics/get-history", P.RUNS_READ, _RUN, "metric_key", "page_token", "max_results"),
-    _send("POST", "/runs/search", P.RUNS_READ, _SEARCH, _EXPERIMENTS, "run_view_type"),
-    _send("POST", "/runs/create", P.RUNS_WRITE, _EXPERIMENT, "user_id", "run_name", "start_time", _TAGS),
-    _send("POST", "/runs/update", P.RUNS_WRITE, _RUN, "status", "end_time", "run_name"),
-    _send("POST", "/runs/delete", P.RUNS_WRITE, _RUN_ID),
-    _send("POST", "/runs/restore", P.RUNS_WRITE, _RUN_ID),
-    _send("POST", "/runs/log-metric", P.RUNS_WRITE, _RUN, _MEASURED),
-    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN, "key", "value"),
-    _send("POST", "/runs/log-batch", P.RUNS_WRITE, _RUN_ID, Field("metrics", parts=_MEASURED), _PARAMS, _TAGS),
-    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN_ID, "model_json"),
-    _send("POST", "/runs/log-inputs", P.RUNS_WRITE, _RUN_ID, _DATASETS, _LOGGED_MODELS),
-    _send("POST", "/runs/outputs", P.RUNS_WRITE, _RUN_ID, _LOGGED_MODELS),
-    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN, "key", "value"),
-    _send("POST", "/runs/delete-tag", P.RUNS_WRITE, _RUN_ID, "key"),
+    _get("/runs/get", P.RUNS_READ, _RUN_OR_UUID),
+    _get("/metrics/get-history", P.RUNS_READ, _RUN_OR_UUID, "metric_key", _PAGE),
+    _send("POST", "/runs/search", P.RUNS_READ, _SEARCH, _EXPERIMENTS, Field("run_view_type", ENUM)),
+    _send("POST", "/runs/create", P.RUNS_WRITE, _EXPERIMENT, "user_id", _RUN_NAME, Field("start_time", INT64), _TAGS),
+    _send("POST", "/runs/update", P.RUNS_WRITE, _RUN_OR_UUID, _STATUS, Field("end_time", INT64), _RUN_NAME),
+    _send("POST", "/runs/delete", P.RUNS_WRITE, _RUN),
+    _send("POST", "/runs/restore", P.RUNS_WRITE, _RUN),
+    _send("POST", "/runs/log-metric", P.RUNS_WRITE, _RUN_OR_UUID, _METRIC),
+    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN_OR_UUID, "key", "value"),
+    _send("POST", "/runs/log-batch", P.RUNS_WRITE, _RUN, _METRICS, _PARAMS, _TAGS),
+    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN, "model_json"),
+    _send("POST", "/runs/log-inputs", P.RUNS_WRITE, _RUN, _DATASETS, _INPUT_MODELS),
+    _send("POST", "/runs/outputs", P.RUNS_WRITE, _RUN, _OUTPUT_MODELS),
+    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN_OR_UUID, "key", "value"),
+    _send("POST", "/runs/delete-tag", P.RUNS_WRITE, _RUN, "key"),
 )
 
 LOGGED_MODELS = (
     _get("/logged-models/{model_id}", P.RUNS_READ),
-    _send("POST", "/logged-models/search", P.RUNS_READ, _RANKED, _EXPERIMENTS),
+    _send("POST", "/logged-models/search", P.RUNS_READ, _LOGGED_MODEL_SEARCH, _EXPERIMENTS),
     _send(
         "POST",
         "/logged-models",
         P.RUNS_WRITE,
-        *(_EXPERIMENT, "name", "model_type", Field("source_run_id", of=T.RUN), _PARAMS, _TAGS),
+        *(_EXPERIMENT, "name", _MODEL_TYPE, _SOURCE_RUN_REFERENCE, _PARAMS, _TAGS),
     ),
-    _send("PATCH", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL, "status"),
+    _send("PATCH", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL, _STATUS),
     _send("DELETE", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL),
     _send("POST", "/logged-models/{model_id}/params", P.RUNS_WRITE, _LOGGED_MODEL, _PARAMS),
     _send("PATCH", "/logged-models/{model_id}/tags", P.RUNS_WRITE, _LOGGED_MODEL, _TAGS),
@@ -103,15 +135,15 @@ LOGGED_MODELS = (
 MODELS = (
     _get("/registered-models/get", P.MODELS_READ, _MODEL),
     _get("/registered-models/search", P.MODELS_READ, _SEARCH),
-    _get("/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, Field("stages", many=True)),
-    _send("POST", "/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, "stages"),
+    _get("/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, _STAGES),
+    _send("POST", "/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, _STAGES),
     _get("/registered-models/alias", P.MODELS_READ, _MODEL, "alias"),
-    _send("POST", "/registered-models/create", P.MODELS_WRITE, "name", _TAGS, "description"),
-    _send("PATCH", "/registered-models/update", P.MODELS_WRITE, _MODEL, "description"),
+    _send("POST", "/registered-models/create", P.MODELS_WRITE, "name", _TAGS, _DESCRIPTION),
+    _send("PATCH", "/registered-models/update", P.MODELS_WRITE, _MODEL, _DESCRIPTION),
     _send("POST", "/registered-models/rename", P.MODELS_WRITE, _MODEL, "new_name"),
     _send("POST", "/registered-models/set-tag", P.MODELS_WRITE, _MODEL, "key", "value"),
     _send("DELETE", "/registered-models/delete-tag", P.MODELS_WRITE, _MODEL, "key"),
-    _send("POST", "/registered-models/alias", P.MODELS_WRITE, _MODEL, "alias", "version"),
+    _send("POST", "/registered-models/alias", P.MODELS_WRITE, _VERSION, "alias"),
     _send("DELETE", "/registered-models/alias", P.MODELS_WRITE, _MODEL, "alias"),
     _send("DELETE", "/registered-models/delete", P.MODELS_DELETE, _MODEL),
     _get("/model-versions/get", P.MODELS_READ, _VERSION),
@@ -121,14 +153,14 @@ MODELS = (
         "POST",
         "/model-versions/create",
         P.MODELS_WRITE,
-        *(_MODEL, "source", _RUN_ID, _TAGS, "run_link", "description", _LOGGED_MODEL),
+        *(_MODEL, "source", _RUN_REFERENCE, _LOGGED_MODEL_REFERENCE, _RUN_LINK, _DESCRIPTION, _TAGS),
     ),
-    _send("PATCH", "/model-versions/update", P.MODELS_WRITE, _VERSION, "description"),
+    _send("PATCH", "/model-versions/update", P.MODELS_WRITE, _VERSION, _DESCRIPTION),
     _send(
         "POST",
         "/model-versions/transition-stage",
         P.MODELS_WRITE,
-        *(_VERSION, "stage", "archive_existing_versions"),
+        *(_VERSION, "stage", Field("archive_existing_versions", BOOLEAN)),
     ),
     _send("POST", "/model-versions/set-tag", P.MODELS_WRITE, _VERSION, "key", "value"),
     _send("DELETE", "/model-versions/delete-tag", P.MODELS_WRITE, _VERSION, "key"),
@@ -136,12 +168,12 @@ MODELS = (
 )
 
 ARTIFACTS = (
-    Route("GET", _FILES, "artifacts", P.ARTIFACTS_READ, fields=fields(Field("path", of=T.ARTIFACT), "page_token")),
+    Route("GET", _FILES, "artifacts", P.ARTIFACTS_READ, fields=fields(_PATH, "page_token")),
     Route("GET", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ),
     Route("HEAD", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ),
     Route("PUT", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_WRITE, Body.STREAM),
     Route("DELETE", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_DELETE),
-    # Open only to say that it is not offered: clients go on without it then, and fail where there is no such route.
+    # Open only to answer that multipart uploads are not offered: clients then upload in one stream, and fail on a 404.
     Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields()),
 )
 
@@ -181,11 +213,10 @@ PLATFORM = (
     Route("GET", "/metrics", "home", P.METRICS_READ),
 )
 
-#: What a client learns about the server it talks to, answered by us: MLflow's own answer would offer
-#: workspaces and multipart routes that the gateway does not open.
+#: What a client asks about the server. MLflow's own answer would offer workspaces and multipart routes that are closed.
 SERVER_INFO = (
-    Route("GET", _V3 + "/server-info", "home"),
-    Route("GET", TRACKING_PREFIX + "/version", "home", public=True),
+    Route("GET", mlflow_api.SERVER_INFO, "home"),
+    Route("GET", mlflow_api.TRACKING_PREFIX + "/version", "home", public=True),
 )
 
 TRACKING = EXPERIMENTS + RUNS + LOGGED_MODELS + MODELS

@@ -1,6 +1,8 @@
 """MLflow as an ASGI app: in this process (``LocalEngine``) or over HTTP (``RemoteEngine``).
 
-``Tracking`` wraps either: it makes workspaces on first use and turns MLflow's errors into ours.
+``Tracking`` is the app in front of either. It checks what a request says (``rules``) and what it refers to
+(``reference_resolver``), counts registered models, creates workspaces at their first use, and translates MLflow's
+errors.
 """
 
 from hokusai.tracking.engine import Engine

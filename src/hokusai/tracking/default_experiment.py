@@ -1,7 +1,7 @@
-"""Experiment 0, which stock clients log to when nobody called ``set_experiment``.
+"""Experiment 0, which stock clients log to unless they call ``set_experiment``.
 
-Outside MLflow's own ``default`` workspace that id does not exist, so a client's first line would
-fail. Here it stands for the workspace's own experiment named ``Default``, made when first asked for.
+Outside MLflow's own ``default`` workspace that id does not exist, so a client's first line would fail. Here it stands
+for the workspace's own experiment named ``Default``, which is created at its first use.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hokusai.tracking.request import TrackingRequest
 ZERO = "0"
 NAME = "Default"
 
-#: Asks MLflow for the id of the experiment ``NAME`` in a workspace, making it if need be.
+#: Asks MLflow for the id of the experiment ``NAME`` in a workspace, which is created unless it exists.
 Find = Callable[[str], Awaitable[str]]
 
 
 class DefaultExperiment:
-    """Puts the real id where a request of a workspace says experiment 0."""
+    """Replaces experiment 0 in a request by the id of the workspace's own."""
 
     def __init__(self, find: Find) -> None:
         self._find = find

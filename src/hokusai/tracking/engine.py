@@ -10,8 +10,6 @@ from starlette.types import Receive, Scope, Send
 #: The MLflow minor version whose routes and workspaces were reviewed.
 MLFLOW_MINOR = "3.17"
 
-WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
-
 #: The largest answer that is passed on.
 MAX_ANSWER_BYTES = 32 * 2**20
 
@@ -19,7 +17,7 @@ MAX_ANSWER_BYTES = 32 * 2**20
 class Engine(Protocol):
     """An ASGI app that is MLflow's REST API, paths from ``/api/…`` on, workspaces enabled.
 
-    The request's workspace comes in ``X-MLFLOW-WORKSPACE``; bodies are bounded by the caller. Raises
+    The request's workspace is in the header ``X-MLFLOW-WORKSPACE``; bodies are bounded by the caller. Raises
     ``errors.TrackingDown``, ``TrackingTimeout`` or ``Busy`` where MLflow gives no answer, and
     ``AnswerTooLarge`` where it gives more than ``MAX_ANSWER_BYTES``.
     """

@@ -14,22 +14,23 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.mlflow_api import ARTIFACTS_SCHEME
 from hokusai.tracking.engine import MLFLOW_MINOR
 from hokusai.tracking.wsgi import Bridge, WsgiApp
 
 log = logging.getLogger("hokusai.tracking")
 
-_MIGRATION_LOCK = 0x6D6C666C  # any constant that is not the one for our own tables
+_MIGRATION_LOCK = 0x6D6C666C  # any number but the one for our own tables
 
-#: What MLflow reads when it is imported. Artifacts never pass through it: the destination is a place
-#: that does not exist, so a route that tried would fail instead of finding a tenant's file.
+#: What MLflow reads when it is imported. Artifacts never pass through it: its destination does not exist, so a route
+#: that tried to read one would fail instead of finding a tenant's file.
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_WORKSPACES": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # host and origin are the gateway's business
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the gateway checks host and origin
     "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-    "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+    "_MLFLOW_SERVER_ARTIFACT_ROOT": ARTIFACTS_SCHEME,
     "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "/nonexistent/artifacts-belong-to-hokusai",
 }
 
@@ -100,7 +101,7 @@ def load_mlflow() -> WsgiApp:
 
 
 def _take_over_logging() -> None:
-    """MLflow's lines go where ours go: its own handler writes parameters of SQL as a client sent them."""
+    """MLflow's log lines go where ours go: its own handler would write SQL parameters as a client sent them."""
     theirs = logging.getLogger("mlflow")
     theirs.handlers.clear()
     theirs.propagate = True
@@ -108,7 +109,7 @@ def _take_over_logging() -> None:
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[None]:
-    """One process at a time brings MLflow's tables up to date: it takes no lock of its own."""
+    """A lock under which one process at a time migrates MLflow's tables: MLflow takes none itself."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         with Path(f"{parsed.database}.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""A separate MLflow server: a streaming reverse proxy that sends on what the gateway made."""
+"""A separate MLflow server, to which the gateway's requests are sent over HTTP. Answers are streamed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx2
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.mlflow_api import SERVER_INFO
 from hokusai.tracking.engine import MAX_ANSWER_BYTES, MLFLOW_MINOR
 
 log = logging.getLogger("hokusai.tracking")
@@ -27,8 +28,8 @@ class RemoteEngine:
             base_url=url.rstrip("/") + "/",
             timeout=httpx2.Timeout(timeout, connect=min(timeout, 5)),
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-            verify=httpx2.create_ssl_context(),  # SSL_CERT_FILE names an authority of one's own
-            trust_env=False,  # but no proxy
+            verify=httpx2.create_ssl_context(),  # honours SSL_CERT_FILE
+            trust_env=False,  # no proxy from the environment
             follow_redirects=False,
         )
 
@@ -56,7 +57,7 @@ class RemoteEngine:
         """Raises ``errors.TrackingUnreachable`` or ``errors.WorkspacesOff``."""
         try:
             version = (await self._http.get("version")).raise_for_status().text.strip()
-            info = (await self._http.get("api/3.0/mlflow/server-info")).raise_for_status().json()
+            info = (await self._http.get(SERVER_INFO.lstrip("/"))).raise_for_status().json()
         except (httpx2.HTTPError, ValueError) as error:
             raise errors.TrackingUnreachable(
                 where=f"at {self.name}", reason=str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""What a request says is looked at before MLflow sees it: one rule per field name.
+"""What a request says is checked before MLflow sees it: one rule per field name.
 
-MLflow believes its client in places where a stranger must not be believed. Each rule lets a field
-through, puts another value in its place, or refuses the request.
+MLflow trusts its client in places where a stranger must not be trusted. Each rule lets a field through, replaces its
+value, or refuses the request. Types and lengths are not checked here: the gateway's route table declares them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import base64
 import binascii
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from hokusai import errors
+from hokusai.text import is_unprintable
 from hokusai.tracking.request import TrackingRequest
 
 Rule = Callable[[TrackingRequest, str], None]
@@ -25,11 +25,7 @@ USER_TAG = "mlflow.user"
 #: Tags by which MLflow's server decides what something is, or where its files are.
 _RESERVED_TAGS = ("mlflow.prompt.", "mlflow.artifactLocation", "mlflow.trace")
 
-#: The longest texts, in characters: what MLflow's tables hold, and what a filter may cost to parse.
-_LONGEST: Mapping[str, int] = MappingProxyType(
-    {"description": 5000, "run_link": 500, "model_type": 500, "run_name": 250, "filter": 10_000, "order_by": 1000}
-)
-#: How many results an answer holds: where the client asks for no number, and at most.
+#: How many results an answer holds: where the client does not say, and at most.
 _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         "/runs/search": (1000, 1000),
@@ -41,10 +37,9 @@ _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     }
 )
 
-#: Control characters, line and paragraph separators, and what reorders text (Unicode UAX 9).
-_UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _API_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{38}")
+#: An identifier that nothing has.
+_NO_ID = "-1"
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
@@ -53,33 +48,46 @@ def check(request: TrackingRequest) -> None:
     """Apply the rules. Raises an ``errors.BadRequest``."""
     for name in request.fields.keys() & _RULES.keys():
         _RULES[name](request, name)
-    for name in request.fields.keys() & _LONGEST.keys():
-        _short(request.fields[name], name, _LONGEST[name])
     if request.route == "/runs/create":
         request.fields["user_id"] = request.principal.user_id
     if page := _PAGES.get(request.route):
         request.fields["max_results"] = _results(request.fields.get("max_results"), *page)
 
 
-def _short(value: Any, name: str, limit: int) -> None:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str) and len(one) > limit:
-            raise errors.TextTooLong(name=name, limit=limit)
+def _results(given: Any, default: int, maximum: int) -> int:
+    """Where MLflow does not refuse a negative number itself, SQLite would return everything and PostgreSQL fail."""
+    if given is None:
+        return default
+    if int(given) < 0:
+        words = f"Invalid value {int(given)} for parameter 'max_results' supplied. It must be a positive integer"
+        raise errors.TrackingRefused(reason=words)
+    return min(int(given), maximum)
 
 
-def _results(given: Any, default: int, most: int) -> int:
-    return default if given is None else min(int(given), most)
+def _id(request: TrackingRequest, name: str) -> None:
+    """MLflow's columns of these identifiers hold 32 bits: nothing has a larger one, and PostgreSQL fails on it."""
+    value = request.fields[name]
+    if not _fits(value):
+        raise errors.TrackingUnknown(reason=f"there is no {name.removesuffix('_id')} {value} in this workspace")
+
+
+def _ids(request: TrackingRequest, name: str) -> None:
+    request.fields[name] = [one if _fits(one) else _NO_ID for one in request.fields[name]]
+
+
+def _fits(value: Any) -> bool:
+    return -(2**31) <= int(value) < 2**31
 
 
 def _printable(request: TrackingRequest, name: str) -> None:
     """A name shows as what it is: in a log, in a console, in a terminal."""
-    _show(request.fields[name], name)
+    _check_printable(request.fields[name], name)
 
 
-def _show(text: Any, name: str) -> None:
-    if isinstance(text, str) and any(unicodedata.category(one) in _UNPRINTABLE or one in _REORDERING for one in text):
+def _check_printable(text: str, name: str) -> None:
+    if is_unprintable(text):
         raise errors.TextUnprintable(name=name)
-    if isinstance(text, str) and _API_KEY.search(text):
+    if _API_KEY.search(text):
         raise errors.KeyInName(name=name)
 
 
@@ -91,22 +99,22 @@ def _key(request: TrackingRequest, name: str) -> None:
 
 
 def _tags(request: TrackingRequest, name: str) -> None:
-    for tag in request.fields[name] if isinstance(request.fields[name], list) else []:
+    for tag in request.fields[name]:
         _tag(request, tag)
 
 
-def _tag(request: TrackingRequest, tag: Any) -> None:
+def _tag(request: TrackingRequest, tag: dict[str, str]) -> None:
     """The user's tag names the key's owner, whatever the client wrote."""
-    key = tag.get("key") if isinstance(tag, dict) else None
-    _show(key, "key")
-    if isinstance(key, str) and key.startswith(_RESERVED_TAGS):
+    key = tag.get("key", "")
+    _check_printable(key, "key")
+    if key.startswith(_RESERVED_TAGS):
         raise errors.TagReserved(key=key[:100])
     if key == USER_TAG and "value" in tag:
         tag["value"] = request.principal.user_id
 
 
 def _run_uuid(request: TrackingRequest, name: str) -> None:
-    """The old name of ``run_id``, which MLflow reads where the new one is empty."""
+    """The old name of ``run_id``, which MLflow reads where ``run_id`` is empty."""
     run_id = request.fields.get("run_id")
     if run_id and request.fields[name] and run_id != request.fields[name]:
         raise errors.IdentifiersDiffer(one="run_id", other=name)
@@ -120,8 +128,7 @@ def _model_id(request: TrackingRequest, name: str) -> None:
 
 
 def _filter(request: TrackingRequest, name: str) -> None:
-    text = request.fields[name]
-    if isinstance(text, str) and _LONG_NUMBER.search(_QUOTED.sub("", text)):
+    if _LONG_NUMBER.search(_QUOTED.sub("", request.fields[name])):
         raise errors.FilterUnreadable(reason="a number in it has more than 18 digits")
 
 
@@ -140,13 +147,13 @@ def _page_token(request: TrackingRequest, name: str) -> None:
 
 
 def _model_json(request: TrackingRequest, name: str) -> None:
-    """MLflow takes it for an object, whatever it is."""
+    """MLflow fails with 500 on anything else than an object."""
     try:
         found = json.loads(request.fields[name])
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise errors.BodyUnreadable(reason=f"{name!r} is not a JSON object")
+        raise errors.ParameterInvalid(name=name, expected="the text of a JSON object")
 
 
 def _artifact_location(request: TrackingRequest, name: str) -> None:
@@ -156,12 +163,15 @@ def _artifact_location(request: TrackingRequest, name: str) -> None:
 
 def _run_link(request: TrackingRequest, name: str) -> None:
     text = request.fields[name]
-    if text and not re.fullmatch(r"https?://[!-~]+", str(text)):
+    if text and not re.fullmatch(r"https?://[!-~]+", text):
         raise errors.RunLinkForbidden()
 
 
 _RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        "experiment_id": _id,
+        "experiment_ids": _ids,
+        "version": _id,
         "name": _printable,
         "new_name": _printable,
         "experiment_name": _printable,

@@ -1,4 +1,4 @@
-"""MLflow's own tables: which they are, and how they are made at a revision. For backups; everything blocks."""
+"""MLflow's own tables: which they are, and how to create them at a revision. For backups; everything blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_mlflows(table: str) -> bool:
 
 
 def create(url: str, revision: str) -> None:
-    """All tables, empty, as MLflow's migrations make them (``_initialize_tables``, MLflow 3.17), up to ``revision``.
+    """Create all tables, empty, as MLflow's migrations do up to ``revision`` (``_initialize_tables``, MLflow 3.17).
 
     Raises ``errors.DatabaseUnreachable``, also for a revision that this MLflow does not know.
     """

@@ -1,8 +1,8 @@
-"""The source of a model version: inside the workspace, of a run or logged model that it owns.
+"""The source of a model version: inside the workspace, from a run or logged model that it owns.
 
-MLflow checks local paths, ``runs:/`` and ``mlflow-artifacts:`` and takes anything else: ``s3://``
-of any bucket, ``http:``, ``ftp:``. Here a source is one of four forms, read strictly, resolved, and
-handed on in its canonical spelling together with the run or logged model it belongs to.
+MLflow checks local paths, ``runs:/`` and ``mlflow-artifacts:``, and accepts anything else: ``s3://`` of any bucket,
+``http:``, ``ftp:``. Here a source has one of four forms. It is parsed strictly, resolved, and passed on in its
+canonical spelling, together with the run or logged model that it belongs to.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 
 from hokusai import errors
+from hokusai.mlflow_api import ARTIFACTS_SCHEME
+from hokusai.text import is_unprintable
 from hokusai.tracking.ownership import Ownership
 
 _RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})(?:/(?P<path>.+))?")
@@ -18,10 +20,10 @@ _LOGGED_MODEL = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
 _ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 _VERSION = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>[0-9]{1,18})")
 _FILES = re.compile(
-    r"mlflow-artifacts:/(?P<root>workspaces/[^/]+/[0-9]+"
+    rf"{ARTIFACTS_SCHEME}(?P<root>workspaces/[^/]+/[0-9]+"
     r"/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts)(?:/(?P<path>.+))?"
 )
-_ODD = re.compile(r"[\x00-\x1f\x7f\\?#%]")
+_ODD = re.compile(r"[\\?#%]")
 #: What MLflow's column holds.
 _LONGEST = 500
 
@@ -30,7 +32,7 @@ Parts = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that was checked. ``run_id`` and ``model_id`` say what its files belong to, where that is known."""
+    """A checked source. ``run_id`` and ``model_id`` say what its files belong to, where that is known."""
 
     uri: str
     run_id: str | None = None
@@ -80,7 +82,7 @@ async def _of_files(parts: Parts, workspace: str, ownership: Ownership) -> Sourc
     root = _inside(
         await (ownership.run(workspace, run) if run else ownership.logged_model(workspace, model)), workspace
     )
-    if root is None or root != f"mlflow-artifacts:/{parts['root']}":
+    if root is None or root != f"{ARTIFACTS_SCHEME}{parts['root']}":
         return None
     return Source(_joined(root, parts["path"]), run_id=run, model_id=model)
 
@@ -95,8 +97,8 @@ _RESOLVERS = {
 
 
 def _inside(uri: str | None, workspace: str) -> str | None:
-    """An address that MLflow gave out, where it lies inside the workspace."""
-    return uri if uri and uri.startswith(f"mlflow-artifacts:/workspaces/{workspace}/") else None
+    """A URI that MLflow returned, where it is inside the workspace; else None."""
+    return uri if uri and uri.startswith(f"{ARTIFACTS_SCHEME}workspaces/{workspace}/") else None
 
 
 def _joined(root: str, path: str | None) -> str:
@@ -106,7 +108,7 @@ def _joined(root: str, path: str | None) -> str:
 def _fault(text: str) -> str | None:
     if len(text) > _LONGEST:
         return f"it is longer than {_LONGEST} characters"
-    if _ODD.search(text):
+    if _ODD.search(text) or is_unprintable(text):
         return "it holds a control character, a backslash, '?', '#' or '%'"
     if set(text.partition(":/")[2].split("/")) & {"", ".", ".."}:
         return "it has an empty name, '.' or '..' in it, or names a host"

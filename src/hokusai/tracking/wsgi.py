@@ -1,7 +1,7 @@
-"""From ASGI to a WSGI app: one hop to a thread and back per request.
+"""Runs a WSGI app under ASGI: one switch to a thread and back per request.
 
-Written here because both ends are known: the gateway has read the body whole already, and MLflow's
-answers are whole JSON documents. A general bridge pays for streaming in both directions.
+A general bridge pays for streaming in both directions. This one does not need it: the gateway has already read the
+whole body, and MLflow answers with whole JSON documents.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Bridge:
     def _done(self, call: asyncio.Future[Answer]) -> None:
         self._pending -= 1
         if not call.cancelled():
-            call.exception()  # looked at, so that an abandoned call is not reported as lost
+            call.exception()  # retrieved, so that asyncio does not log the exception of an abandoned call
 
 
 def _call(app: WsgiApp, environ: dict[str, Any]) -> Answer:

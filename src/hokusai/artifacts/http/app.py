@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from hokusai import errors
+from hokusai import errors, mlflow_api
 from hokusai.artifacts import resumable
 from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.download import Downloads
@@ -22,8 +22,8 @@ from hokusai.artifacts.store import ArtifactStore, Entry
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Quota, principal_of
 
-ROUTE = b"/api/2.0/mlflow-artifacts/artifacts"
-_PARTS = b"/api/2.0/mlflow-artifacts/mpu/create/"
+ROUTE = mlflow_api.ARTIFACTS.encode()
+_PARTS = mlflow_api.MULTIPART.encode() + b"/create/"
 _UNBOUNDED = Quota()
 
 
@@ -89,7 +89,7 @@ class ArtifactsApp:
         elif method == "DELETE":
             await self._delete(found, Condition.of(scope), send)
         else:
-            raise errors.RouteUnknown(method=method, path=scope["path"], base="/api/mlflow")
+            raise errors.RouteUnknown(method=method, path=scope["path"], base=mlflow_api.TRACKING_PREFIX)
 
     async def _list(self, workspace: str, scope: Scope, receive: Receive, send: Send) -> None:
         """``ListArtifacts``. As in MLflow, a file and an unknown directory have nothing in them."""

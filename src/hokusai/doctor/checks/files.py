@@ -9,11 +9,12 @@ import zlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+from hokusai import mlflow_api
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import FILES, Examination
 
-_PARTS = "/api/2.0/mlflow-artifacts/mpu"
+_PARTS = mlflow_api.MULTIPART
 LARGE_BYTES = 9 * 2**20
 PAUSE_SECONDS = 4.0
 _EARLY_SECONDS = 2.5
@@ -135,7 +136,7 @@ async def buffering(exam: Examination) -> Outcome:
 
 async def multipart(exam: Examination) -> Outcome:
     """Where the server offers uploads in parts, their addresses can be reached from here."""
-    info = await exam.api("GET", "/api/3.0/mlflow/server-info")
+    info = await exam.api("GET", mlflow_api.SERVER_INFO)
     offered = bool(info.document.get("multipart_uploads_enabled"))
     if exam.target.kind == "hokusai" and not offered:
         return passed(info, note="no uploads in parts are offered")

@@ -11,6 +11,7 @@ from hokusai.doctor import stock
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import FILES, V2, Examination
+from hokusai.mlflow_api import ARTIFACTS_SCHEME
 
 READY_SECONDS = 20
 _MODEL = (
@@ -37,7 +38,7 @@ async def register(exam: Examination) -> Outcome:
     made = await exam.post("registered-models/create", {"name": learnt.model})
     if not made.ok:
         return failed(made)
-    source = f"mlflow-artifacts:/{learnt.root}/doctor/model"
+    source = f"{ARTIFACTS_SCHEME}{learnt.root}/doctor/model"
     version = await exam.post("model-versions/create", {"name": learnt.model, "source": source, "run_id": learnt.run})
     learnt.version = str(version.document.get("model_version", {}).get("version", ""))
     return passed(version) if version.ok and learnt.version else failed(version)

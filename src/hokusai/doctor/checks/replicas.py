@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 
+from hokusai import mlflow_api
 from hokusai.doctor import server_log
 from hokusai.doctor.answer import Answer
 from hokusai.doctor.check import Outcome, failed, passed, skipped
@@ -135,7 +136,7 @@ async def isolation(exam: Examination) -> Outcome:
         return failed(refused)
     ours, theirs = map(str, keys)
     ask, base = exam.probe.ask, exam.target.api
-    path = f"{base}/api/2.0/mlflow-artifacts/artifacts/canary.txt"
+    path = f"{base}{mlflow_api.ARTIFACTS}/canary.txt"
 
     async def remove() -> str | None:
         for url, body in ((path, None), (f"{base}{V2}/registered-models/delete", {"name": "canary"})):
@@ -155,7 +156,7 @@ async def isolation(exam: Examination) -> Outcome:
             f"{base}{V2}/registered-models/get",
             key=theirs,
             query={"name": "canary"},
-            headers={"X-MLFLOW-WORKSPACE": names[0]},
+            headers={mlflow_api.WORKSPACE_HEADER: names[0]},
         ),
         await ask("DELETE", path, key=theirs),
     )

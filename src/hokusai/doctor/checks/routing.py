@@ -8,6 +8,7 @@ from hokusai.doctor.answer import Answer, Who
 from hokusai.doctor.check import Outcome, failed, passed, skipped
 from hokusai.doctor.examination import FILES, V2, Examination
 from hokusai.doctor.trouble import Trouble
+from hokusai.mlflow_api import TRACKING_PREFIX
 
 _SEARCH = V2 + "/experiments/search"
 _NO_KEY, _ELSEWHERE = "HK1101", "HK2008"
@@ -117,7 +118,7 @@ async def auth_host(exam: Examination) -> Outcome:
     if not described.ok:
         here = ["registry-answers"] if described.code == _ELSEWHERE else []
         return failed(described, note="no auth service there", signs=here)
-    stray = await exam.auth("GET", "/api/mlflow/version", key=None)
+    stray = await exam.auth("GET", TRACKING_PREFIX + "/version", key=None)
     if stray.ok:
         return failed(stray, note="the registry's routes answer on the auth host", signs=["registry-answers"])
     return passed(alive, described, stray)

@@ -1,4 +1,4 @@
-"""A workspace's registered models are counted: their rows are in MLflow's tables, the quota is ours."""
+"""Counts a workspace's registered models: their rows are in MLflow's tables, the quota is ours."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hokusai.tracking.request import TrackingRequest
 #: Asks MLflow for the names of all registered models of a workspace.
 Names = Callable[[str], Awaitable[set[str]]]
 
-#: Hands the request to MLflow, and its answer to a ``send``. Raises what MLflow refuses.
+#: Hands the request to MLflow, and its answer to a ``send``. Raises MLflow's refusals.
 Call = Callable[[Send], Awaitable[None]]
 
-#: MLflow's answers that say no model was made.
-_NOT_MADE = (errors.TrackingRefused, errors.TrackingUnknown)
+#: MLflow's answers that say that no model was created.
+_NOT_CREATED = (errors.TrackingRefused, errors.TrackingUnknown)
 
 
 class ModelCounter:
-    """Keeps the count in step with what MLflow is asked for, and what it answers.
+    """Keeps the count in step with the models that MLflow creates, deletes and renames.
 
-    The client gets the answer when the count is right: whoever deletes a model may make another.
+    The client gets MLflow's answer once the count is right: after a deletion it may create another model at once.
     """
 
     def __init__(self, models: ModelQuota, names: Names) -> None:
@@ -50,7 +50,7 @@ class ModelCounter:
             await send(message)
 
     async def _create(self, request: TrackingRequest, call: Call, send: Send) -> None:
-        """After an outage nobody knows whether the model was made: then its name stays counted."""
+        """Where MLflow gives no answer the model may have been created: its name stays counted."""
         workspace, name = request.workspace, str(request.fields.get("name", ""))
         if await self._models.is_due(workspace):
             await self._models.reconcile(workspace, await self._names(workspace))
@@ -59,7 +59,7 @@ class ModelCounter:
             raise claimed
         try:
             await call(send)
-        except _NOT_MADE:
+        except _NOT_CREATED:
             if claimed:
                 await self._models.release(workspace, name)
             raise
