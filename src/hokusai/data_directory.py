@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hokusai import errors
+from hokusai import disk, errors
 
 _MARK = "hokusai.json"
 _LOCK = "lock"
@@ -49,19 +49,10 @@ def write_operator_key(path: Path, key: str) -> Path:
             stream.write(key + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        _sync(path)
+        disk.sync(path)
     except OSError as error:
         raise errors.DataNotWritable(path=file, reason=error.strerror) from error
     return file
-
-
-def _sync(directory: Path) -> None:
-    """Have the names in a directory on the disk too."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _prepare(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The API key's digest, and what is written down about a key. Its form is in ``hokusai.apikey``."""
+"""What is stored about an API key, and its digest. The form of a key is in ``hokusai.apikey``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
-from hokusai.apikey import Environment, Key, mint, parse, random_text
+from hokusai import apikey, errors
+from hokusai.apikey import Environment, Key, mint, random_text
 from hokusai.identity import Permission
 
 __all__ = [
@@ -72,6 +73,12 @@ class KeyRecord(Grant):
         if self.revoked_at is not None or (over and self.rotated_to is not None):
             return "revoked"
         return "expired" if over else "active"
+
+
+def parse(text: str) -> Key | errors.KeyMalformed:
+    """The key that ``text`` is, or the refusal."""
+    parsed = apikey.parse(text)
+    return errors.KeyMalformed(reason=parsed.reason) if isinstance(parsed, apikey.Malformed) else parsed
 
 
 def mint_id() -> str:

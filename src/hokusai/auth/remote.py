@@ -21,6 +21,7 @@ from hokusai.auth.judge import expired, is_address
 from hokusai.auth.keys import Key, digest, now, parse
 from hokusai.auth.usage import Usage, UsageCounter
 from hokusai.identity import Permission, Principal
+from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 log = logging.getLogger("hokusai.auth")
 
@@ -194,12 +195,8 @@ def _code(document: Mapping[str, Any]) -> object:
 
 
 def _checked(url: str) -> str:
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason="it is no http:// or https:// URL")
+    if WebUrl.parse(url) is None:
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason=NOT_A_WEB_URL)
     return url.rstrip("/")
 
 

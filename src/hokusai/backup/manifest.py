@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hokusai import errors
+from hokusai import disk, errors
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -109,7 +109,7 @@ def digests(directory: Path) -> dict[str, str]:
         name = str(file.relative_to(directory))
         if file.is_file() and not name.startswith((ARTIFACTS + "/", NAME)):
             found[name] = digest(file)
-            _sync(file)
+            disk.sync(file)
     return found
 
 
@@ -120,11 +120,3 @@ def digest(file: Path) -> str:
 
 def line(artifact: Any) -> str:
     return json.dumps(dataclasses.asdict(artifact)) + "\n"
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

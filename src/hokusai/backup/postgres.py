@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 
 from hokusai import errors
 from hokusai.backup.manifest import Part
+from hokusai.database import first_line
 
 _CONNECT = {"connect_timeout": 10, "tcp_user_timeout": 60_000, "options": "-c lock_timeout=10s"}
 
@@ -101,8 +102,7 @@ class PostgresCopy:
             with engine.connect() as connection:
                 yield connection
         except (sa.exc.OperationalError, psycopg.OperationalError) as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise errors.DatabaseUnreachable(setting=self.setting, reason=reason) from error
+            raise errors.DatabaseUnreachable(setting=self.setting, reason=first_line(error)) from error
         finally:
             engine.dispose()
 

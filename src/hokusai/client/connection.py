@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 
 from hokusai import errors
 from hokusai.client.answer import Answer
 from hokusai.client.retry import retried
+from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Connection:
         request = self._http.build_request(
             method, self.url + path, params=query, json=body, content=content, headers=head
         )
-        with self._faults_named():
+        with self._translate_errors():
             response = self._http.send(request, stream=True)
             try:
                 return _whole(self.url + path, response)
@@ -119,7 +119,7 @@ class Connection:
         """The answer to GET with its body still to be read, once it is known to be a success; 206 for a part."""
         head = dict(headers or {}) | self._authorization()
         request = self._http.build_request("GET", self.url + path, headers=head)
-        with self._faults_named():
+        with self._translate_errors():
             response = self._http.send(request, stream=True)
             try:
                 if response.status_code not in {200, 206}:
@@ -132,7 +132,7 @@ class Connection:
         return {"Authorization": f"Bearer {self.key}"}
 
     @contextmanager
-    def _faults_named(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except httpx2.TimeoutException as error:
@@ -163,19 +163,16 @@ def _whole(url: str, response: httpx2.Response) -> Answer:
 
 
 def checked_url(url: str) -> str:
-    """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may hold a password."""
-    try:
-        parts = urlsplit(url.strip())
-        found, _ = parts.hostname, parts.port
-    except ValueError:
-        raise errors.UrlInvalid(reason="its host or port cannot be read") from None
-    if parts.scheme not in {"http", "https"} or not found:
-        raise errors.UrlInvalid(reason="it does not begin with http:// or https:// and a host")
+    """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may contain a password."""
+    parsed = WebUrl.parse(url.strip())
+    if parsed is None:
+        raise errors.UrlInvalid(reason=NOT_A_WEB_URL)
+    parts = parsed.parts
     if "@" in parts.netloc:
-        raise errors.UrlInvalid(reason="it carries a user name or a password; the key has its own variable")
+        raise errors.UrlInvalid(reason="it contains a user name or a password; the key has its own variable")
     if parts.query or parts.fragment:
-        raise errors.UrlInvalid(reason="it carries a query or a fragment")
-    # The tracking URI made from it is as good an answer to "which server?".
+        raise errors.UrlInvalid(reason="it contains a query or a fragment")
+    # Somebody may give the MLflow tracking URI in place of the server's URL.
     path = parts.path.rstrip("/").removesuffix("/api/mlflow")
     return f"{parts.scheme}://{parts.netloc}{path}"
 

@@ -26,19 +26,13 @@ filled with the keyword arguments the error is raised with. ``error_code`` is ML
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+from hokusai.apikey import masked
+
 #: Carries the code of an error beside its body, for logs and audits along the way.
 CODE_HEADER = b"x-hokusai-code"
-
-_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{8,}")
-
-
-def masked(text: str) -> str:
-    """``text`` with a few words in the place of each API key: for errors and logs."""
-    return _KEY.sub("(an API key)", text)
 
 
 class HokusaiError(Exception):

@@ -46,7 +46,7 @@ class LargeBody(asyncio.BufferedProtocol):
         self._cycle = cycle
         self._flow = flow
         self._done = done
-        self._buffers = Buffers(min(BUFFER, length), most=_BUFFERS)
+        self._buffers = Buffers(min(BUFFER, length), max_kept=_BUFFERS)
         self._buffer = self._buffers.take()
         self._filled = 0
         self._due = False  # what is there can go, for it is all there will be, or was gathered long enough

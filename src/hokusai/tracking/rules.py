@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hokusai import errors
+from hokusai import apikey, errors
 from hokusai.tracking.request import TrackingRequest
 
 Rule = Callable[[TrackingRequest, str], None]
@@ -44,7 +44,6 @@ _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 #: Control characters, line and paragraph separators, and what reorders text (Unicode UAX 9).
 _UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_API_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{38}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
@@ -79,7 +78,7 @@ def _printable(request: TrackingRequest, name: str) -> None:
 def _show(text: Any, name: str) -> None:
     if isinstance(text, str) and any(unicodedata.category(one) in _UNPRINTABLE or one in _REORDERING for one in text):
         raise errors.TextUnprintable(name=name)
-    if isinstance(text, str) and _API_KEY.search(text):
+    if isinstance(text, str) and apikey.WHOLE.search(text):
         raise errors.KeyInName(name=name)
 
 

@@ -19,7 +19,7 @@ from obstore.store import MemoryStore, S3Store
 from hokusai import errors
 from hokusai.artifacts.store import CHUNK, PAGE, Entry, Stat
 from hokusai.artifacts.stores.object.listing import Listing
-from hokusai.artifacts.stores.object.store_errors import status_of, translating
+from hokusai.artifacts.stores.object.store_errors import status_of, translate_errors
 from hokusai.artifacts.stores.object.upload import CREATED, ObjectUpload
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class ObjectStore:
 
     @asynccontextmanager
     async def calling(self, action: str, seconds: float | None = None) -> AsyncIterator[None]:
-        with translating(action):
+        with translate_errors(action):
             async with asyncio.timeout(seconds or self.seconds):
                 yield
 

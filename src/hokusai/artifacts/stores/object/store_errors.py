@@ -75,7 +75,7 @@ _CREDENTIALS = re.compile(r"Error performing \w+ (?:REDACTED|http://169\.254\.|\
 
 
 @contextmanager
-def translating(action: str) -> Iterator[None]:
+def translate_errors(action: str) -> Iterator[None]:
     """``action`` is what the store was to do: read, write, list or delete."""
     try:
         yield

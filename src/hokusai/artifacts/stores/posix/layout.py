@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 
+from hokusai import disk
 from hokusai.artifacts.path import WORKSPACES
 
 #: Ours, at the top of the store: no key reaches it, no listing shows it.
@@ -63,7 +64,7 @@ def remove(layout: Layout, key: str) -> bytes | None:
         os.stat(layout.trash)
         return None
     with contextlib.suppress(*NOTHING):
-        sync(os.path.dirname(target))
+        disk.sync(os.path.dirname(target))
     prune(os.path.dirname(target), layout.root)
     return doomed
 
@@ -84,14 +85,6 @@ def prune(directory: bytes, root: bytes) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(directory)
             directory = os.path.dirname(directory)
-
-
-def sync(directory: bytes) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(path: bytes) -> bool:

@@ -39,7 +39,7 @@ class OpenFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
         self._done = False
-        self._buffers = Buffers(PIECE, most=_BUFFERS)
+        self._buffers = Buffers(PIECE, max_kept=_BUFFERS)
 
     def open(self) -> Stat | None:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from hokusai import disk
 from hokusai.artifacts.store import Piece, Written
-from hokusai.artifacts.stores.posix.layout import NOTHING, Layout, prune, sync
+from hokusai.artifacts.stores.posix.layout import NOTHING, Layout, prune
 from hokusai.artifacts.stores.posix.open_file import created
 
 #: Bytes after which the disk is made to begin: it writes while more arrives, and ``finish`` has little to wait for.
@@ -97,7 +98,7 @@ class PartFile:
         """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
         for directory in self._unsynced - synced:
             with contextlib.suppress(*NOTHING):
-                sync(directory)
+                disk.sync(directory)
         synced |= self._unsynced
         self.discard()
 

@@ -201,19 +201,19 @@ class LocalFile:
         self._part = upload.part
 
     def begin(self) -> None:
-        with _edge("write"):
+        with _translate_errors("write"):
             self._upload.write_last()
 
     def finish(self) -> Written:
-        with _edge("write"):
+        with _translate_errors("write"):
             return self._part.finish()
 
     def appear(self) -> None:
-        with _edge("write"):
+        with _translate_errors("write"):
             self._part.commit()
 
     def settle(self, synced: set[bytes]) -> None:
-        with _edge("write"):
+        with _translate_errors("write"):
             self._part.settle(synced)
         self._upload.ended = True
 
@@ -261,7 +261,7 @@ class _Threads:
         return await self.result(action, self.submit(call, *args, **kwargs))
 
     async def result(self, action: str, future: asyncio.Future[T]) -> T:
-        with _edge(action):  # TimeoutError is an OSError
+        with _translate_errors(action):  # TimeoutError is an OSError
             async with asyncio.timeout(self._seconds):
                 return await future
 
@@ -285,7 +285,7 @@ def _noted(future: asyncio.Future[Any]) -> None:
 
 
 @contextmanager
-def _edge(action: str) -> Iterator[None]:
+def _translate_errors(action: str) -> Iterator[None]:
     """What the system raises leaves the block as an error of ours."""
     try:
         yield
