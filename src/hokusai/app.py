@@ -146,19 +146,19 @@ class Application:
         await store.start()
         parts.push_async_callback(store.close)
         checks["artifacts"] = store.check
-        landings = Database(settings.own_database_url)
-        parts.push_async_callback(landings.close)
+        long_transactions = Database(settings.own_database_url)
+        parts.push_async_callback(long_transactions.close)
         apps["artifacts"] = artifacts = ArtifactsApp(
             store=store,
-            ledger=Ledger(self._database, landings),
+            ledger=Ledger(self._database, long_transactions),
             max_upload_bytes=settings.max_upload_bytes,
             idle_seconds=settings.body_idle_seconds,
             quota=settings.quota,
-            uploads=settings.workspace_uploads,
+            max_uploads=settings.workspace_uploads,
         )
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings)
-        models = ModelQuota(self._database, most=settings.quota.models)
+        models = ModelQuota(self._database, max_models=settings.quota.models)
         tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)

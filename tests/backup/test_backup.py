@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from hokusai import Client, errors, settings
 from hokusai.artifacts import Ledger, Place, store_at
-from hokusai.artifacts.ledger import Arrival
+from hokusai.artifacts.record import PendingRecord
 from hokusai.backup import back_up, check, restore
 from hokusai.database import Database
 from hokusai.identity import Quota
@@ -244,7 +244,7 @@ class Installation:
         async with self.store.upload(self.place(path).key) as upload:
             await upload.write([content])
             written = await upload.finish()
-            async with self.ledger.recording(Arrival(self.place(path), written, "key", Quota())):
+            async with self.ledger.recording(PendingRecord(self.place(path), written, "key", Quota())):
                 await upload.commit()
 
     async def digest(self, path: str) -> str | None:
@@ -308,7 +308,7 @@ async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
                     await before.put(f"{number}.bin", b"%d" % turns)
                 await before.put(f"new-{turns}.bin", b"new")
                 if await before.store.delete(before.place(f"{30 + turns}.bin").key):
-                    await before.ledger.forget(before.place(f"{30 + turns}.bin"), before=datetime.now(UTC))
+                    await before.ledger.delete(before.place(f"{30 + turns}.bin"), before=datetime.now(UTC))
 
         disturbing = asyncio.create_task(disturb())
         try:
