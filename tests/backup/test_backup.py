@@ -340,14 +340,14 @@ async def test_what_is_cut_half_way_is_no_backup_and_no_installation(tmp_path: P
         for number in range(20):
             await before.put(f"{number}.bin", b"%d" % number)
         with pytest.raises(Cut):
-            await back_up(before.settings, tmp_path / "half", told=cut)
+            await back_up(before.settings, tmp_path / "half", on_artifact=cut)
         await back_up(before.settings, tmp_path / "whole")
     assert list((tmp_path / "half").rglob("*.bin"))
     restored = settings.load(data=tmp_path / "restored", tracking_url="http://127.0.0.1:1")
     with pytest.raises(errors.BackupUnreadable, match=r"manifest\.json"):
         await restore(restored, tmp_path / "half")
     with pytest.raises(Cut):
-        await restore(restored, tmp_path / "whole", told=cut)
+        await restore(restored, tmp_path / "whole", on_artifact=cut)
     assert list((tmp_path / "restored").rglob("*.bin"))
     assert not list((tmp_path / "restored").rglob("*.db"))
     with pytest.raises(errors.RestoreIntoUse):

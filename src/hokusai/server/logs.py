@@ -1,4 +1,4 @@
-"""The server's log: on stderr, with API keys masked."""
+"""The server's log: lines on stderr, with API keys masked."""
 
 from __future__ import annotations
 
