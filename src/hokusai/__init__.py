@@ -1,7 +1,7 @@
 """Hokusai: the front door to an MLflow model registry.
 
-Outside teams register models with one key, one URL and the stock MLflow client. ``hokusai.Client``
-is the Python SDK; everything it returns and raises is here or in ``hokusai.errors``.
+Outside teams register models with one key, one URL and the stock MLflow client. ``hokusai.Client`` is the Python SDK;
+everything that it returns and raises is here or in ``hokusai.errors``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _IDENTITY = frozenset({"Quota", "Use", "Workspace"})
 
 
 def __getattr__(name: str) -> object:
-    # A server process imports this package for its rooms and must not pay for the SDK and its HTTP library.
+    # Imported on first use: a server process imports this package, and does not need the SDK and its HTTP library.
     if name in __all__:
         return getattr(import_module("hokusai.identity" if name in _IDENTITY else "hokusai.client"), name)
     raise AttributeError(f"module 'hokusai' has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""The Python SDK. ``Client`` is the way in; the rest is what it returns and raises.
+"""The Python SDK. Start with ``Client``; everything else here is what it returns and raises.
 
-``connection`` speaks HTTP (with ``retry`` and ``answer``); ``keys``, ``workspaces`` and ``models`` are
-the server's nouns; ``registration`` sends a model up and ``fetching`` brings one back, both over
-``artifacts``. This room imports no server room and nothing but httpx2.
+``connection`` sends requests over HTTP (with ``retry`` and ``answer``). ``keys``, ``workspaces`` and ``models`` are the
+server's resources. ``registration`` uploads a model and ``fetching`` downloads one, both with ``artifacts``. This
+package imports no server package, and no library but httpx2.
 """
 
 from hokusai.client.answer import ApiError

@@ -1,7 +1,7 @@
-"""Releases as code: build, push, migrate, roll out, wait, prove, and take it all back where one of them fails.
+"""Releases as code: build, push, migrate, roll out, wait, prove, and roll back where a step fails.
 
-``STEPS`` is what a ``Release`` consists of; ``plan``, ``up``, ``status`` and ``down`` are what the
-command line does with it. It proves by whatever ``Prove`` it is handed, and imports no server room.
+A ``Release`` goes through ``STEPS``. ``plan``, ``up``, ``status`` and ``down`` are the commands of the command line.
+How a release is proven is an argument (``Prove``). This package imports no server package.
 """
 
 from hokusai.deploy.aws import Aws
