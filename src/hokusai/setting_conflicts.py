@@ -8,7 +8,7 @@ from hokusai import errors
 from hokusai.settings import Settings
 from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
-#: A setting's name, and why it cannot stand.
+#: The name of a setting, and why it is refused.
 Conflict = tuple[str, str]
 
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -46,7 +46,7 @@ class Operator:
             ),
             records=self.records,
             given={**self.given, **given},
-            tell=lambda _: None,
+            on_line=lambda _: None,
         )
 
     def up(self, **given: str) -> tuple[errors.HokusaiError | None, Record]:

@@ -19,7 +19,7 @@ from hokusai import deploy, doctor
 from hokusai.cli import output
 from hokusai.cli.options import option_groups
 from hokusai.client.connection import checked_key
-from hokusai.deploy import Aws, Deployed, Engine, Proof, Record, Records, Release, State, Step, Tell
+from hokusai.deploy import Aws, Deployed, Engine, OnLine, Proof, Record, Records, Release, State, Step
 
 app = typer.Typer(no_args_is_help=True, help="Roll out a release, and prove that it works.")
 aws_app = typer.Typer(no_args_is_help=True, help="Deploy to AWS (ECS Fargate, RDS, S3). See docs/how-to/aws.md.")
@@ -66,7 +66,7 @@ class ReleaseOptions:
     ] = None
     records: Annotated[Path, typer.Option(help="The directory for the records of releases.")] = Path("releases")
 
-    def release(self, *, tell: Tell, pause: float = 5.0) -> Release:
+    def release(self, *, on_line: OnLine, pause: float = 5.0) -> Release:
         aws = Aws(self.region, pause=pause)
         stack = deploy.stack_of(aws, self.environment)
         source = deploy.read(self.source.resolve())
@@ -80,7 +80,7 @@ class ReleaseOptions:
             record=Record(self.environment, *facts, began=deploy.instant()),
             records=Records(self.records),
             given={name: value for name, _, value in (one.partition("=") for one in self.parameters or ())},
-            tell=tell,
+            on_line=on_line,
         )
 
 
@@ -91,7 +91,7 @@ def plan(options: ReleaseOptions, as_json: output.Json = False) -> None:
 
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws plan
     """
-    release = options.release(tell=lambda _: None)
+    release = options.release(on_line=lambda _: None)
     steps = list(deploy.plan(release))
     if as_json:
         output.document({"environment": options.environment, "release": release.source.tag, "steps": steps})
@@ -115,7 +115,7 @@ def up(options: ReleaseOptions, pause: Pause = 5.0, as_json: output.Json = False
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws up --set AuthHost=auth.example.org …
     """
     with _Progress.shown() as progress:
-        release = options.release(tell=progress.tell, pause=pause)
+        release = options.release(on_line=progress.on_line, pause=pause)
         error = deploy.up(release, progress)
     record = release.record
     if as_json:
@@ -223,13 +223,13 @@ class _Progress:
     def __call__(self, step: Step[Release], state: State, words: str) -> None:
         if state in {"running", "undoing"}:
             self._title = f"{'Rolling back: ' if state == 'undoing' else ''}{step.title}"
-            self.tell("")
+            self.on_line("")
             return
         mark, style = _MARKS[state]
         title = f"{mark} {step.title}" + (": rolled back" if state == "undone" else "")
         self._console.print(Text.assemble((title, style), f"  {output.visible(words)}" if words else ""))
 
-    def tell(self, line: str) -> None:
+    def on_line(self, line: str) -> None:
         if self._status is not None:
             self._status.update(Text(f"{self._title}  {output.visible(line)[:120]}"))
 

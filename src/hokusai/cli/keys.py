@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import typer
 
 from hokusai import errors, identity
 from hokusai.cli import output
+from hokusai.cli.options import readable_by
 from hokusai.client import Client, Key, NewKey
 
 app = typer.Typer(no_args_is_help=True, help="Create, show, rotate and revoke API keys.")
@@ -28,28 +29,14 @@ def _permissions(text: str) -> str:
     return ",".join(names)
 
 
-def _readable(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A callback that refuses what ``parse`` cannot read, without asking the server."""
-
-    def check(text: str | None) -> str | None:
-        try:
-            if text is not None:
-                parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-        return text
-
-    return check
-
-
 def _workspace(text: str | None) -> str | None:
     if text is not None and identity.WORKSPACE_NAME.fullmatch(text) is None:
         raise typer.BadParameter(errors.WorkspaceNameInvalid.remedy)
     return text
 
 
-_duration = _readable(identity.parse_duration)
-_rate = _readable(identity.parse_rate)
+_duration = readable_by(identity.parse_duration)
+_rate = readable_by(identity.parse_rate)
 
 
 @app.command()
@@ -191,9 +178,9 @@ def _print_new(made: NewKey, as_json: bool) -> None:
         output.document({"key": made.key} | dataclasses.asdict(made.facts))
         return
     output.out().print(made.key, style="bold green")
-    beside = output.err() if output.piped() else output.out()
-    beside.print(_ONCE)
-    output.facts(_facts(made.facts), beside)
+    console = output.err() if output.piped() else output.out()
+    console.print(_ONCE)
+    output.facts(_facts(made.facts), console)
 
 
 def _facts(key: Key) -> Iterator[tuple[str, object]]:

@@ -53,6 +53,20 @@ def _flat(signature: inspect.Signature, groups: dict[str, Any]) -> Iterator[insp
             yield inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
 
 
+def readable_by(parse: Callable[[str], object], *, also: str | None = None) -> Callable[[str | None], str | None]:
+    """A callback that refuses a value that ``parse`` cannot read, unless it is ``also``: before any request is sent."""
+
+    def check(text: str | None) -> str | None:
+        try:
+            if text not in {None, also}:
+                parse(text or "")
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        return text
+
+    return check
+
+
 @contextmanager
 def server_extra() -> Iterator[None]:
     """For imports of server packages: raises ``errors.ExtraMissing`` where their libraries are not installed."""

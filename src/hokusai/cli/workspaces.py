@@ -10,26 +10,13 @@ from typing import Annotated
 import typer
 
 from hokusai.cli import output
-from hokusai.cli.options import option_groups
+from hokusai.cli.options import option_groups, readable_by
 from hokusai.client import Client
 from hokusai.identity import Quota, Use, Workspace, parse_rate, parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Create, show, limit, suspend and delete workspaces (operators only).")
 
 _DEFAULT = "default"
-
-
-def _limit(parse: Callable[[str], int]) -> Callable[[str | None], str | None]:
-    """A callback that refuses a wrong value while the command line is parsed."""
-
-    def check(value: str | None) -> str | None:
-        try:
-            _ = value is None or value == _DEFAULT or parse(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-        return value
-
-    return check
 
 
 def _number(text: str) -> int:
@@ -40,7 +27,7 @@ def _number(text: str) -> int:
 
 def _option(metavar: str, parse: Callable[[str], int], text: str) -> typer.models.OptionInfo:
     found: typer.models.OptionInfo = typer.Option(
-        metavar=metavar, callback=_limit(parse), help=f"{text}; 'default' for the server's limit."
+        metavar=metavar, callback=readable_by(parse, also=_DEFAULT), help=f"{text}; 'default' for the server's limit."
     )
     return found
 

@@ -6,7 +6,7 @@ How a release is proven is an argument (``Prove``). This package imports no serv
 
 from hokusai.deploy.aws import Aws
 from hokusai.deploy.deployment import down, plan, stack_of, status, up
-from hokusai.deploy.engine import Engine, Tell
+from hokusai.deploy.engine import Engine, OnLine
 from hokusai.deploy.proof import Deployed, Proof, Prove
 from hokusai.deploy.record import Record, Records, instant
 from hokusai.deploy.release import STEPS, Release
@@ -20,6 +20,7 @@ __all__ = [
     "Deployed",
     "Done",
     "Engine",
+    "OnLine",
     "Proof",
     "Prove",
     "Record",
@@ -30,7 +31,6 @@ __all__ = [
     "Stack",
     "State",
     "Step",
-    "Tell",
     "down",
     "instant",
     "plan",

@@ -12,7 +12,7 @@ from pathlib import Path
 from hokusai import errors
 
 #: Called with each line that a command writes.
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 _KNOWN = ("podman", "docker", "buildah")
 _LAST_LINES = 20  # for the error
@@ -32,20 +32,22 @@ class Engine:
         self._command = [found[0], *words[1:]]
         self.name = Path(found[0]).name
 
-    def build(self, source: Path, *, containerfile: str, image: str, version: str, platform: str, tell: Tell) -> None:
+    def build(
+        self, source: Path, *, containerfile: str, image: str, version: str, platform: str, on_line: OnLine
+    ) -> None:
         """``platform`` is that of the tasks, such as ``linux/arm64``, whatever this machine is."""
         file = str(source / containerfile)
         named = ("--file", file, "--target", "hokusai", "--build-arg", f"VERSION={version}", "--tag", image)
-        self._run("build", "--platform", platform, *named, str(source), tell=tell)
+        self._run("build", "--platform", platform, *named, str(source), on_line=on_line)
 
     def log_in(self, registry: str, *, user: str, password: str) -> None:
         """The password goes through standard input, because every user of the machine can read command lines."""
-        self._run("login", "--username", user, "--password-stdin", registry, tell=lambda _: None, stdin=password)
+        self._run("login", "--username", user, "--password-stdin", registry, on_line=lambda _: None, stdin=password)
 
-    def push(self, image: str, tell: Tell) -> None:
-        self._run("push", image, tell=tell)
+    def push(self, image: str, on_line: OnLine) -> None:
+        self._run("push", image, on_line=on_line)
 
-    def _run(self, *arguments: str, tell: Tell, stdin: str | None = None) -> None:
+    def _run(self, *arguments: str, on_line: OnLine, stdin: str | None = None) -> None:
         process = _started([*self._command, *arguments])
         last: deque[str] = deque(maxlen=_LAST_LINES)
         try:
@@ -54,7 +56,7 @@ class Engine:
                 process.stdin.close()
             for line in process.stdout or ():
                 last.append(line.strip())
-                tell(line.strip())
+                on_line(line.strip())
             status = process.wait()
         except BaseException:  # Ctrl-C: the command received the signal too; end it if it ignores that
             process.terminate()

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from hokusai import apikey, errors
 from hokusai.deploy.aws import Aws
-from hokusai.deploy.engine import Engine, Tell
+from hokusai.deploy.engine import Engine, OnLine
 from hokusai.deploy.images import Images
 from hokusai.deploy.proof import Deployed, Proof, Prove
 from hokusai.deploy.record import Record, Records
@@ -36,7 +36,7 @@ class Release:
         record: Record,
         records: Records,
         given: dict[str, str],
-        tell: Tell,
+        on_line: OnLine,
     ) -> None:
         self.aws = aws
         self.source = source
@@ -46,7 +46,7 @@ class Release:
         self.record = record
         self.records = records
         self.given = {**given, "Environment": record.environment}
-        self.tell = tell
+        self.on_line = on_line
         self.secrets = Secrets(aws)
         self.revisions: dict[Role, str] = {}
         self.since = time.time()
@@ -129,7 +129,7 @@ class Release:
     def diagnose(self) -> None:
         """Let the doctor examine services that are about to be rolled back, unless it has done so already."""
         if self.record.before and self.record.proof is None:
-            self.tell("the doctor examines what failed")
+            self.on_line("the doctor examines what failed")
             with suppress(errors.DeployError):  # the error that stopped the release is reported; this only adds to it
                 self.examine()
 
@@ -185,7 +185,7 @@ def _build(release: Release) -> str:
         image=image,
         version=release.source.tag,
         platform=platform,
-        tell=release.tell,
+        on_line=release.on_line,
     )
     return f"{release.source.tag} for {platform}"
 
@@ -197,7 +197,7 @@ def _plan_push(release: Release) -> Iterator[str]:
 def _push(release: Release) -> str:
     engine = release.engine()
     release.images.log_in(engine)
-    engine.push(release.tagged, release.tell)
+    engine.push(release.tagged, release.on_line)
     release.built()
     return release.image
 
@@ -210,7 +210,7 @@ def _plan_migrate(release: Release) -> Iterator[str]:
 def _migrate(release: Release) -> str:
     for role in ROLES:
         revision = release.services.register(role, release.image, migration=True)
-        release.tell(f"{role}: {revision.rpartition('/')[2]}")
+        release.on_line(f"{role}: {revision.rpartition('/')[2]}")
         release.services.migrate(role, revision)
     return " and ".join(ROLES)
 

@@ -75,7 +75,7 @@ def translate_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.BaseError, OSError) as error:  # TimeoutError is one
-        log.error("the artifact store failed (%s): %s", action, _line(error))
+        log.error("the artifact store failed to %s: %s", action, _line(error))
         raise _translated(action, error) from None
 
 

@@ -72,7 +72,7 @@ def _translated(error: OSError, action: str) -> errors.HokusaiError:
         return store_errors.parent_is_file()
     if error.errno == errno.ENAMETOOLONG:
         return store_errors.name_too_long()
-    log.error("the artifact store failed (%s): %r", action, error)
+    log.error("the artifact store failed to %s: %r", action, error)
     if error.errno in _FULL:
         return errors.ArtifactStoreFull()
     if error.errno in _DENIED:
