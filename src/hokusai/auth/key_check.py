@@ -33,7 +33,7 @@ def check_key(
     refusal = (
         _ended(found.record)
         or _suspended(found)
-        or _misplaced(found.record, service_id, environments)
+        or _wrong_service(found.record, service_id, environments)
         or _wrong_address(found.record, address)
     )
     if refusal is None:
@@ -77,7 +77,7 @@ def _suspended(found: FoundKey) -> errors.HokusaiError | None:
     return errors.WorkspaceSuspended(workspace=found.record.workspace) if found.suspended else None
 
 
-def _misplaced(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.HokusaiError | None:
+def _wrong_service(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.HokusaiError | None:
     if record.service_id != service_id:
         return errors.ServiceMismatch(expected=record.service_id, asked=service_id)
     if record.environment not in environments:

@@ -87,13 +87,13 @@ class Manifest:
 
     def expected(self, directory: Path) -> Iterator[Artifact]:
         """Each artifact that is in the ledger and in the backup, as it is in the backup."""
-        for artifact in ledger(directory):
+        for artifact in recorded(directory):
             if artifact.key not in self.lacking:
                 size, sha256 = self.replaced.get(artifact.key, (artifact.size, artifact.sha256))
                 yield dataclasses.replace(artifact, size=size, sha256=sha256)
 
 
-def ledger(directory: Path) -> Iterator[Artifact]:
+def recorded(directory: Path) -> Iterator[Artifact]:
     with (directory / LEDGER).open() as lines:
         for line in lines:
             yield Artifact(**json.loads(line))

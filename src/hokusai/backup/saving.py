@@ -17,7 +17,7 @@ from hokusai.artifacts.ledger import artifacts
 from hokusai.auth.tables import installation
 from hokusai.backup import databases, files
 from hokusai.backup.files import OnArtifact
-from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, ledger, line
+from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, line, recorded
 from hokusai.database import Database
 from hokusai.settings import Settings
 
@@ -76,20 +76,20 @@ async def _artifacts(settings: Settings, directory: Path, manifest: Manifest, on
             files.started(store_at(settings.store_url)) as source,
             files.started(files.store_in(directory)) as target,
         ):
-            return await _Copying(source, target, Ledger(database), on_artifact).copy(directory, manifest)
+            return await _Copier(source, target, Ledger(database), on_artifact).copy(directory, manifest)
     except errors.ArtifactStoreFull as error:  # only the backup is written to
         raise errors.BackupUnwritable(path=directory, reason="no space is left") from error
     finally:
         await database.close()
 
 
-class _Copying:
+class _Copier:
     """Copies the files, after the databases. The server may replace or delete files meanwhile, which is noticed."""
 
-    def __init__(self, source: ArtifactStore, target: ArtifactStore, now: Ledger, on_artifact: OnArtifact) -> None:
+    def __init__(self, source: ArtifactStore, target: ArtifactStore, ledger: Ledger, on_artifact: OnArtifact) -> None:
         self._source = source
         self._target = target
-        self._now = now
+        self._ledger = ledger
         self._on_artifact = on_artifact
         self._known: set[str] = set()
         self._count = self._bytes = 0
@@ -99,9 +99,9 @@ class _Copying:
 
     async def copy(self, directory: Path, manifest: Manifest) -> Manifest:
         """Returns ``manifest`` with what was copied."""
-        await files.each(ledger(directory), self._recorded)
+        await files.each(recorded(directory), self._copy_recorded)
         others = [key async for key in files.walk(self._source, "workspaces") if key not in self._known]
-        await files.each(others, self._other)
+        await files.each(others, self._copy_unrecorded)
         return replace(
             manifest,
             artifacts=self._count,
@@ -111,37 +111,37 @@ class _Copying:
             lacking=self._lacking,
         )
 
-    async def _recorded(self, artifact: Artifact) -> None:
+    async def _copy_recorded(self, artifact: Artifact) -> None:
         key = artifact.key
         self._known.add(key)
-        found = await self._take(key, artifact.sha256)
+        found = await self._copy(key, artifact.sha256)
         if isinstance(found, Written):
             return
-        now = await self._now.find(Place(key, artifact.workspace, artifact.path))
+        now = await self._ledger.find(Place(key, artifact.workspace, artifact.path))
         if now is not None and now.sha256 != artifact.sha256:
-            await self._replacement(key, now.sha256)
+            await self._copy_replacement(key, now.sha256)
         elif now is None:
             self._lacking.setdefault(key, "it was deleted while the backup ran")
         else:
             reason = "its bytes are not those that were stored" if found else "the store has lost it"
             self._lacking.setdefault(key, reason)
 
-    async def _replacement(self, key: str, sha256: str) -> None:
-        found = await self._take(key, sha256)
+    async def _copy_replacement(self, key: str, sha256: str) -> None:
+        found = await self._copy(key, sha256)
         if isinstance(found, Written):
             self._replaced[key] = (found.size, found.sha256)
         else:
             self._lacking[key] = "it was replaced more than once while the backup ran"
 
-    async def _other(self, key: str) -> None:
+    async def _copy_unrecorded(self, key: str) -> None:
         """A file that was not in the ledger then: it was uploaded since, or its record was lost in a crash."""
         _, workspace, path = key.split("/", 2)
-        if await self._now.find(Place(key, workspace, path)) is None:
-            found = await self._take(key, None)
+        if await self._ledger.find(Place(key, workspace, path)) is None:
+            found = await self._copy(key, None)
             if isinstance(found, Written):
                 self._unrecorded[key] = (found.size, found.sha256)
 
-    async def _take(self, key: str, sha256: str | None) -> Written | Stat | None:
+    async def _copy(self, key: str, sha256: str | None) -> Written | Stat | None:
         try:
             found = await files.copy(self._source, self._target, key, sha256)
         except errors.ArtifactPathTaken as error:  # a bucket may have a file and a directory of one name

@@ -81,7 +81,7 @@ class Artifacts:
 
         Raises ``errors.DigestDiffers`` where the server received other bytes than the file has.
         """
-        upload = _Uploading(file)
+        upload = _FileUpload(file)
 
         def attempt() -> None:
             upload.offset = self._offset(path, upload.name) if upload.started else 0
@@ -94,7 +94,7 @@ class Artifacts:
 
         retried(attempt, progress=lambda: upload.offset)
 
-    def _sent(self, path: str, upload: _Uploading, on_bytes: OnBytes) -> Answer:
+    def _sent(self, path: str, upload: _FileUpload, on_bytes: OnBytes) -> Answer:
         url = f"{ROUTE}/{quote(path)}"
         return self._connection.exchange("PUT", url, content=upload.blocks(on_bytes), headers=upload.headers())
 
@@ -117,14 +117,14 @@ class Artifacts:
                 yield RemoteFile(path=path, name=full, size=entry.size)
 
     def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> None:
-        """Write the file to ``target``, which must not exist. When the connection breaks, continue there.
+        """Write the file to ``target``, which must not exist. When the connection breaks, continue where it broke.
 
         Raises ``errors.DigestDiffers`` where other bytes arrived than were stored.
         """
         if target.exists():
             raise errors.AnswerHostile(path=target.name)
         with target.open("wb") as file:
-            download = _Downloading(file)
+            download = _FileDownload(file)
 
             def attempt() -> None:
                 with self._connection.stream(f"{ROUTE}/{quote(path)}", download.rest()) as response:
@@ -137,7 +137,7 @@ class Artifacts:
             retried(attempt, progress=lambda: download.size)
 
 
-class _Uploading:
+class _FileUpload:
     """A file that is being uploaded: the name of the upload, and how much of it the server had at the last request."""
 
     def __init__(self, file: LocalFile) -> None:
@@ -170,7 +170,7 @@ class _Uploading:
                 on_bytes(done)
 
 
-class _Downloading:
+class _FileDownload:
     """A file that is being downloaded: how much has arrived, and of which version (its entity tag)."""
 
     def __init__(self, file: BinaryIO) -> None:

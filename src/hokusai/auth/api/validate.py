@@ -60,21 +60,21 @@ class ValidateApi:
         question = body or Question()
         if question.client_ip is not None and not is_address(question.client_ip):
             raise errors.FieldInvalid(field="client_ip", reason="it is not an IP address")
-        validated = await self._validate(_candidate(request, question), question)
-        if isinstance(validated, errors.HokusaiError):
-            return answer(validated, request, subject=CANDIDATE, facts=facts(validated))
-        return Validated.of(validated)
+        outcome = await self._validate(_candidate(request, question), question)
+        if isinstance(outcome, errors.HokusaiError):
+            return answer(outcome, request, subject=CANDIDATE, facts=facts(outcome))
+        return Validated.of(outcome)
 
     async def _validate(self, candidate: str | None, question: Question) -> Principal | errors.HokusaiError:
         if candidate is None:
             return errors.KeyMissing()
-        validated = await self.authenticator.validate(
+        outcome = await self.authenticator.validate(
             candidate, service_id=question.service_id, address=question.client_ip
         )
         required = question.required_permission
-        if isinstance(validated, Principal) and required is not None and required not in validated.permissions:
+        if isinstance(outcome, Principal) and required is not None and required not in outcome.permissions:
             return errors.PermissionLacking(permission=required)
-        return validated
+        return outcome
 
 
 def _candidate(request: Request, question: Question) -> str | None:
