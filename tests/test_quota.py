@@ -34,7 +34,7 @@ async def databases(url: str) -> AsyncIterator[tuple[Database, Database]]:
 
 @pytest.fixture
 def models(databases: tuple[Database, Database]) -> ModelQuota:
-    return ModelQuota(databases[0], most=3)
+    return ModelQuota(databases[0], max_models=3)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_models_are_claimed_up_to_the_limit(models: ModelQuota, use: UseSt
 
 
 async def test_100_claims_at_once_from_two_processes(databases: tuple[Database, Database], use: UseStore) -> None:
-    both = [ModelQuota(database, most=7) for database in databases]
+    both = [ModelQuota(database, max_models=7) for database in databases]
     answers = await asyncio.gather(*(both[turn % 2].claim("acme", f"model-{turn % 50}") for turn in range(100)))
     assert answers.count(True) == 7
     assert (await use.of("acme")).models == 7
@@ -115,53 +115,53 @@ def file(size: int) -> Use:
     return Use(bytes=size, files=1)
 
 
-async def land(
-    database: Database, use: UseStore, size: int, limit: int, *, instead: int = 0, landed: bool = True
+async def store(
+    database: Database, use: UseStore, size: int, limit: int, *, instead: int = 0, committed: bool = True
 ) -> None:
     old = file(instead) if instead else Use()
     async with use.holding("acme", file(size), instead=old, quota=Quota(bytes=limit)) as hold:
-        if not landed:
+        if not committed:
             raise errors.ArtifactStoreDown
         async with database.begin() as connection:
             await connection.run_sync(partial(use.settle, hold=hold, replaced=old))
 
 
-async def test_a_file_lands_or_counts_nothing(databases: tuple[Database, Database], use: UseStore) -> None:
-    await land(databases[0], use, 600, 1000)
+async def test_a_file_is_stored_or_does_not_count(databases: tuple[Database, Database], use: UseStore) -> None:
+    await store(databases[0], use, 600, 1000)
     with pytest.raises(errors.BytesQuotaExceeded):
-        await land(databases[0], use, 401, 1000)
+        await store(databases[0], use, 401, 1000)
     with pytest.raises(errors.ArtifactStoreDown):
-        await land(databases[0], use, 400, 1000, landed=False)
+        await store(databases[0], use, 400, 1000, committed=False)
     assert await use.of("acme") == file(600)
-    await land(databases[0], use, 1000, 1000, instead=600)
+    await store(databases[0], use, 1000, 1000, instead=600)
     assert await use.of("acme") == file(1000)
 
 
-async def test_what_is_landing_is_counted(databases: tuple[Database, Database], use: UseStore) -> None:
+async def test_a_hold_is_counted(databases: tuple[Database, Database], use: UseStore) -> None:
     async with use.holding("acme", file(600), instead=Use(), quota=Quota()):
         with pytest.raises(errors.BytesQuotaExceeded):
-            await land(databases[1], UseStore(databases[1]), 500, 1000)
+            await store(databases[1], UseStore(databases[1]), 500, 1000)
 
 
-async def test_a_crash_while_landing_gives_its_room_back(databases: tuple[Database, Database], use: UseStore) -> None:
-    """A killed process leaves a hold that nobody settles."""
+async def test_what_a_crash_held_is_given_back(databases: tuple[Database, Database], use: UseStore) -> None:
+    """What a process that was killed leaves: a hold that nobody settles, nor the garbage collector."""
     crashed = use.holding("acme", file(900), instead=Use(), quota=Quota())
     await crashed.__aenter__()
     with pytest.raises(errors.BytesQuotaExceeded):
-        await land(databases[1], use, 600, 1000)
+        await store(databases[1], use, 600, 1000)
     async with databases[1].begin() as connection:
         await connection.execute(pending.update().values(until=datetime.now(UTC) - timedelta(seconds=1)))
-    await land(databases[1], use, 600, 1000)
+    await store(databases[1], use, 600, 1000)
     assert await use.of("acme") == file(600)
 
 
-async def test_one_that_was_given_up_too_early_is_counted_again(
+async def test_a_hold_that_expired_too_early_is_counted_again(
     databases: tuple[Database, Database], use: UseStore
 ) -> None:
     async with use.holding("acme", file(500), instead=Use(), quota=Quota()) as hold:
         async with databases[1].begin() as connection:
             await connection.execute(pending.update().values(until=datetime.now(UTC) - timedelta(seconds=1)))
-        await land(databases[1], use, 600, 1000)
+        await store(databases[1], use, 600, 1000)
         async with databases[0].begin() as connection:
             await connection.run_sync(partial(use.settle, hold=hold, replaced=Use()))
     assert await use.of("acme") == Use(bytes=1100, files=2)

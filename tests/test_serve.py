@@ -249,8 +249,8 @@ def test_workers_outlast_a_database_that_new_ones_cannot_use(tmp_path: Path) -> 
         assert said(server, "is ready", times=2)
         before = revision("9999_from_the_future")
         os.kill(workers(server)[0], signal.SIGKILL)
-        assert said(server, "ended with -9; starting another in 1 seconds")
-        assert said(server, "ended with 2; starting another in 2 seconds")
+        assert said(server, "ended with exit code -9; another one starts in 1 seconds")
+        assert said(server, "ended with exit code 2; another one starts in 2 seconds")
         with server.http(team.key) as client:
             assert client.get(SEARCH).status_code == 200
         revision(before)

@@ -74,5 +74,5 @@ def test_the_server_ends_with_2_before_it_makes_anything(tmp_path: Path) -> None
     )
     assert ended.returncode == 2
     assert "HK6007" in ended.stderr
-    assert "in a circle" in ended.stderr
+    assert "sent back to this server" in ended.stderr
     assert not (tmp_path / "data").exists()

@@ -1,7 +1,7 @@
 """Hokusai: the front door to an MLflow model registry.
 
-Outside teams register models with one key, one URL and the stock MLflow client. ``hokusai.Client``
-is the Python SDK; everything it returns and raises is here or in ``hokusai.errors``.
+Outside teams register models with one key, one URL and the stock MLflow client. ``hokusai.Client`` is the Python SDK;
+everything that it returns and raises is here or in ``hokusai.errors``.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ _IDENTITY = frozenset({"Quota", "Use", "Workspace"})
 
 
 def __getattr__(name: str) -> object:
-    # Whoever imports this package pays for what he uses: a server does without the SDK and its HTTP library, and the
-    # command line's help without reading the distribution's metadata.
+    # Imported on first use: a server process imports this package, and does not need the SDK and its HTTP library.
     if name == "__version__":
         from importlib.metadata import version
 

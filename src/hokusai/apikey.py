@@ -1,8 +1,8 @@
-"""The API key's form, known to all who make or read one: the auth room, and whoever sets up a deployment.
+"""The form of an API key: how one is made, read, recognised in other text and masked.
 
 ``hk_live_`` or ``hk_test_``, 32 base62 characters of randomness (190 bits), and 6 base62 characters
-of the CRC-32 of all that stands before. So a mistyped or made-up key is refused without a look-up,
-and a secret scanner can tell a real one.
+of the CRC-32 of everything before them. So a mistyped or invented key is refused without a look-up,
+and a secret scanner can recognise a real one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hokusai import errors
-
 Environment = Literal["live", "test"]
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _PAIRS = [first + second for first in _BASE62 for second in _BASE62]
-_FORM = re.compile(r"hk_(live|test)_[0-9A-Za-z]{38}")
+_PREFIXES = ("hk_live_", "hk_test_")
 _LENGTH = 46
 _HINT_LENGTH = 12
+
+#: A whole key. Its first group is the environment.
+WHOLE = re.compile(r"hk_(live|test)_[0-9A-Za-z]{38}")
+#: A key or the beginning of one, cut short or mistyped: what is kept out of logs, errors and URLs.
+TRACE = re.compile(r"hk_(live|test)_[0-9A-Za-z_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +41,37 @@ class Key:
         return self.text[:_HINT_LENGTH]
 
 
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Not a key. ``reason`` repeats nothing of the text."""
+
+    reason: str
+
+
 def mint(environment: Environment) -> Key:
     """A new key from the system's random source."""
     before = f"hk_{environment}_" + random_text(32)
     return Key(before + _checksum(before), environment)
 
 
-def parse(text: str) -> Key | errors.KeyMalformed:
-    """The key that ``text`` is, or why it is none. The reason repeats nothing of the text."""
-    form = _FORM.fullmatch(text)
+def parse(text: str) -> Key | Malformed:
+    """The key that ``text`` is, or why it is not one."""
+    form = WHOLE.fullmatch(text)
     if form is None:
-        return errors.KeyMalformed(reason=_misfit(text))
+        return Malformed(_misfit(text))
     if text[-6:] != _checksum(text[:-6]):
-        return errors.KeyMalformed(reason="the checksum does not fit, so at least one character is wrong")
+        return Malformed("the checksum does not match, so at least one character is wrong")
     return Key(text, form[1])
+
+
+def masked(text: str) -> str:
+    """``text`` without any API key or part of one."""
+    return TRACE.sub("(an API key)", text)
+
+
+def is_prefixed(text: str) -> bool:
+    """Whether ``text`` begins as a key does."""
+    return text.startswith(_PREFIXES)
 
 
 def random_text(length: int) -> str:
@@ -65,8 +85,8 @@ def _checksum(before: str) -> str:
 
 
 def _misfit(text: str) -> str:
-    if not text.startswith(("hk_live_", "hk_test_")):
+    if not is_prefixed(text):
         return "it does not start with hk_live_ or hk_test_"
     if len(text) != _LENGTH:
         return f"it has {len(text)} characters instead of {_LENGTH}"
-    return "it holds a character that is neither a letter nor a digit"
+    return "it contains a character that is neither a letter nor a digit"

@@ -1,4 +1,4 @@
-"""The composition root: the one place that knows every room."""
+"""The composition root: the one module that knows every package, and puts the parts together."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
 log = logging.getLogger("hokusai")
 
-#: Which routes a role answers.
+#: The routes that a role answers.
 ROLES: Mapping[Role, tuple[Route, ...]] = {
     "all": ROUTES,
     "auth": table.PLATFORM + table.AUTH,
     "registry": ROUTES,
 }
 
-#: What kind of place the artifacts are kept in, by the URL's scheme.
-_KEEPS = {"file": "disk", "memory": "memory", "s3": "bucket"}
+#: What ``/ready`` says about the storage of artifacts, by the URL's scheme.
+_STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
 
 
 class Application:
-    """Hokusai as an ASGI app. ``start`` makes every part ready or says what is wrong; ``close`` drains.
+    """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong; ``close`` closes them.
 
-    ``base`` is the URL shown to people, where ``settings.public_url`` gives none.
+    ``base`` is the URL shown to people, where ``settings.public_url`` is not set.
     """
 
     def __init__(self, settings: Settings, *, base: str | None = None) -> None:
@@ -78,7 +78,7 @@ class Application:
         await self._app(scope, receive, send)
 
     async def start(self) -> None:
-        """Raises an ``errors.StartError`` or ``errors.Unavailable``; what had started is closed again."""
+        """Raises an ``errors.StartError`` or ``errors.Unavailable``, after it has closed what had started."""
         async with AsyncExitStack() as parts:
             self._app = await self._compose(parts)
             self._parts = parts.pop_all()
@@ -100,7 +100,7 @@ class Application:
             readiness=Readiness(
                 checks,
                 optional={"redis"},
-                about={"artifacts": {"keeps": _KEEPS.get(settings.store_url.partition(":")[0], "")}},
+                about={"artifacts": {"keeps": _STORAGE.get(settings.store_url.partition(":")[0], "")}},
             ),
             versions={"version": __version__, "mlflow": version("mlflow-skinny")},
             base=self.base,
@@ -146,19 +146,19 @@ class Application:
         await store.start()
         parts.push_async_callback(store.close)
         checks["artifacts"] = store.check
-        landings = Database(settings.own_database_url)
-        parts.push_async_callback(landings.close)
+        long_transactions = Database(settings.own_database_url)
+        parts.push_async_callback(long_transactions.close)
         apps["artifacts"] = artifacts = ArtifactsApp(
             store=store,
-            ledger=Ledger(self._database, landings),
+            ledger=Ledger(self._database, long_transactions),
             max_upload_bytes=settings.max_upload_bytes,
             idle_seconds=settings.body_idle_seconds,
             quota=settings.quota,
-            uploads=settings.workspace_uploads,
+            max_uploads=settings.workspace_uploads,
         )
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings)
-        models = ModelQuota(self._database, most=settings.quota.models)
+        models = ModelQuota(self._database, max_models=settings.quota.models)
         tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
@@ -199,21 +199,23 @@ class Application:
 
 
 def report_drift(engine: Engine) -> None:
-    """Log, by name, where our route table and this MLflow's differ."""
+    """Log every difference between our route table and the routes of this MLflow."""
     theirs = engine.routes()
     if theirs is None:
         return
     listed = [route for route in table.TRACKING + table.ARTIFACTS if route.method != "HEAD"]
     missing, unlisted = drift(listed, theirs)
     for method, path in missing:
-        log.warning("route drift: %s %s is in our table, and this MLflow does not have it", method, path)
+        log.warning(
+            "MLflow's routes have changed: %s %s is in our table and does not exist in this MLflow", method, path
+        )
     for method, path in sorted(set(unlisted) - closed()):
-        log.warning("route drift: %s %s is new in this MLflow; it stays closed until it is reviewed", method, path)
-    log.info("route table: %d of MLflow's routes are open, %d are closed", len(table.TRACKING), len(unlisted))
+        log.warning("MLflow's routes have changed: %s %s is new, and stays closed until it is reviewed", method, path)
+    log.info("%d of MLflow's routes are open, %d are closed", len(table.TRACKING), len(unlisted))
 
 
 def elsewhere(url: str | None) -> ASGIApp:
-    """What answers on the auth routes of a server that does not keep the keys."""
+    """Answers the auth routes of a server that does not store keys: they are on another server, at ``url``."""
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise errors.AuthServiceElsewhere(url=url or "the auth service")

@@ -1,4 +1,4 @@
-"""The data directory: ours, writable, and used by one server at a time."""
+"""The data directory: created by us, writable, and used by one server at a time."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hokusai import errors
+from hokusai import disk, errors
 
-_MARK = "hokusai.json"
+_MARKER = "hokusai.json"
 _LOCK = "lock"
 OPERATOR_KEY = "operator.key"
-_LEFT_BY_OTHERS = frozenset({"lost+found"})
+_HARMLESS = frozenset({"lost+found"})
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Path]:
-    """Make or take over the data directory, and hold it until the block ends.
+    """Create or open the data directory, and lock it until the block ends.
 
-    Raises ``errors.DataNotOurs``, ``DataNotWritable`` or ``DataInUse``. The lock is the kernel's: it
-    ends with the process, however that ends.
+    Raises ``errors.DataNotOurs``, ``DataNotWritable`` or ``DataInUse``. The kernel holds the lock, so it ends with the
+    process, however that ends.
     """
     try:
         _prepare(path)
@@ -30,16 +30,16 @@ def opened(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise errors.DataNotWritable(path=path, reason=errors.reason_of(error)) from error
     try:
-        _take(lock, path)
+        _lock(lock, path)
         yield path
     finally:
         os.close(lock)
 
 
 def write_operator_key(path: Path, key: str) -> Path:
-    """Keep the first operator key where only this user can read it; returns the file.
+    """Write the first operator key to a file that only this user can read; returns the file.
 
-    It is on the disk when this returns. Raises ``errors.DataNotWritable``.
+    It is durable when this returns. Raises ``errors.DataNotWritable``.
     """
     file = path / OPERATOR_KEY
     try:
@@ -47,35 +47,25 @@ def write_operator_key(path: Path, key: str) -> Path:
         with os.fdopen(descriptor, "w") as stream:
             os.fchmod(stream.fileno(), 0o600)
             stream.write(key + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        _sync(path)
+        disk.sync(file)
+        disk.sync(path)
     except OSError as error:
         raise errors.DataNotWritable(path=file, reason=errors.reason_of(error)) from error
     return file
 
 
-def _sync(directory: Path) -> None:
-    """Have the names in a directory on the disk too."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _prepare(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mark = path / _MARK
-    if not mark.exists():
-        if any(entry.name not in _LEFT_BY_OTHERS for entry in path.iterdir()):
+    marker = path / _MARKER
+    if not marker.exists():
+        if any(entry.name not in _HARMLESS for entry in path.iterdir()):
             raise errors.DataNotOurs(path=path)
-        mark.write_text(json.dumps({"made_by": "hokusai", "layout": 1}) + "\n")
+        marker.write_text(json.dumps({"made_by": "hokusai", "layout": 1}) + "\n")
     if not os.access(path, os.W_OK | os.X_OK):
         raise errors.DataNotWritable(path=path, reason="permission denied")
 
 
-def _take(lock: int, path: Path) -> None:
+def _lock(lock: int, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

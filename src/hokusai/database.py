@@ -1,4 +1,4 @@
-"""Our own tables' database: one engine, bounded waits, one edge where its errors become ours.
+"""The database of our own tables: connections, bounded waits, migrations, and its errors translated to ours.
 
 SQLite (file) and PostgreSQL. MLflow's tables are never touched from here; ours are prefixed
 ``hokusai_`` so that both can share one PostgreSQL database.
@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,12 +38,12 @@ log = logging.getLogger("hokusai.database")
 
 T = TypeVar("T")
 
-#: All our tables; each room declares its own on this.
+#: All our tables. Each package declares its own on this.
 metadata = sa.MetaData()
 
 
 class Instant(TypeDecorator[datetime]):
-    """A point in time, UTC in the database and in Python. SQLite keeps no zone, so it is added back."""
+    """A point in time, in UTC both in the database and in Python. SQLite stores no time zone, so it is added again."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -57,10 +58,10 @@ class Instant(TypeDecorator[datetime]):
 
 
 VERSION_TABLE = "hokusai_alembic_version"
-#: The head of the oldest code that may run on this code's schema: see ``migrations``.
+#: The newest revision of the oldest code that may run on this code's schema: see ``migrations``.
 OLDEST_CODE = "0003"
 
-#: One row: what code may run on the schema, written by the code that made it.
+#: One row: which code may run on the schema, written by the code that migrated it.
 schema = sa.Table(
     "hokusai_schema",
     metadata,
@@ -69,45 +70,45 @@ schema = sa.Table(
 )
 
 WAIT_SECONDS = 5
-#: Whole transactions at a time, in ``run``.
+#: Transactions that ``run`` can have in progress at a time.
 _THREADS = 4
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
-_MIGRATION_LOCK = 0x686F6B75  # one migration at a time on PostgreSQL; any constant of ours does
+_MIGRATION_LOCK = 0x686F6B75  # of one migration at a time on PostgreSQL; the number is arbitrary
 
 
-class _GivenUp(Exception):
-    """Nobody waits for a transaction any more: it is rolled back."""
+class _Abandoned(Exception):
+    """Nobody waits for the transaction any more, so it is rolled back."""
 
 
 class Database:
     """Connections to our own tables.
 
-    ``run`` makes a whole transaction in one call. ``begin`` opens one that commits at the end of the block,
-    for what waits for something else in it. Both raise ``errors.DatabaseDown``, ``DatabaseReadOnly``,
-    ``DatabaseCredentials`` or ``SchemaMissing`` where the database is the cause: within ``WAIT_SECONDS``
-    for a connection, a statement or a lock, twice that for the whole transaction, unless ``begin`` is given
-    other ``seconds``.
+    ``run`` executes a whole transaction in one call. ``begin`` opens one that commits at the end of the block,
+    for transactions that also wait for something else. Both raise ``errors.DatabaseDown``, ``DatabaseReadOnly``,
+    ``DatabaseCredentials`` or ``SchemaMissing`` where the database is the cause. They wait ``WAIT_SECONDS`` for a
+    connection, a statement or a lock, and twice that for the whole transaction, unless ``begin`` is given other
+    ``seconds``.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         try:
             parsed = make_url(url)
             asynchronous, blocking = _DRIVERS[parsed.get_backend_name()]
-        except (exc.ArgumentError, KeyError, ValueError):  # the last for a port that is no number
-            reason = "it is neither sqlite:///FILE nor postgresql://…"
+        except (exc.ArgumentError, KeyError, ValueError):  # ValueError: a port that is not a number
+            reason = "it is neither sqlite:///FILE nor postgresql://USER:PASSWORD@HOST/NAME"
             raise errors.SettingInvalid(setting="HOKUSAI_DATABASE_URL", reason=reason) from None
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.name = parsed.render_as_string(hide_password=True)
         self._blocking_url: URL = parsed.set(drivername=blocking)
         options: dict[str, Any] = {
             "max_overflow": 0,
-            "hide_parameters": True,  # or errors would carry rows into the log
+            "hide_parameters": True,  # otherwise errors would put rows into the log
             "pool_timeout": WAIT_SECONDS,
             "pool_pre_ping": not self.is_sqlite,
             "connect_args": {"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
         }
         self._engine = create_async_engine(parsed.set(drivername=asynchronous), pool_size=pool_size, **options)
-        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS + 1, **options)  # one for ``blocking``
+        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS + 1, **options)  # and ``blocking``
         self._connected = weakref.WeakSet[Any]()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="database")
         if self.is_sqlite:
@@ -117,84 +118,84 @@ class Database:
             event.listen(self._blocking, "connect", lambda connection, _: self._connected.add(connection))
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """``work``'s transaction, on a thread: it commits when ``work`` returns, and rolls back when it raises.
+        """``work`` in a transaction, on a thread: it commits when ``work`` returns, and rolls back when it raises.
 
-        In ``begin`` each statement is a change of threads of its own, which costs several times the statement.
-        Where the caller is cancelled or its time is over, it rolls back, unless the commit was under way.
+        One call costs one change of threads; in ``begin`` every statement costs one, several times the statement.
+        When the caller is cancelled or times out, the transaction rolls back, unless it is committing already.
         """
-        given_up = threading.Event()
-        with _edge():  # for the time-out
+        abandoned = threading.Event()
+        with translate_errors():  # for the time-out
             try:
                 async with asyncio.timeout(2 * WAIT_SECONDS):
-                    return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work, given_up)
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work, abandoned)
             except TimeoutError:
-                self._cut()
+                self._end_connections()
                 raise
             finally:
-                given_up.set()
+                abandoned.set()
 
     async def rows(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
-        """What one query finds, all of it."""
+        """All rows of one query."""
         return await self.run(lambda connection: connection.execute(query, values).all())
 
     @contextmanager
     def blocking(self) -> Iterator[sa.Connection]:
-        """A transaction on the caller's own thread, which commits at the end of the block."""
-        with _edge(), self._blocking.begin() as connection:
+        """A transaction on the caller's own thread, which commits at the end of the block. Raises as ``begin`` does."""
+        with translate_errors(), self._blocking.begin() as connection:
             yield connection
 
-    def _run(self, work: Callable[[sa.Connection], T], given_up: threading.Event) -> T:
+    def _run(self, work: Callable[[sa.Connection], T], abandoned: threading.Event) -> T:
         with self.blocking() as connection:
             found = work(connection)
-            if given_up.is_set():
-                raise _GivenUp
+            if abandoned.is_set():
+                raise _Abandoned
             return found
 
-    def _cut(self) -> None:
-        """End the connections on which threads may wait for a PostgreSQL that says nothing.
+    def _end_connections(self) -> None:
+        """End the connections whose threads may be waiting for a PostgreSQL that does not answer.
 
-        libpq waits for as long as TCP does, and nobody could use these threads meanwhile, whoever else answers.
+        libpq waits for as long as TCP does. Until then these threads could serve nobody, even after the database
+        is back.
         """
         for connection in list(self._connected):
-            # Drivers have words of their own for one that was closed meanwhile.
+            # Drivers raise various errors for a connection that was closed meanwhile.
             with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as ours:
                 ours.shutdown(socket.SHUT_RDWR)
 
     @asynccontextmanager
     async def begin(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
-        with _edge():
-            # The server's own time-outs do not hold where the server itself stands still.
+        with translate_errors():
+            # PostgreSQL's own time-outs do not help when PostgreSQL itself hangs.
             async with asyncio.timeout(seconds or 2 * WAIT_SECONDS), self._engine.begin() as connection:
                 yield connection
 
     def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
+        """An INSERT with ON CONFLICT: the same SQL in both databases, and two classes in SQLAlchemy."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def check(self) -> None:
-        """Raises what ``begin`` raises unless our tables can be read."""
+        """Raises as ``begin`` does unless our tables can be read."""
         await self.rows(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
 
     async def migrate(self, revision: str = "head") -> None:
-        """Bring our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
+        """Migrate our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 
-        A newer schema stays as it is where it says that this code may run on it: so versions are rolled
-        side by side, and back. Raises ``errors.DatabaseNewer`` or ``errors.DatabaseUnreachable``.
+        A newer schema is left alone where it says that this code may run on it, so that two versions can run side
+        by side in a rolling update, and an update can be rolled back. Raises ``errors.DatabaseNewer`` or
+        ``errors.DatabaseUnreachable``.
         """
         await asyncio.to_thread(self._migrate, revision)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._cut()  # a server that stands still must not hold us
+        self._end_connections()  # a database that hangs must not delay our own end
         self._blocking.dispose()
         await self._engine.dispose()
 
     def refuse_newer(self, revision: str | None) -> None:
-        """Raises ``errors.DatabaseNewer`` for the revision of a schema that this code does not know."""
-        from hokusai import __version__
-
+        """Raises ``errors.DatabaseNewer`` where this code does not know the schema's revision."""
         if revision and revision not in _known():
-            raise errors.DatabaseNewer(database=self.name, revision=revision, version=__version__)
+            raise errors.DatabaseNewer(database=self.name, revision=revision, version=version("hokusai"))
 
     def _migrate(self, revision: str) -> None:
         config = _alembic()
@@ -209,7 +210,9 @@ class Database:
                 context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
                 current = context.get_current_revision()
                 if _may_run_on(connection, current):
-                    log.warning("the schema %s is newer than this code, and may be used by it", current)
+                    log.warning(
+                        "the database schema %s is newer than this code, which may use it: not migrated", current
+                    )
                     return
                 self.refuse_newer(current)
                 config.attributes["connection"] = connection
@@ -218,8 +221,7 @@ class Database:
                     connection.execute(schema.delete())
                     connection.execute(schema.insert().values(id=1, oldest_code=OLDEST_CODE))
         except exc.SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=reason) from error
+            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=first_line(error)) from error
         finally:
             engine.dispose()
 
@@ -231,12 +233,12 @@ def _alembic() -> alembic.config.Config:
 
 
 def _known() -> set[str]:
-    """The revisions that this code has been through."""
+    """Every revision that this code knows."""
     return {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
 
 
 def _may_run_on(connection: sa.Connection, revision: str | None) -> bool:
-    """Whether the schema is newer than this code, and says that this code will do."""
+    """Whether the schema is newer than this code, and says that this code may run on it."""
     if revision is None or revision in _known() or not sa.inspect(connection).has_table(schema.name):
         return False
     return connection.execute(sa.select(schema.c.oldest_code)).scalar() in _known()
@@ -266,7 +268,7 @@ def _begin_on_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-#: What a driver says, and what it means. SQLite and PostgreSQL have different words for the same.
+#: What a driver's message means. SQLite and PostgreSQL word the same fault differently.
 _MEANINGS: tuple[tuple[Callable[[], errors.HokusaiError], tuple[str, ...]], ...] = (
     (errors.DatabaseReadOnly, ("readonly", "read-only", "disk is full", "disk full", "no space")),
     (errors.DatabaseCredentials, ("authentication failed", "not permitted to log in", "no pg_hba.conf entry")),
@@ -275,19 +277,25 @@ _MEANINGS: tuple[tuple[Callable[[], errors.HokusaiError], tuple[str, ...]], ...]
 
 
 @contextmanager
-def _edge() -> Iterator[None]:
-    """What a driver raises leaves the block as an error of ours."""
+def translate_errors() -> Iterator[None]:
+    """Turns what a driver raises in the block into an error of ours."""
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
-        log.error("database failed: %s", error)
+        log.error("the database failed: %s", error)
         raise _translated(error) from error
     except (exc.InternalError, exc.ProgrammingError) as error:
-        # What psycopg makes of a standby or a read-only session, and of a table that is not there.
+        # psycopg raises these for a standby, a read-only session and a table that does not exist.
         if not isinstance(translated := _translated(error), errors.DatabaseDown):
-            log.error("database failed: %s", error)
+            log.error("the database failed: %s", error)
             raise translated from error
         raise
+
+
+def first_line(error: Exception) -> str:
+    """What the driver said, in one line of at most 300 characters: the rest is SQL, or repeats it."""
+    text = str(getattr(error, "orig", error)).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
 
 
 def _translated(error: Exception) -> errors.HokusaiError:

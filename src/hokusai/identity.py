@@ -1,4 +1,4 @@
-"""Who a request acts for: frozen values that every room shares."""
+"""Who a request acts for: frozen values that every package shares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 class Permission(StrEnum):
     """What a key may do, as ``resource:action``.
 
-    ``write`` creates and changes; what cannot be undone through the API is ``delete``.
+    ``write`` is to create and change; ``delete`` is for what cannot be undone through the API.
     """
 
     RUNS_READ = "runs:read"
@@ -40,8 +40,8 @@ _READ = frozenset({_P.RUNS_READ, _P.MODELS_READ, _P.ARTIFACTS_READ})
 _WRITE = _READ | {_P.RUNS_WRITE, _P.MODELS_WRITE, _P.ARTIFACTS_WRITE}
 _ADMIN = _WRITE | {_P.MODELS_DELETE, _P.ARTIFACTS_DELETE, _P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ}
 
-#: Named sets, usable wherever permissions are written down. ``service`` is for a gateway that asks
-#: a separate auth service; ``operator`` is what the first key of a deployment carries.
+#: Names for sets of permissions, valid wherever permissions are. ``service`` is for a registry that asks a separate
+#: auth service; ``operator`` is for the first key of a deployment.
 PERMISSION_SETS: Mapping[str, frozenset[Permission]] = MappingProxyType(
     {
         "read": _READ,
@@ -52,14 +52,14 @@ PERMISSION_SETS: Mapping[str, frozenset[Permission]] = MappingProxyType(
     }
 )
 
-#: Permissions that only a platform key may carry; the others act inside one workspace.
+#: Permissions that only a platform key may have. The others act inside one workspace.
 PLATFORM_PERMISSIONS = frozenset(Permission) - _ADMIN
 
 
 def permissions(names: Iterable[str]) -> frozenset[Permission]:
-    """The permissions that ``names`` (permissions or sets) stand for.
+    """The permissions in ``names``, which may be permissions or sets.
 
-    Raises ``ValueError`` naming the first word that is neither.
+    Raises ``ValueError`` for the first name that is neither.
     """
     known: dict[str, frozenset[Permission]] = {str(one): frozenset({one}) for one in Permission}
     known.update(PERMISSION_SETS)
@@ -77,8 +77,8 @@ def parse_duration(text: str) -> timedelta:
     if found is None:
         raise ValueError("write a duration as a number and s, m, h, d or w, for example 90d")
     seconds = int(found[1]) * _SECONDS[found[2]]
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError(f"the longest duration is {_LONGEST.days}d")
+    if seconds > _MAX_DURATION.total_seconds():
+        raise ValueError(f"the longest duration is {_MAX_DURATION.days}d")
     return timedelta(seconds=seconds)
 
 
@@ -88,8 +88,8 @@ def parse_rate(text: str) -> int:
     if found is None:
         raise ValueError("write a rate as requests per s, m, h or d, for example 1000/h")
     rate = int(found[1]) * 3600 // _SECONDS[found[2][0]]
-    if not 1 <= rate <= _HIGHEST_RATE:
-        raise ValueError(f"a rate lies between 1 and {_HIGHEST_RATE} requests an hour")
+    if not 1 <= rate <= _MAX_RATE:
+        raise ValueError(f"a rate must be between 1 and {_MAX_RATE} requests an hour")
     return rate
 
 
@@ -99,15 +99,15 @@ def parse_size(text: str) -> int:
     if found is None:
         raise ValueError("write a size as bytes, or with KB, MB, GB, TB or KiB, MiB, GiB, TiB, for example 10GiB")
     size: int = int(found[1]) * (1024 if found[3] else 1000) ** ("KMGTP".index(found[2]) + 1 if found[2] else 0)
-    if size > LARGEST_SIZE:
-        raise ValueError(f"the largest size is {LARGEST_SIZE} bytes")
+    if size > MAX_SIZE:
+        raise ValueError(f"the largest size is {MAX_SIZE} bytes")
     return size
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST = timedelta(days=36500)
-_HIGHEST_RATE = 2**31 - 1  # what an INTEGER column holds
-LARGEST_SIZE = 2**62  # a BIGINT column holds it, and the sum of two
+_MAX_DURATION = timedelta(days=36500)
+_MAX_RATE = 2**31 - 1  # the largest value of an INTEGER column
+MAX_SIZE = 2**62  # a BIGINT column can store it, and the sum of two
 
 
 #: MLflow's own rule for workspace names (``WorkspaceNameValidator``); ``default`` belongs to nobody.
@@ -117,9 +117,9 @@ RESERVED_WORKSPACES = frozenset({"default", "workspaces"})
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a workspace may have: bytes and files stored, models registered, requests an hour by all its keys.
+    """The limits of a workspace: stored bytes and files, registered models, requests an hour by all its keys.
 
-    None is the server's default.
+    None means the server's default.
     """
 
     bytes: int | None = None
@@ -128,14 +128,14 @@ class Quota:
     requests_per_hour: int | None = None
 
     def over(self, default: Quota) -> Quota:
-        """This one, with ``default`` where it says nothing."""
+        """This quota, with ``default`` where a field is None."""
         pairs = ((getattr(self, field.name), getattr(default, field.name)) for field in fields(self))
-        return Quota(*(theirs if ours is None else ours for ours, theirs in pairs))
+        return Quota(*(other if own is None else own for own, other in pairs))
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a workspace has of what a ``Quota`` bounds."""
+    """What a workspace uses of its ``Quota``."""
 
     bytes: int = 0
     files: int = 0
@@ -144,9 +144,9 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A tenant: one outside team, one to one with an MLflow workspace of the same name.
+    """A tenant: one outside team, with an MLflow workspace of the same name.
 
-    ``use`` is None where it is not known: a list, or a server that keeps no files and models.
+    ``use`` is None where it is unknown: in a list, or from a server that does not store files and models.
     """
 
     name: str
@@ -172,15 +172,15 @@ class Principal:
     quota: Quota = Quota()
 
 
-#: Where the gateway leaves what it found out, for the apps behind it.
+#: Keys of the ASGI scope under which the gateway passes on what it found out.
 PRINCIPAL = "hokusai.principal"
 REQUEST_ID = "hokusai.request_id"
 ADDRESS = "hokusai.address"
-#: What a request to MLflow carries, by name: read once, from the query or the JSON body.
+#: The fields of a request to MLflow, by name: parsed once, from the query or the JSON body.
 FIELDS = "hokusai.fields"
 
 
 def principal_of(scope: Mapping[str, Any]) -> Principal:
-    """The principal the gateway put into an ASGI scope. ``KeyError`` means the gateway was bypassed."""
+    """The principal that the gateway put into an ASGI scope. ``KeyError``: the request did not pass the gateway."""
     principal: Principal = scope[PRINCIPAL]
     return principal

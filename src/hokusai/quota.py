@@ -1,8 +1,8 @@
-"""What each workspace uses now, exact under concurrency: over threads, processes and replicas.
+"""What each workspace uses now, exact for any number of threads, processes and replicas.
 
-One row for each workspace, changed in short transactions that take it first: no lock on it is held
-while a file or MLflow is waited for. What is on its way is counted before, and has a row of its own
-with an end: after a crash it is given back by whoever comes next.
+Each workspace has one row, changed in short transactions that lock it first: no lock is held while a file or MLflow
+is waited for. A file that takes long to commit is counted before it is committed (a *hold*), with a row of its own
+that expires: after a crash, the next hold in that workspace gives the expired ones back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ use = sa.Table(
     sa.Column("models_counted_at", Instant),
 )
 
-#: Files that are landing, already counted in ``use``, until they are recorded or their time is over.
+#: Holds: files that are being committed and are counted in ``use`` already, until they are recorded or expire.
 pending = sa.Table(
     "hokusai_pending",
     metadata,
@@ -43,7 +43,7 @@ pending = sa.Table(
     sa.Column("until", Instant, nullable=False),
 )
 
-#: The registered models that are counted, by name: their own rows are in MLflow's tables.
+#: The registered models that are counted, by name. The models themselves are in MLflow's tables.
 models = sa.Table(
     "hokusai_models",
     metadata,
@@ -61,23 +61,23 @@ _SET = (
 )
 
 NOTHING = Use()
-#: How long a file may be on its way from being counted to being recorded; many times what it takes.
-PENDING = timedelta(minutes=5)
+#: When a hold expires: many times as long as a commit may take.
+HOLD_LIFETIME = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Room that is counted as used, for a file that is landing."""
+    """What is counted as used for a file that is being committed."""
 
     id: str
     workspace: str
-    more: Use
+    use: Use
 
 
 class UseStore:
     """Reads and changes ``hokusai_use``. Raises ``errors.Unavailable`` where the database is the cause.
 
-    What takes a connection is part of its caller's transaction.
+    A method that takes a connection is part of its caller's transaction.
     """
 
     def __init__(self, database: Database) -> None:
@@ -90,71 +90,71 @@ class UseStore:
         return await self._database.run(partial(self.read, workspace=workspace))
 
     def read(self, connection: sa.Connection, workspace: str) -> Use:
-        """Without what crashed, which the next ``holding`` gives back."""
+        """Without expired holds, which the next ``holding`` gives back."""
         row = connection.execute(sa.select(use).where(use.c.workspace == workspace)).one_or_none()
-        rows = connection.execute(sa.select(pending).where(*_over(workspace))).all()
+        rows = connection.execute(sa.select(pending).where(*_expired(workspace))).all()
         return _sum(_use(row), -1, _files(rows)) if row else Use()
 
     @asynccontextmanager
-    async def holding(self, workspace: str, more: Use, *, instead: Use, quota: Quota) -> AsyncIterator[Hold]:
-        """Room for ``more``, which will replace ``instead``, while the block lands and ``settle``s it.
+    async def holding(self, workspace: str, added: Use, *, instead: Use, quota: Quota) -> AsyncIterator[Hold]:
+        """Count ``added``, which will replace ``instead``, while the block commits it and calls ``settle``.
 
-        Raises ``errors.TooLarge`` where it does not fit. Given back where the block raises.
+        Raises ``errors.TooLarge`` where it exceeds the quota. Counted no longer where the block raises.
         """
-        hold = Hold(secrets.token_hex(16), workspace, more)
+        hold = Hold(secrets.token_hex(16), workspace, added)
         await self._database.run(partial(self._hold, hold=hold, instead=instead, quota=quota))
         try:
             yield hold
         except BaseException:
-            with contextlib.suppress(errors.HokusaiError):  # else it ends by itself
+            with contextlib.suppress(errors.HokusaiError):  # otherwise the hold expires
                 await self._database.run(partial(self._release, hold=hold))
             raise
 
     def settle(self, connection: sa.Connection, hold: Hold, *, replaced: Use) -> None:
-        """What was held is kept from now on, and ``replaced`` is gone; in the transaction that records it."""
+        """The held file is stored from now on, and ``replaced`` is gone. In the transaction that records it."""
         now = self.lock(connection, hold.workspace)
         gone = connection.execute(pending.delete().where(*_held(hold))).rowcount
-        now = now if gone else _sum(now, 1, hold.more)  # its time was over, and it was given back
+        now = now if gone else _sum(now, 1, hold.use)  # it had expired, and was given back
         self.set(connection, hold.workspace, _sum(now, -1, replaced))
 
-    def forget(self, connection: sa.Connection, workspace: str, gone: Use) -> None:
-        """Count something less, in the transaction that removes it, and last in it."""
+    def subtract(self, connection: sa.Connection, workspace: str, gone: Use) -> None:
+        """Count what was deleted no longer. In the transaction that deletes it, as its last statement."""
         self.set(connection, workspace, _sum(self.lock(connection, workspace), -1, gone))
 
     def lock(self, connection: sa.Connection, workspace: str) -> Use:
-        """Make the caller the only one who changes this workspace's use until its transaction ends.
+        """Let nobody else change this workspace's use until the caller's transaction ends. Returns the use.
 
-        On SQLite only a write makes it a writer, so this is one.
+        On SQLite only a write locks, so this is one.
         """
         return _use(connection.execute(self._lock, {"workspace": workspace}).one())
 
     def set(self, connection: sa.Connection, workspace: str, now: Use) -> None:
-        """Under ``lock``."""
+        """After ``lock``."""
         connection.execute(_SET, {"of": workspace, "bytes": now.bytes, "files": now.files, "models": now.models})
 
     def _hold(self, connection: sa.Connection, *, hold: Hold, instead: Use, quota: Quota) -> None:
-        now, more = self.lock(connection, hold.workspace), hold.more
+        now = self.lock(connection, hold.workspace)
         now = _sum(now, -1, self._expired(connection, hold.workspace))
-        if refusal := excess(now, more, quota, instead=instead):
+        if refusal := excess(now, hold.use, quota, instead=instead):
             raise refusal
-        row = {"workspace": hold.workspace, "id": hold.id, "until": datetime.now(UTC) + PENDING}
-        connection.execute(pending.insert().values(**row, bytes=more.bytes, files=more.files))
-        self.set(connection, hold.workspace, _sum(now, 1, more))
+        row = {"workspace": hold.workspace, "id": hold.id, "until": datetime.now(UTC) + HOLD_LIFETIME}
+        connection.execute(pending.insert().values(**row, bytes=hold.use.bytes, files=hold.use.files))
+        self.set(connection, hold.workspace, _sum(now, 1, hold.use))
 
     def _expired(self, connection: sa.Connection, workspace: str) -> Use:
-        """What crashed while it was landing."""
-        over = pending.delete().where(*_over(workspace)).returning(pending.c.bytes, pending.c.files)
-        return _files(connection.execute(over).all())
+        """Remove expired holds, and return what they counted."""
+        expired = pending.delete().where(*_expired(workspace)).returning(pending.c.bytes, pending.c.files)
+        return _files(connection.execute(expired).all())
 
     def _release(self, connection: sa.Connection, hold: Hold) -> None:
         now = self.lock(connection, hold.workspace)
         if connection.execute(pending.delete().where(*_held(hold))).rowcount:
-            self.set(connection, hold.workspace, _sum(now, -1, hold.more))
+            self.set(connection, hold.workspace, _sum(now, -1, hold.use))
 
 
-def excess(now: Use, more: Use, quota: Quota, *, instead: Use = NOTHING) -> errors.TooLarge | None:
-    """The refusal where ``more``, replacing ``instead``, would pass the quota. What adds nothing is never refused."""
-    more = _sum(more, -1, instead)
+def excess(now: Use, added: Use, quota: Quota, *, instead: Use = NOTHING) -> errors.TooLarge | None:
+    """The refusal where ``added``, in place of ``instead``, would exceed the quota: never for what adds nothing."""
+    more = _sum(added, -1, instead)
     if quota.bytes is not None and more.bytes > 0 and now.bytes + more.bytes > quota.bytes:
         left = max(0, quota.bytes - now.bytes)
         return errors.BytesQuotaExceeded(limit=quota.bytes, left=left, needed=more.bytes)
@@ -165,15 +165,15 @@ def excess(now: Use, more: Use, quota: Quota, *, instead: Use = NOTHING) -> erro
     return None
 
 
-def replaced(now: Use, more: Use, instead: Use) -> Use:
-    """What is used once ``more`` has taken the place of ``instead``."""
-    return _sum(_sum(now, 1, more), -1, instead)
+def replaced(now: Use, added: Use, instead: Use) -> Use:
+    """What is used once ``added`` has taken the place of ``instead``."""
+    return _sum(_sum(now, 1, added), -1, instead)
 
 
 class ModelQuota:
-    """Counts registered models, whose rows are in MLflow's database, by a claim on each name.
+    """Counts registered models, which are in MLflow's database, by a claim on each name.
 
-    ``most`` is the server's default. Around ``registered-models/create``::
+    ``max_models`` is the server's default. Around ``registered-models/create``::
 
         if await models.is_due(workspace):  # never counted, or not for a day
             await models.reconcile(workspace, names_in_mlflow)
@@ -184,18 +184,18 @@ class ModelQuota:
         if claimed and answer.status in {400, 403, 404}:
             await models.release(workspace, name)
 
-    Only a refusal that says the model was *not* made releases. After an outage nobody knows: the
-    claim stays, the same request may be sent again under it, and ``reconcile`` clears what is left.
-    After ``registered-models/delete`` comes ``release``, after ``rename`` comes ``rename``.
+    A claim is released only after an answer that means that the model was *not* created. After an outage nobody
+    knows: the claim stays, the same request may be sent again under it, and ``reconcile`` removes what is left over.
+    Call ``release`` after ``registered-models/delete``, and ``rename`` after ``registered-models/rename``.
     """
 
-    def __init__(self, database: Database, *, most: int | None) -> None:
+    def __init__(self, database: Database, *, max_models: int | None) -> None:
         self._database = database
-        self._default = Quota(models=most)
+        self._default = Quota(models=max_models)
         self._use = UseStore(database)
 
     async def claim(self, workspace: str, name: str, limit: int | None = None) -> bool | errors.TooLarge:
-        """True: counted now; False: it was counted before; or the refusal. ``limit`` None is the default."""
+        """True: newly counted; False: counted before; or the refusal. ``limit`` None is the server's default."""
         quota = Quota(models=limit).over(self._default)
 
         def claim(connection: sa.Connection) -> bool | errors.TooLarge:
@@ -211,7 +211,7 @@ class ModelQuota:
         return await self._database.run(claim)
 
     async def release(self, workspace: str, name: str) -> None:
-        """The model is gone. Doing it again changes nothing."""
+        """The model is gone. May be called twice."""
 
         def release(connection: sa.Connection) -> None:
             now = self._use.lock(connection, workspace)
@@ -221,7 +221,7 @@ class ModelQuota:
         await self._database.run(release)
 
     async def rename(self, workspace: str, old: str, new: str) -> None:
-        """The model has another name. It counts as one, whatever was counted before."""
+        """The model has another name. It counts once, whatever was counted before."""
 
         def rename(connection: sa.Connection) -> None:
             now = self._use.lock(connection, workspace)
@@ -232,7 +232,7 @@ class ModelQuota:
         await self._database.run(rename)
 
     async def is_due(self, workspace: str, *, every: timedelta = timedelta(days=1)) -> bool:
-        """Whether the workspace's models were never counted in MLflow itself, or not lately."""
+        """Whether ``reconcile`` was never called for the workspace, or not in the last ``every``."""
         query = sa.select(use.c.models_counted_at).where(use.c.workspace == workspace)
         counted = next((row.models_counted_at for row in await self._database.rows(query)), None)
         return counted is None or datetime.now(UTC) - counted > every
@@ -240,9 +240,9 @@ class ModelQuota:
     async def reconcile(
         self, workspace: str, names: Collection[str], *, grace: timedelta = timedelta(minutes=5)
     ) -> None:
-        """Count exactly ``names``, which MLflow has, and claims younger than ``grace``: their model may be on its way.
+        """Count exactly ``names``, which exist in MLflow, and claims younger than ``grace``, whose model may come.
 
-        What exists is counted, also past the quota.
+        A model that exists is counted even beyond the quota.
         """
         await self._database.run(partial(self._reconcile, workspace=workspace, names=names, grace=grace))
 
@@ -267,7 +267,7 @@ class ModelQuota:
         row = {"workspace": workspace, "name": name, "claimed_at": datetime.now(UTC)}
         statement = self._database.insert(models).values(row)
         statement = statement.on_conflict_do_nothing(index_elements=["workspace", "name"])
-        # What a driver counts as inserted differs; what came back was.
+        # Drivers differ in what they count as inserted; the rows that are returned were inserted.
         return len(connection.execute(statement.returning(models.c.name)).all())
 
 
@@ -279,7 +279,7 @@ def _held(hold: Hold) -> tuple[sa.ColumnElement[bool], ...]:
     return (pending.c.workspace == hold.workspace, pending.c.id == hold.id)
 
 
-def _over(workspace: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _expired(workspace: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (pending.c.workspace == workspace, pending.c.until < datetime.now(UTC))
 
 

@@ -1,8 +1,7 @@
 """Every setting of the server: one name, type, default and sentence.
 
-The name in the environment is ``HOKUSAI_`` and the field's name in capitals. The reference page is
-generated from this file. Only the composition root and the CLI read settings; every other room is
-handed what it needs.
+The name in the environment is ``HOKUSAI_`` and the field's name in capitals. The reference page is generated from this
+file. Only the composition root, the server and the CLI read settings; every other package gets its values as arguments.
 """
 
 from __future__ import annotations
@@ -20,100 +19,124 @@ from hokusai.identity import Quota
 
 Role = Literal["all", "auth", "registry"]
 
-#: With a port that is a number, or none.
+#: The port is a number, or absent.
 _REDIS = re.compile(r"unix://|rediss?://(?:[^/@]*@)?(?:\[[^]]*\]|[^/:@?#]*)(?::[0-9]+)?(?:[/?#]|$)")
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HOKUSAI_", extra="ignore", frozen=True)
 
-    data: Path = Field(Path("hokusai-data"), description="Directory for everything the embedded default keeps.")
+    data: Path = Field(
+        Path("hokusai-data"),
+        description="Directory for the operator key, and for the databases and artifacts that no other setting places.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(5050, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    role: Role = Field("all", description="`all`, or one half of a two-host deployment: `auth` or `registry`.")
-    workers: int = Field(1, ge=1, le=64, description="Server processes.")
+    port: int = Field(5050, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
+    role: Role = Field(
+        "all", description="What this server is: `all`, or one half of a two-host deployment, `auth` or `registry`."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Number of server processes.")
 
     database_url: str | None = Field(
         None,
-        description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; unset: `DATA/hokusai.db`.",
+        description="Hokusai's own database: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; "
+        "unset: `DATA/hokusai.db`.",
     )
     tracking_database_url: str | None = Field(
         None,
-        description="Where MLflow in this process keeps its tables; unset: the same PostgreSQL, or `DATA/mlflow.db`.",
+        description="The database of the MLflow in this process; unset: the same PostgreSQL, or `DATA/mlflow.db`.",
     )
     tracking_url: str | None = Field(
-        None, description="A separate MLflow server, workspaces enabled; unset: MLflow in this process."
+        None,
+        description="URL of a separate MLflow server, with workspaces enabled; unset: MLflow runs in this process.",
     )
-    tracking_timeout: float = Field(60, gt=0, description="Seconds MLflow has for one answer.")
-    tracking_threads: int = Field(8, ge=1, le=64, description="Threads that run MLflow in this process.")
+    tracking_timeout: float = Field(60, gt=0, description="Seconds to wait for an answer from MLflow.")
+    tracking_threads: int = Field(8, ge=1, le=64, description="Threads for the MLflow in this process.")
     artifacts_url: str | None = Field(
         None,
-        description="`file:///DIR`, `s3://BUCKET/PREFIX` or `memory://` (a trial: gone at exit); "
-        "unset: `DATA/artifacts`.",
+        description="Where artifacts are stored: `file:///DIR`, `s3://BUCKET/PREFIX` or "
+        "`memory://` (for trials: lost at exit); unset: `DATA/artifacts`.",
     )
-    max_upload_bytes: int = Field(64 * 2**30, ge=1, description="Largest artifact, in bytes.")
-    max_json_bytes: int = Field(4 * 2**20, ge=1024, description="Largest JSON body, in bytes.")
-    body_idle_seconds: float = Field(30, gt=0, description="Seconds a client may stop sending inside a body.")
+    max_upload_bytes: int = Field(64 * 2**30, ge=1, description="The largest artifact, in bytes.")
+    max_json_bytes: int = Field(4 * 2**20, ge=1024, description="The largest JSON body, in bytes.")
+    body_idle_seconds: float = Field(30, gt=0, description="Seconds that a client may pause while it sends a body.")
     body_min_rate: int = Field(
-        1024, ge=1, description="Bytes a second that a body must arrive with, on average, after its first minute."
+        1024,
+        ge=1,
+        description="Slowest average rate at which a body may arrive, in bytes a second, after its first minute.",
     )
     workspace_max_bytes: int = Field(
-        2**40, ge=0, description="Bytes of artifacts in a workspace without a quota of its own."
+        2**40, ge=0, description="Most bytes of artifacts in a workspace that has no quota of its own."
     )
     workspace_max_files: int = Field(
-        1_000_000, ge=0, description="Artifacts in a workspace without a quota of its own."
+        1_000_000, ge=0, description="Most artifacts in a workspace that has no quota of its own."
     )
     workspace_max_models: int = Field(
-        1_000, ge=0, description="Registered models in a workspace without a quota of its own."
+        1_000, ge=0, description="Most registered models in a workspace that has no quota of its own."
     )
     workspace_uploads: int = Field(
-        32, ge=1, description="Uploads that a workspace may have under way in one server process."
+        32, ge=1, description="Most uploads of one workspace at a time, in each server process."
     )
 
-    auth_url: str | None = Field(None, description="A separate auth service; unset: keys are kept by this server.")
+    auth_url: str | None = Field(
+        None, description="URL of a separate auth service; unset: this server stores the keys itself."
+    )
     auth_service_key: SecretStr | None = Field(
         None,
-        description="The key with which this server asks the auth service (permission set `service`). At the auth "
-        "service, `hokusai migrate` makes it known.",
+        description="This server's own key at the auth service (permission set `service`). Set it at the auth service "
+        "too: `hokusai migrate` stores it there.",
     )
-    auth_timeout: float = Field(5, gt=0, description="Seconds the auth service has for one answer.")
-    service_id: str = Field("platform", description="The service this server is; keys name theirs.")
+    auth_timeout: float = Field(5, gt=0, description="Seconds to wait for an answer from the auth service.")
+    service_id: str = Field(
+        "platform", description="Name of the service that this server is. It accepts only keys for this service."
+    )
     environments: Annotated[frozenset[Literal["live", "test"]], NoDecode] = Field(
-        frozenset({"live", "test"}), description="Which keys are accepted: `live`, `test` or `live,test`."
+        frozenset({"live", "test"}), description="Which kinds of key are accepted: `live`, `test` or `live,test`."
     )
     key_pepper: SecretStr | None = Field(
-        None, description="Secret mixed into stored key digests; all replicas need the same, for ever."
+        None,
+        description="Secret that is mixed into the stored digests of keys. It must be the same for all replicas and "
+        "never change.",
     )
     operator_key: SecretStr | None = Field(
-        None, description="An operator key made elsewhere, which `hokusai migrate` makes known to the auth service."
+        None,
+        description="An operator key to import: `hokusai migrate` stores it, on the server that stores keys.",
     )
     key_cache_seconds: float = Field(
-        1.5, ge=0, le=2, description="How long an identified key is remembered; bounds revocation elsewhere."
+        1.5,
+        ge=0,
+        le=2,
+        description="Seconds for which a key is cached. For as long, other servers still accept a revoked key.",
     )
-    address_rate: str = Field("20000/minute", description="Requests one address may send, as `COUNT/PERIOD`.")
-    key_rate: str = Field("100000/hour", description="Requests a key may send when it carries no rate of its own.")
+    address_rate: str = Field("20000/minute", description="Rate limit for one client address, as `COUNT/PERIOD`.")
+    key_rate: str = Field("100000/hour", description="Rate limit for a key that has no rate of its own.")
     workspace_rate: str = Field(
-        "200000/hour", description="Requests that all keys of a workspace may send, where its quota names no rate."
+        "200000/hour", description="Rate limit for all keys of a workspace together, where its quota sets none."
     )
-    guess_rate: str = Field(
-        "60/minute", description="Keys that are not good which one address may send, before it must wait."
-    )
+    guess_rate: str = Field("60/minute", description="How many invalid keys one address may send before it must wait.")
     redis_url: SecretStr | None = Field(
         None,
-        description="`redis://HOST:6379/0` (or `rediss:`, `unix:`) counts rates for all processes and replicas "
-        "together; unset: each process counts its own.",
+        description="URL of a Redis (`redis://HOST:6379/0`, `rediss:` or `unix:`) that counts rates for all processes "
+        "and replicas together; unset: each process counts for itself.",
     )
 
-    public_url: str | None = Field(None, description="The URL clients use, as shown on the home page.")
+    public_url: str | None = Field(None, description="The URL that clients use. It is shown on the home page.")
     auth_public_url: str | None = Field(
-        None, description="The auth service's URL as people use it, told to those who ask a registry for keys."
+        None,
+        description="The auth service's URL as people use it. A registry names it to clients that ask it for keys.",
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks of proxies whose `X-Forwarded-For` is believed, comma-separated."
+        (), description="Networks of proxies whose `X-Forwarded-For` is trusted, separated by commas."
     )
-    metrics_port: int | None = Field(None, ge=1, le=65535, description="Serve `/metrics` there without a key as well.")
-    drain_seconds: float = Field(30, ge=0, description="How long what is under way may take after SIGTERM.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port on which `/metrics` is also served without a key."
+    )
+    drain_seconds: float = Field(
+        30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe level that is logged."
+    )
 
     @field_validator("environments", "trusted_proxies", mode="before")
     @classmethod
@@ -136,7 +159,7 @@ class Settings(BaseSettings):
 
     @property
     def quota(self) -> Quota:
-        """What bounds a workspace that has no quota of its own. Its rate is kept by the gateway."""
+        """The quota of a workspace that has none of its own, except its rate, which the gateway limits."""
         return Quota(bytes=self.workspace_max_bytes, files=self.workspace_max_files, models=self.workspace_max_models)
 
     @property
@@ -161,9 +184,9 @@ class Settings(BaseSettings):
 
 
 def load(**given: object) -> Settings:
-    """Settings from the environment, with ``given`` (command-line options) before them.
+    """Settings from the environment, overridden by ``given`` (command-line options).
 
-    Raises ``errors.SettingInvalid`` naming the first setting that cannot be used.
+    Raises ``errors.SettingInvalid`` for the first setting that is not valid.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

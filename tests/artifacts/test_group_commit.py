@@ -1,4 +1,4 @@
-"""Files that are committed as a group: each has its own outcome, on a real disk and in a real database."""
+"""Files that are committed together: each has its own outcome, on a real disk and in a real database."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ import pytest
 from hokusai import errors
 from hokusai.artifacts import Ledger, LocalStore, Place, Written
 from hokusai.artifacts.group_commit import GroupCommit, PendingFile
-from hokusai.artifacts.ledger import Seen
-from hokusai.artifacts.stores.posix.store import SMALL, LocalUpload
+from hokusai.artifacts.record import ExpectedVersion
+from hokusai.artifacts.stores.posix.upload import SMALL, LocalUpload
 from hokusai.database import Database
 from hokusai.identity import Quota, Use
 from tests.artifacts.service import create_tables
 
 
 class Disk:
-    """A store, its ledger, and uploads that wait to land."""
+    """A store, its ledger, and staged uploads."""
 
     def __init__(self, root: Path, ledger: Ledger) -> None:
         self.root = root
         self.store = LocalStore(os.fsencode(root))
         self.ledger = ledger
-        self.landings = GroupCommit(ledger)
+        self.group_commit = GroupCommit(ledger)
         self.open = AsyncExitStack()
 
-    async def landing(
+    async def staged(
         self,
         path: str,
         content: bytes = b"content",
         *,
         digests: tuple[str, ...] = (),
-        seen: Seen | None = None,
+        expected: ExpectedVersion | None = None,
         limit: int | None = None,
     ) -> PendingFile:
         upload = await self.open.enter_async_context(self.store.upload(path))
         assert isinstance(upload, LocalUpload)
         await upload.write([content])
-        file = await upload.stage()
-        return PendingFile(Place(path, "acme", path), "key-1", Quota(bytes=limit), digests, seen, file)
+        staged = await upload.stage()
+        return PendingFile(Place(path, "acme", path), "key-1", Quota(bytes=limit), digests, expected, staged)
 
-    async def land(self, *landings: PendingFile) -> list[Written | BaseException]:
-        return await asyncio.gather(*map(self.landings.land, landings), return_exceptions=True)
+    async def commit(self, *files: PendingFile) -> list[Written | BaseException]:
+        return await asyncio.gather(*map(self.group_commit.commit, files), return_exceptions=True)
 
     def there(self) -> set[str]:
         files = (path for path in self.root.rglob("*") if path.is_file())
@@ -61,22 +61,22 @@ async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
     disk = Disk(tmp_path / "files", Ledger(database))
     await disk.store.start()
     yield disk
-    await disk.landings.close()
+    await disk.group_commit.close()
     await disk.open.aclose()
     await disk.store.close()
     await database.close()
 
 
 async def test_each_has_its_own_outcome(disk: Disk) -> None:
-    await disk.land(await disk.landing("old"))
+    await disk.commit(await disk.staged("old"))
     (disk.root / "taken").mkdir()
-    landings = [
-        await disk.landing("a"),
-        await disk.landing("taken"),
-        await disk.landing("b", digests=("0" * 64,)),
-        await disk.landing("c", b"x" * 100, limit=50),
-        await disk.landing("old", seen=Seen("0" * 64)),
-        await disk.landing("d/e/f"),
+    files = [
+        await disk.staged("a"),
+        await disk.staged("taken"),
+        await disk.staged("b", digests=("0" * 64,)),
+        await disk.staged("c", b"x" * 100, limit=50),
+        await disk.staged("old", expected=ExpectedVersion("0" * 64)),
+        await disk.staged("d/e/f"),
     ]
     expected = [
         Written,
@@ -86,19 +86,19 @@ async def test_each_has_its_own_outcome(disk: Disk) -> None:
         errors.ConditionFailed,
         Written,
     ]
-    assert [type(outcome) for outcome in await disk.land(*landings)] == expected
+    assert [type(outcome) for outcome in await disk.commit(*files)] == expected
     await disk.open.aclose()
     assert disk.there() == {"old", "a", "d/e/f"}
-    assert (await disk.ledger.room(Place("x", "acme", "x")))[0] == Use(bytes=21, files=3)
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=21, files=3)
 
 
-async def test_one_that_cannot_appear_takes_none_with_it(disk: Disk) -> None:
-    """It is found out in the middle of the transaction: the others' records are written again."""
-    landings = [await disk.landing(name) for name in ("a", "b", "c")]
-    landings[1].file.begin()  # its name was free then
+async def test_one_that_cannot_be_committed_takes_none_with_it(disk: Disk) -> None:
+    """That is found in the middle of the transaction: the records of the others are written again."""
+    files = [await disk.staged(name) for name in ("a", "b", "c")]
+    files[1].staged.flush()  # its name was free then
     (disk.root / "b").mkdir()
     (disk.root / "b" / "inside").touch()
-    first, second, third = await disk.land(*landings)
+    first, second, third = await disk.commit(*files)
     assert isinstance(first, Written)
     assert isinstance(second, errors.ArtifactPathTaken)
     assert isinstance(third, Written)
@@ -106,23 +106,23 @@ async def test_one_that_cannot_appear_takes_none_with_it(disk: Disk) -> None:
     assert [record is not None for record in found] == [True, False, True]
 
 
-async def test_of_several_at_one_place_each_lands_in_turn(disk: Disk) -> None:
+async def test_several_at_one_place_are_committed_in_turn(disk: Disk) -> None:
     contents = [bytes([number]) * (number + 1) for number in range(10)]
-    landings = [await disk.landing("same", content) for content in contents]
-    outcomes = await disk.land(*landings)
+    files = [await disk.staged("same", content) for content in contents]
+    outcomes = await disk.commit(*files)
     assert all(isinstance(outcome, Written) for outcome in outcomes)
     record = await disk.ledger.find(Place("same", "acme", "same"))
     assert record is not None
     assert record.size == (disk.root / "same").stat().st_size == 10
-    assert (await disk.ledger.room(Place("x", "acme", "x")))[0] == Use(bytes=10, files=1)
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=10, files=1)
 
 
 async def test_a_request_that_ended_before_its_turn_leaves_nothing(disk: Disk) -> None:
-    landing = await disk.landing("gone")
-    task = asyncio.create_task(disk.landings.land(landing))
+    file = await disk.staged("gone")
+    task = asyncio.create_task(disk.group_commit.commit(file))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await disk.land(await disk.landing("next"))
+    await disk.commit(await disk.staged("next"))
     await disk.open.aclose()
     assert disk.there() == {"next"}
 
@@ -130,7 +130,7 @@ async def test_a_request_that_ended_before_its_turn_leaves_nothing(disk: Disk) -
 @pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, 5 * SMALL])
 async def test_of_any_size(disk: Disk, size: int) -> None:
     content = os.urandom(size)
-    (written,) = await disk.land(await disk.landing("file", content))
+    (written,) = await disk.commit(await disk.staged("file", content))
     assert isinstance(written, Written)
     assert written.size == size
     assert (disk.root / "file").read_bytes() == content
@@ -138,10 +138,10 @@ async def test_of_any_size(disk: Disk, size: int) -> None:
     assert disk.there() == {"file"}
 
 
-async def test_a_database_that_is_away_lets_nothing_appear(disk: Disk, tmp_path: Path) -> None:
-    landings = [await disk.landing(name) for name in ("a", "b")]
+async def test_without_the_database_no_file_becomes_visible(disk: Disk, tmp_path: Path) -> None:
+    files = [await disk.staged(name) for name in ("a", "b")]
     (tmp_path / "hokusai.db").rename(tmp_path / "elsewhere.db")
-    outcomes = await disk.land(*landings)
+    outcomes = await disk.commit(*files)
     assert all(isinstance(outcome, errors.HokusaiError) for outcome in outcomes)
     await disk.open.aclose()
     assert disk.there() == set()

@@ -1,4 +1,4 @@
-"""The ledger on SQLite and PostgreSQL: what is recorded, what is removed, and in which order."""
+"""The ledger on SQLite and PostgreSQL: what is recorded, what is deleted, and in which order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from hokusai import errors
 from hokusai.artifacts import Ledger, Place, Record, Stat, Written
-from hokusai.artifacts.ledger import Arrival, Seen
+from hokusai.artifacts.record import ExpectedVersion, PendingRecord
 from hokusai.database import Database
 from hokusai.identity import Quota, Use
 from tests.artifacts.service import create_tables
@@ -42,30 +42,30 @@ def ledger(database: Database) -> Ledger:
     return Ledger(database)
 
 
-Appear = Callable[[], None]
-Lands = Callable[[Ledger, Arrival, Appear], Awaitable[None]]
+Commit = Callable[[], None]
+Stores = Callable[[Ledger, PendingRecord, Commit], Awaitable[None]]
 
 
-async def at_once(ledger: Ledger, arrival: Arrival, appear: Appear) -> None:
-    (refusal,) = await asyncio.to_thread(ledger.record, [replace(arrival, appear=appear)])
+async def at_once(ledger: Ledger, file: PendingRecord, commit: Commit) -> None:
+    (refusal,) = await asyncio.to_thread(ledger.record, [replace(file, commit=commit)])
     if refusal:
         raise refusal
 
 
-async def in_time(ledger: Ledger, arrival: Arrival, appear: Appear) -> None:
-    async with ledger.recording(arrival):
-        await asyncio.to_thread(appear)
+async def slowly(ledger: Ledger, file: PendingRecord, commit: Commit) -> None:
+    async with ledger.recording(file):
+        await asyncio.to_thread(commit)
 
 
-@pytest.fixture(params=[at_once, in_time])
-def lands(request: pytest.FixtureRequest) -> Lands:
-    """Both ways in which a file lands."""
-    way: Lands = request.param
+@pytest.fixture(params=[at_once, slowly])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    """Both ways in which a file is committed and recorded."""
+    way: Stores = request.param
     return way
 
 
-def arrival(place: Place, written: Written, key_id: str, seen: Seen | None = None) -> Arrival:
-    return Arrival(place, written, key_id, Quota(), seen)
+def file(place: Place, written: Written, key_id: str, expected: ExpectedVersion | None = None) -> PendingRecord:
+    return PendingRecord(place, written, key_id, Quota(), expected)
 
 
 def at(path: str, workspace: str = "acme") -> Place:
@@ -75,7 +75,7 @@ def at(path: str, workspace: str = "acme") -> Place:
 async def record(
     ledger: Ledger, place: Place, *, size: int = 1, sha256: str = "a" * 64, created: datetime = NOW
 ) -> None:
-    await at_once(ledger, arrival(place, Written(size, sha256, created), "key-1"), lambda: None)
+    await at_once(ledger, file(place, Written(size, sha256, created), "key-1"), lambda: None)
 
 
 async def test_there_and_back(ledger: Ledger) -> None:
@@ -86,13 +86,13 @@ async def test_there_and_back(ledger: Ledger) -> None:
     assert await ledger.find(at("a/B")) is None
 
 
-async def test_a_record_speaks_for_one_file_alone(ledger: Ledger) -> None:
+async def test_a_record_describes_one_file_alone(ledger: Ledger) -> None:
     await record(ledger, at("a"), size=5)
     found = await ledger.find(at("a"))
     assert found is not None
-    assert found.speaks_for(Stat(5, NOW))
-    assert not found.speaks_for(Stat(6, NOW))
-    assert not found.speaks_for(Stat(5, NOW + timedelta(microseconds=1)))
+    assert found.describes(Stat(5, NOW))
+    assert not found.describes(Stat(6, NOW))
+    assert not found.describes(Stat(5, NOW + timedelta(microseconds=1)))
 
 
 async def test_the_last_one_counts(ledger: Ledger) -> None:
@@ -101,61 +101,61 @@ async def test_the_last_one_counts(ledger: Ledger) -> None:
     assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-1")
 
 
-async def test_both_ways_leave_the_same_record(ledger: Ledger, lands: Lands) -> None:
+async def test_both_ways_leave_the_same_record(ledger: Ledger, stores: Stores) -> None:
     for size, created in ((1, NOW), (2, LATER)):
-        await lands(ledger, arrival(at("a"), Written(size, "b" * 64, created), "key-2"), lambda: None)
+        await stores(ledger, file(at("a"), Written(size, "b" * 64, created), "key-2"), lambda: None)
         assert await ledger.find(at("a")) == Record(size, "b" * 64, created, "key-2")
-        assert await ledger.room(at("a")) == (Use(bytes=size, files=1), size)
+        assert await ledger.use_and_size(at("a")) == (Use(bytes=size, files=1), size)
 
 
-async def test_a_file_that_did_not_land_has_no_record(ledger: Ledger, lands: Lands) -> None:
+async def test_a_file_that_was_not_committed_has_no_record(ledger: Ledger, stores: Stores) -> None:
     def fails() -> None:
         raise errors.ArtifactStoreFull
 
     await record(ledger, at("old"))
     for place in (at("new"), at("old")):
         with pytest.raises(errors.ArtifactStoreFull):
-            await lands(ledger, arrival(place, Written(9, "b" * 64, LATER), "key-2"), fails)
+            await stores(ledger, file(place, Written(9, "b" * 64, LATER), "key-2"), fails)
     assert await ledger.find(at("new")) is None
     assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
-    assert await ledger.room(at("old")) == (Use(bytes=1, files=1), 1)
+    assert await ledger.use_and_size(at("old")) == (Use(bytes=1, files=1), 1)
 
 
-async def test_what_changed_since_it_was_seen_is_refused(ledger: Ledger, lands: Lands) -> None:
+async def test_a_version_other_than_the_expected_one_is_not_replaced(ledger: Ledger, stores: Stores) -> None:
     await record(ledger, at("a"))
-    for seen in (Seen(None), Seen("b" * 64)):
+    for expected in (ExpectedVersion(None), ExpectedVersion("b" * 64)):
         with pytest.raises(errors.ConditionFailed):
-            await lands(ledger, arrival(at("a"), Written(2, "c" * 64, LATER), "key-2", seen), pytest.fail)
-    await lands(ledger, arrival(at("a"), Written(2, "c" * 64, LATER), "key-2", Seen("a" * 64)), lambda: None)
+            await stores(ledger, file(at("a"), Written(2, "c" * 64, LATER), "key-2", expected), pytest.fail)
+    await stores(ledger, file(at("a"), Written(2, "c" * 64, LATER), "key-2", ExpectedVersion("a" * 64)), lambda: None)
 
 
-async def test_of_files_that_land_together_the_refused_ones_are_left_out(ledger: Ledger) -> None:
+async def test_of_files_recorded_together_the_refused_ones_are_left_out(ledger: Ledger) -> None:
     there: list[str] = []
 
-    def one(name: str, size: int) -> Arrival:
+    def one(name: str, size: int) -> PendingRecord:
         written = Written(size, "a" * 64, NOW)
-        return Arrival(at(name), written, "key-1", Quota(bytes=10), appear=lambda: there.append(name))
+        return PendingRecord(at(name), written, "key-1", Quota(bytes=10), commit=lambda: there.append(name))
 
     refusals = ledger.record([one("a", 6), one("b", 5), one("c", 4)])
     assert [type(refusal) for refusal in refusals] == [type(None), errors.BytesQuotaExceeded, type(None)]
     assert there == ["a", "c"]
     assert await ledger.find(at("b")) is None
-    assert (await ledger.room(at("b")))[0] == Use(bytes=10, files=2)
+    assert (await ledger.use_and_size(at("b")))[0] == Use(bytes=10, files=2)
 
 
-async def test_nobody_comes_between_a_file_that_cannot_appear_and_those_beside_it(
+async def test_nobody_records_between_a_file_that_cannot_be_committed_and_its_neighbours(
     database: Database, ledger: Ledger
 ) -> None:
-    """The lock is held from the first look to the last count: what was found to fit is what is counted."""
+    """The lock covers the first read and the last count: what was found to fit is what is counted."""
     other, outcome = Ledger(database), list[errors.HokusaiError | None]()
 
-    def one(name: str, size: int, appear: Appear) -> Arrival:
-        return Arrival(at(name), Written(size, "a" * 64, NOW), "key-1", Quota(bytes=10), appear=appear)
+    def one(name: str, size: int, commit: Commit) -> PendingRecord:
+        return PendingRecord(at(name), Written(size, "a" * 64, NOW), "key-1", Quota(bytes=10), commit=commit)
 
     def rival() -> None:
         outcome.extend(other.record([one("rival", 8, lambda: None)]))
 
-    def appears() -> None:
+    def commits() -> None:
         waiting.start()
         time.sleep(0.2)
 
@@ -164,41 +164,43 @@ async def test_nobody_comes_between_a_file_that_cannot_appear_and_those_beside_i
 
     waiting = threading.Thread(target=rival)
     faults = await asyncio.to_thread(
-        ledger.record, [one("a", 6, appears), one("b", 1, cannot), one("c", 1, lambda: None)]
+        ledger.record, [one("a", 6, commits), one("b", 1, cannot), one("c", 1, lambda: None)]
     )
     await asyncio.to_thread(waiting.join)
     assert [type(fault) for fault in faults] == [type(None), errors.ArtifactPathTaken, type(None)]
     assert [type(fault) for fault in outcome] == [errors.BytesQuotaExceeded]
     assert [await ledger.find(at(name)) is not None for name in ("a", "b", "c", "rival")] == [True, False, True, False]
-    assert (await ledger.room(at("x")))[0] == Use(bytes=7, files=2)
+    assert (await ledger.use_and_size(at("x")))[0] == Use(bytes=7, files=2)
 
 
-async def test_two_files_land_on_one_path_in_the_order_of_their_records(ledger: Ledger, lands: Lands) -> None:
+async def test_two_files_are_committed_to_one_path_in_the_order_of_their_records(
+    ledger: Ledger, stores: Stores
+) -> None:
     order: list[str] = []
-    under_way = threading.Event()
+    started = threading.Event()
 
     def first() -> None:
-        under_way.set()
+        started.set()
         time.sleep(0.2)
-        order.append("first lands")
+        order.append("first")
 
-    task = asyncio.create_task(lands(ledger, arrival(at("a"), Written(1, "a" * 64, NOW), "key-1"), first))
-    await asyncio.to_thread(under_way.wait)
-    second = arrival(at("a"), Written(2, "b" * 64, LATER), "key-2")
-    await lands(ledger, second, lambda: order.append("second lands"))
+    task = asyncio.create_task(stores(ledger, file(at("a"), Written(1, "a" * 64, NOW), "key-1"), first))
+    await asyncio.to_thread(started.wait)
+    second = file(at("a"), Written(2, "b" * 64, LATER), "key-2")
+    await stores(ledger, second, lambda: order.append("second"))
     await task
-    assert order == ["first lands", "second lands"]
+    assert order == ["first", "second"]
     assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-2")
 
 
-async def test_forgetting_takes_a_path_and_what_is_below_it(ledger: Ledger) -> None:
+async def test_a_deletion_takes_a_path_and_what_is_below_it(ledger: Ledger) -> None:
     below = ["m", "m/a", "m/b/c", "m/é", "m/%", "m/~"]
     beside = ["m2", "M", "M/a", "m.x", "m-", "m0", "m_/a", "%", "_", "n/m", "l"]
     for path in below + beside:
         await record(ledger, at(path))
     await record(ledger, at("m/a", "beta"))
-    assert await ledger.forget(at("m"), before=LATER) == len(below)
-    assert await ledger.forget(at("m"), before=LATER) == 0
+    assert await ledger.delete(at("m"), before=LATER) == len(below)
+    assert await ledger.delete(at("m"), before=LATER) == 0
     assert [path for path in below if await ledger.find(at(path))] == []
     assert [path for path in beside if not await ledger.find(at(path))] == []
     assert await ledger.find(at("m/a", "beta"))
@@ -208,35 +210,35 @@ async def test_forgetting_takes_a_path_and_what_is_below_it(ledger: Ledger) -> N
 async def test_no_letter_is_a_pattern(ledger: Ledger, path: str) -> None:
     for name in (path, "b", "bb", "ab", "e", "x/y"):
         await record(ledger, at(name))
-    assert await ledger.forget(at(path), before=LATER) == 1
+    assert await ledger.delete(at(path), before=LATER) == 1
 
 
-async def test_what_landed_after_the_deletion_began_is_kept(ledger: Ledger) -> None:
+async def test_what_was_uploaded_after_the_deletion_began_is_kept(ledger: Ledger) -> None:
     await record(ledger, at("m/old"))
     await record(ledger, at("m/new"), created=LATER)
-    assert await ledger.forget(at("m"), before=LATER) == 1
+    assert await ledger.delete(at("m"), before=LATER) == 1
     assert await ledger.find(at("m/new"))
 
 
-async def test_no_file_lands_while_records_are_forgotten(ledger: Ledger, lands: Lands) -> None:
-    """Or it would stay, and not count."""
+async def test_no_file_is_recorded_during_a_deletion(ledger: Ledger, stores: Stores) -> None:
+    """Otherwise it would stay, and not count."""
     await record(ledger, at("m/old"))
     order: list[str] = []
-    new = arrival(at("m/new"), Written(2, "b" * 64, NOW), "key-2")
-    async with ledger.forgetting(at("m")) as gone:
-        task = asyncio.create_task(lands(ledger, new, lambda: order.append("lands")))
+    new = file(at("m/new"), Written(2, "b" * 64, NOW), "key-2")
+    async with ledger.deleting(at("m")) as gone:
+        task = asyncio.create_task(stores(ledger, new, lambda: order.append("committed")))
         await asyncio.sleep(0.1)
-        order.append("removed")
+        order.append("deleted")
     await task
-    assert (gone, order) == (1, ["removed", "lands"])
+    assert (gone, order) == (1, ["deleted", "committed"])
     assert await ledger.find(at("m/old")) is None
     assert await ledger.find(at("m/new"))
 
 
-async def test_what_could_not_be_removed_keeps_its_record(ledger: Ledger) -> None:
+async def test_what_could_not_be_deleted_keeps_its_record(ledger: Ledger) -> None:
     await record(ledger, at("m/old"))
     with pytest.raises(errors.ArtifactStoreDown):
-        async with ledger.forgetting(at("m")):
+        async with ledger.deleting(at("m")):
             raise errors.ArtifactStoreDown()
     assert await ledger.find(at("m/old"))
 
@@ -244,32 +246,32 @@ async def test_what_could_not_be_removed_keeps_its_record(ledger: Ledger) -> Non
 async def test_a_slow_bucket_takes_nobody_elses_connection(postgres: Postgres) -> None:
     url = postgres.create_database()
     create_tables(url)
-    everybody, landings = Database(url, pool_size=1), Database(url, pool_size=3)
-    ledger = Ledger(everybody, landings)
+    everybody, long_transactions = Database(url, pool_size=1), Database(url, pool_size=3)
+    ledger = Ledger(everybody, long_transactions)
     async with contextlib.AsyncExitStack() as slow:
         slow.push_async_callback(everybody.close)
-        slow.push_async_callback(landings.close)
+        slow.push_async_callback(long_transactions.close)
         for name in "abc":
             written = Written(1, "a" * 64, NOW)
-            await slow.enter_async_context(ledger.recording(arrival(at(name), written, "key-1")))
+            await slow.enter_async_context(ledger.recording(file(at(name), written, "key-1")))
         async with asyncio.timeout(2):
             assert await ledger.find(at("a")) is None
 
 
-async def test_a_database_that_is_away_stops_the_landing(own_postgres: Postgres, lands: Lands) -> None:
+async def test_without_the_database_no_file_is_committed(own_postgres: Postgres, stores: Stores) -> None:
     url = own_postgres.create_database()
     create_tables(url)
     database = Database(url)
     ledger = Ledger(database)
-    one = arrival(at("a"), Written(1, "a" * 64, NOW), "key-1")
+    one = file(at("a"), Written(1, "a" * 64, NOW), "key-1")
     with pytest.raises(errors.DatabaseDown):
-        await lands(ledger, one, own_postgres.stop)
+        await stores(ledger, one, own_postgres.stop)
     with pytest.raises(errors.DatabaseDown):
-        await lands(ledger, one, pytest.fail)
+        await stores(ledger, one, pytest.fail)
     with pytest.raises(errors.DatabaseDown):
         await ledger.find(at("a"))
     with pytest.raises(errors.DatabaseDown):
-        await ledger.forget(at("a"), before=LATER)
+        await ledger.delete(at("a"), before=LATER)
     own_postgres.start()
     assert await ledger.find(at("a")) is None
     await database.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hokusai.artifacts.resumable import Running
+from hokusai.artifacts.resumable import UploadRequest
 from tests.artifacts.http.test_app import RUN, code
 from tests.artifacts.http.test_upload import eventually, leftovers
 from tests.artifacts.service import Answer, Service, create_tables, running
@@ -93,15 +93,15 @@ def test_a_request_that_still_waits_for_its_client_gives_way(service: Service, c
     assert service.get(path).body == content
 
 
-async def test_a_request_that_is_cut_while_it_writes_waits_no_longer() -> None:
-    running = Running()
-    async with running.wait(60):
+async def test_a_request_that_is_aborted_while_it_writes_waits_no_longer() -> None:
+    request = UploadRequest()
+    async with request.wait(60):
         pass
-    running.cut()
+    request.abort()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(30), running.wait(60):
+        async with asyncio.timeout(30), request.wait(60):
             await asyncio.Event().wait()
-    running.cut()
+    request.abort()
 
 
 def test_it_belongs_to_one_place_one_name_and_one_offset(service: Service, content: bytes) -> None:

@@ -129,15 +129,17 @@ HOLES = (
     Hole(
         "revoked keys are remembered for a minute",
         (
-            Edit("auth/local.py", "store.watch(self._forget)", "store.watch(lambda digest: None)"),
+            Edit("auth/local.py", "store.watch(self._drop)", "store.watch(lambda digest: None)"),
             Edit("auth/local.py", "seconds=cache_seconds,", "seconds=60,"),
         ),
         (21,),
         "revoked",
     ),
-    hole("expired keys keep working", "auth/judge.py", "_over(found.record)\n        or ", "", 21, only="expired"),
-    hole("suspension is not checked", "auth/judge.py", "or _suspended(found)\n", "", 21, only="suspended"),
-    hole("address lists are not checked", "auth/judge.py", "or _from_outside(found.record, address)\n", "", 21, 15),
+    hole("expired keys go on", "auth/key_check.py", "_ended(found.record)\n        or ", "", 21, only="expired"),
+    hole("suspension is not looked at", "auth/key_check.py", "or _suspended(found)\n", "", 21, only="suspended"),
+    hole(
+        "address lists are not looked at", "auth/key_check.py", "or _wrong_address(found.record, address)\n", "", 21, 15
+    ),
     hole(
         "X-Forwarded-For is believed",
         "gateway/address.py",
@@ -188,8 +190,8 @@ HOLES = (
             ),
             Edit(
                 "auth/api/validate.py",
-                "_ASKER = [Depends(permitted(Permission.KEYS_VALIDATE)), no_store]",
-                "_ASKER = [no_store]",
+                "_CALLER = [Depends(permitted(Permission.KEYS_VALIDATE)), no_store]",
+                "_CALLER = [no_store]",
             ),
         ),
         (20,),

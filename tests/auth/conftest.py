@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hokusai.auth import KeyStore, first_key, tables
+from hokusai.auth import KeyStore, create_operator_key, tables
 from hokusai.auth.keys import Grant, Key, KeyRecord
 from hokusai.database import Database
 from hokusai.identity import PERMISSION_SETS
@@ -76,7 +76,7 @@ async def store(database: Database) -> KeyStore:
 
 @pytest.fixture
 async def operator(store: KeyStore) -> str:
-    return await first_key(store)
+    return await create_operator_key(store)
 
 
 async def issue(store: KeyStore, workspace: str | None = "acme", *sets: str, **facts: object) -> tuple[KeyRecord, Key]:

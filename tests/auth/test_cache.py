@@ -223,7 +223,7 @@ async def test_waiting_has_an_end(source: Source) -> None:
 
 
 async def test_look_ups_under_way_are_bounded(source: Source) -> None:
-    cache = made(flights=3)
+    cache = made(max_look_ups=3)
     source.gate.clear()
     waiting = [asyncio.create_task(cache.fetch(str(n), source.look_up(str(n)))) for n in range(3)]
     await until(lambda: len(source.asked) == 3)

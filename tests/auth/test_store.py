@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from hokusai import errors
-from hokusai.auth import KeyStore, first_key, tables
+from hokusai.auth import KeyStore, create_operator_key, tables
 from hokusai.auth.keys import Grant, now, parse, parse_network
 from hokusai.database import Database
 from hokusai.identity import PERMISSION_SETS, RESERVED_WORKSPACES
@@ -60,7 +60,7 @@ async def test_create_names_the_workspace_that_does_not_exist(store: KeyStore) -
 
 
 async def test_a_workspace_has_a_bounded_number_of_keys_in_use(database: Database) -> None:
-    store = KeyStore(database, pepper=PEPPER, most_keys=3)
+    store = KeyStore(database, pepper=PEPPER, max_keys=3)
     records = [(await issue(store))[0] for _ in range(3)]
     with pytest.raises(errors.KeysFull):
         await issue(store)
@@ -194,7 +194,7 @@ async def test_servers_may_start_at_the_same_time(database: Database) -> None:
 
 async def test_the_first_key_is_an_operators(store: KeyStore) -> None:
     assert await store.is_empty()
-    key = parse(await first_key(store, service_id="billing"))
+    key = parse(await create_operator_key(store, service_id="billing"))
     assert not await store.is_empty()
     found = await store.find(store.digest(key))
     assert found is not None

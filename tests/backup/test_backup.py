@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from hokusai import Client, errors, settings
 from hokusai.artifacts import Ledger, Place, store_at
-from hokusai.artifacts.ledger import Arrival
+from hokusai.artifacts.record import PendingRecord
 from hokusai.backup import back_up, check, restore
 from hokusai.database import Database
 from hokusai.identity import Quota
@@ -244,7 +244,7 @@ class Installation:
         async with self.store.upload(self.place(path).key) as upload:
             await upload.write([content])
             written = await upload.finish()
-            async with self.ledger.recording(Arrival(self.place(path), written, "key", Quota())):
+            async with self.ledger.recording(PendingRecord(self.place(path), written, "key", Quota())):
                 await upload.commit()
 
     async def digest(self, path: str) -> str | None:
@@ -308,7 +308,7 @@ async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
                     await before.put(f"{number}.bin", b"%d" % turns)
                 await before.put(f"new-{turns}.bin", b"new")
                 if await before.store.delete(before.place(f"{30 + turns}.bin").key):
-                    await before.ledger.forget(before.place(f"{30 + turns}.bin"), before=datetime.now(UTC))
+                    await before.ledger.delete(before.place(f"{30 + turns}.bin"), before=datetime.now(UTC))
 
         disturbing = asyncio.create_task(disturb())
         try:
@@ -340,14 +340,14 @@ async def test_what_is_cut_half_way_is_no_backup_and_no_installation(tmp_path: P
         for number in range(20):
             await before.put(f"{number}.bin", b"%d" % number)
         with pytest.raises(Cut):
-            await back_up(before.settings, tmp_path / "half", told=cut)
+            await back_up(before.settings, tmp_path / "half", on_artifact=cut)
         await back_up(before.settings, tmp_path / "whole")
     assert list((tmp_path / "half").rglob("*.bin"))
     restored = settings.load(data=tmp_path / "restored", tracking_url="http://127.0.0.1:1")
     with pytest.raises(errors.BackupUnreadable, match=r"manifest\.json"):
         await restore(restored, tmp_path / "half")
     with pytest.raises(Cut):
-        await restore(restored, tmp_path / "whole", told=cut)
+        await restore(restored, tmp_path / "whole", on_artifact=cut)
     assert list((tmp_path / "restored").rglob("*.bin"))
     assert not list((tmp_path / "restored").rglob("*.db"))
     with pytest.raises(errors.RestoreIntoUse):

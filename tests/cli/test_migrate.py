@@ -10,7 +10,7 @@ import pytest
 
 from hokusai import errors
 from hokusai.apikey import mint
-from hokusai.auth import KeyStore, given_key
+from hokusai.auth import KeyStore, import_key
 from hokusai.database import Database
 from tests.cli.conftest import Hokusai
 from tests.postgres import Postgres
@@ -23,7 +23,7 @@ def migrate(data: Path, *arguments: str, **settings: str) -> subprocess.Complete
     return subprocess.run(told, env=environment(**settings), capture_output=True, text=True, timeout=120)
 
 
-def test_both_histories_are_there_and_given_keys_are_known(tmp_path: Path) -> None:
+def test_both_histories_are_there_and_given_keys_are_imported(tmp_path: Path) -> None:
     operator, service = mint("live").text, mint("live").text
     keys = {"HOKUSAI_OPERATOR_KEY": operator, "HOKUSAI_AUTH_SERVICE_KEY": service}
     ran = migrate(tmp_path, **keys)
@@ -55,15 +55,15 @@ def test_what_is_no_key_is_named(
     assert "mistyped" not in ran.err
 
 
-async def test_a_given_key_is_known_once_and_stays_what_became_of_it(tmp_path: Path) -> None:
+async def test_a_given_key_is_imported_once_and_not_changed_again(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
     await database.migrate()
     store, key = KeyStore(database, pepper=b"pepper"), mint("live")
-    await given_key(store, key.text, "operator", service_id="platform")
+    await import_key(store, key.text, "operator", service_id="platform")
     found = await store.find(store.digest(key))
     assert found is not None
     await store.revoke(found.record.id)
-    await given_key(store, key.text, "operator", service_id="platform")
+    await import_key(store, key.text, "operator", service_id="platform")
     again = await store.find(store.digest(key))
     assert again is not None
     assert (again.record.id, again.record.revoked_at is None) == (found.record.id, False)

@@ -11,7 +11,7 @@ import pytest
 import hokusai
 from hokusai import ApiError, Client, errors
 from hokusai.client import retry
-from hokusai.client.connection import LARGEST_DOCUMENT, Connection
+from hokusai.client.connection import MAX_DOCUMENT, Connection
 from tests.client.answering import UNKNOWN_KEY, Answering, Reply, Request, answering
 
 KEY = "hk_live_" + "a" * 38
@@ -26,9 +26,11 @@ def closed_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-def ask(server: Answering, method: str = "GET", *, twice: bool | None = None, timeout: float = 5) -> dict[str, object]:
+def ask(
+    server: Answering, method: str = "GET", *, idempotent: bool | None = None, timeout: float = 5
+) -> dict[str, object]:
     with Connection(url=server.url, key=KEY, timeout=timeout) as connection:
-        return connection.ask(method, "/api/v1/keys/self", dict, twice=twice)
+        return connection.ask(method, "/api/v1/keys/self", dict, idempotent=idempotent)
 
 
 def in_turn(*replies: Reply):
@@ -92,7 +94,7 @@ def test_a_json_object_of_another_kind_is_unreadable() -> None:
 
 
 def test_an_endless_document_is_not_read_to_its_end() -> None:
-    body = b'{"a": "' + b"x" * LARGEST_DOCUMENT + b'"}'
+    body = b'{"a": "' + b"x" * MAX_DOCUMENT + b'"}'
     with answering(lambda _: Reply(200, body)) as server, pytest.raises(errors.AnswerUnreadable):
         ask(server)
 
@@ -122,7 +124,7 @@ def test_a_proxys_page_for_a_server_that_restarts_is_tried_again() -> None:
 def test_attempts_are_bounded() -> None:
     with answering(lambda _: Reply.refusal(503, "HK1303", "draining.", "Again.")) as server, pytest.raises(ApiError):
         ask(server)
-    assert len(server.requests) == retry.ATTEMPTS
+    assert len(server.requests) == retry.MAX_ATTEMPTS
 
 
 def test_retry_after_is_honoured() -> None:
@@ -147,7 +149,7 @@ def test_what_may_not_be_sent_twice_is_sent_once() -> None:
     with answering(in_turn(busy, Reply.of({"a": 1}))) as server:
         with pytest.raises(ApiError):
             ask(server, "POST")
-        assert ask(server, "POST", twice=True) == {"a": 1}
+        assert ask(server, "POST", idempotent=True) == {"a": 1}
 
 
 def test_nobody_there(closed_port: int) -> None:

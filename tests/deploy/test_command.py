@@ -54,12 +54,12 @@ def test_a_release_that_nobody_reaches_is_taken_back_and_explained(
     assert ran.code == 1
     assert "HK8019" in ran.err
     assert "✗ Proven by the doctor" in ran.err
-    assert "↩ Services updated: taken back" in ran.err
+    assert "↩ Services updated: rolled back" in ran.err
     assert "name-unresolved" in ran.out
     assert "what to do" in ran.out
     assert "\x1b" not in ran.out + ran.err
     (record,) = shell.records.glob("staging/*.json")
-    assert json.loads(record.read_text())["outcome"] == "taken back"
+    assert json.loads(record.read_text())["outcome"] == "rolled back"
 
     status = hokusai("deploy", "aws", "status", "--json").json
     assert [one["desired"] for one in status["services"]] == [0, 0]
@@ -79,7 +79,7 @@ def test_a_plan_is_read_before_anything_is_there(hokusai: Hokusai, shell: Shell)
     ran = hokusai("deploy", "aws", "plan", "--environment", "staging", *shell.options)
     assert ran.code == 0
     assert "→ Stack" in ran.out
-    assert "make the stack hokusai-staging" in ran.out
+    assert "create the stack hokusai-staging" in ran.out
     assert "hokusai doctor https://registry.invalid --expect-version 0.1.0" in ran.out
     plan = hokusai("deploy", "aws", "plan", "--environment", "staging", "--json", *shell.options).json
     assert plan["release"].startswith("0.1.0-")

@@ -44,7 +44,7 @@ class Operator:
             ),
             records=self.records,
             given={**self.given, **given},
-            tell=lambda _: None,
+            on_line=lambda _: None,
         )
 
     def up(self, **given: str) -> tuple[errors.HokusaiError | None, Record]:
@@ -178,8 +178,8 @@ def test_each_steps_failure_is_taken_back_and_the_next_run_goes_on(operator: Ope
         assert operator.services() == before, name
         assert operator.states()[name] == ("undone" if name == "services" else "failed"), name
         assert ("services", "undone") in operator.shown or name not in TOUCHED
-        assert record.outcome == ("taken back" if name in TOUCHED else "stopped")
-        assert (record.proof is not None) == (name in TOUCHED), f"{name}: the doctor has seen what is taken back"
+        assert record.outcome == ("rolled back" if name in TOUCHED else "stopped")
+        assert (record.proof is not None) == (name in TOUCHED), f"{name}: the doctor has seen what is rolled back"
         written = json.loads(operator.records.file(record).read_text())
         assert written["error"]["code"] == wanted.code
         assert wanted.code in operator.records.file(record).with_suffix(".md").read_text()
@@ -276,11 +276,11 @@ def test_ctrl_c_is_a_failure_like_another(operator: Operator) -> None:
     error, record = operator.up()
     assert isinstance(error, errors.Interrupted)
     assert operator.services() == before
-    assert record.outcome == "taken back"
+    assert record.outcome == "rolled back"
 
 
 def test_what_cannot_be_taken_back_is_told_with_the_command_for_it(operator: Operator) -> None:
-    """The one role is refused; the other is taken back all the same."""
+    """The one role is refused; the other is rolled back all the same."""
     operator.up()
     before = operator.services()
     operator.checkout.commit("second")
@@ -310,7 +310,7 @@ def test_a_fault_of_our_own_is_taken_back_too(operator: Operator) -> None:
     assert operator.services() == before
     assert operator.states()["services"] == "undone"
     latest = max(operator.records.path.glob("staging/*.json"), key=lambda one: one.stat().st_mtime_ns)
-    assert json.loads(latest.read_text())["outcome"] == "taken back"
+    assert json.loads(latest.read_text())["outcome"] == "rolled back"
 
 
 def test_who_was_killed_goes_back_to_what_ran_before_it(operator: Operator) -> None:

@@ -30,7 +30,7 @@ class Quick(Protocol):
 
     head_seconds = 0.4
     linger_seconds = 0.4
-    most_connections = 3
+    max_connections = 3
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -272,7 +272,7 @@ def ended_within(line: Line, seconds: float) -> bool:
 
 
 def test_connections_have_a_bound(quick: int) -> None:
-    lines = [Line(quick) for _ in range(Quick.most_connections)]
+    lines = [Line(quick) for _ in range(Quick.max_connections)]
     for line in lines:
         assert line.send(GET).answer().status == 200
     with Line(quick) as one_more:

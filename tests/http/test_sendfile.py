@@ -1,4 +1,4 @@
-"""Files sent with sendfile arrive as they are on the disk: over real sockets, under both event loops."""
+"""Slices of files come out as they are on the disk: over real sockets, under both event loops."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from hokusai.http.sendfile import ZEROCOPY
+from hokusai.asgi import ZERO_COPY_SEND
 from tests.http.test_large_body import listening, wait_for
 from tests.http.test_protocol import Line
 
 SIZE = 24 << 20  # more than a socket's buffers hold
-STRETCH = 4 << 20
+SLICE = 4 << 20
 
 
 class FilesApp:
-    """``/OFFSET-LENGTH,…`` answers with these stretches of a file, in between and around them a word of its own."""
+    """``/OFFSET-LENGTH,…`` answers with these slices of a file, in between and around them a word of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,7 +32,7 @@ class FilesApp:
         self.stall_seconds = 30.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert ZEROCOPY in scope["extensions"]
+        assert ZERO_COPY_SEND in scope["extensions"]
         parts = [tuple(map(int, part.split("-"))) for part in scope["path"].strip("/").split(",")]
         length = sum(2 + length for _, length in parts)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % length)]})
@@ -50,10 +50,10 @@ class FilesApp:
     async def _messages(self, file: int, parts: list[tuple[int, ...]]) -> AsyncIterator[dict[str, Any]]:
         for number, (offset, length) in enumerate(parts):
             yield {"type": "http.response.body", "body": b"<>", "more_body": True}
-            for start in range(offset, offset + length, STRETCH):
-                count = min(STRETCH, offset + length - start)
+            for start in range(offset, offset + length, SLICE):
+                count = min(SLICE, offset + length - start)
                 last = number == len(parts) - 1 and start + count == offset + length
-                yield {"type": ZEROCOPY, "file": file, "offset": start, "count": count, "more_body": not last}
+                yield {"type": ZERO_COPY_SEND, "file": file, "offset": start, "count": count, "more_body": not last}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def before(port: int, app: FilesApp) -> int:
     return descriptors()
 
 
-PARTS = [((0, SIZE),), ((1, 1),), ((7, STRETCH + 1), (0, 3), (SIZE - 5, 5)), ((STRETCH, STRETCH),)]
+PARTS = [((0, SIZE),), ((1, 1),), ((7, SLICE + 1), (0, 3), (SIZE - 5, 5)), ((SLICE, SLICE),)]
 
 
 def test_every_byte_in_its_place_on_one_connection(port: int, content: bytes) -> None:
@@ -174,7 +174,7 @@ def test_a_file_system_that_cannot_do_it_is_read() -> None:
             headers = [(b"content-length", b"%d" % len(own.read_bytes()))]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             facts = {"file": file.fileno(), "offset": 0, "count": len(own.read_bytes())}
-            await send({"type": ZEROCOPY, **facts})
+            await send({"type": ZERO_COPY_SEND, **facts})
 
     with listening("uvloop", limits) as port, Line(port).send(get((0, 1))) as line:
         assert line.answer().body == own.read_bytes()
@@ -185,7 +185,7 @@ def test_more_than_was_stated_is_not_sent(tmp_path: Path) -> None:
         headers = [(b"content-length", b"3")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         with (tmp_path / "file").open("rb") as file:
-            await send({"type": ZEROCOPY, "file": file.fileno(), "offset": 0, "count": 4})
+            await send({"type": ZERO_COPY_SEND, "file": file.fileno(), "offset": 0, "count": 4})
 
     (tmp_path / "file").write_bytes(b"1234")
     with listening("uvloop", boasts) as port, Line(port).send(get((0, 1))) as line:

@@ -44,7 +44,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 async def models(tmp_path: Path) -> AsyncIterator[ModelQuota]:
     database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
     await database.migrate()
-    yield ModelQuota(database, most=MOST_MODELS)
+    yield ModelQuota(database, max_models=MOST_MODELS)
     await database.close()
 
 

@@ -1,4 +1,21 @@
-"""Files that arrive at the same moment land together: on the disk, and in one transaction."""
+"""Group commit: files that are finished at the same time share one sync of the disk and one transaction.
+
+Syncing a disk and committing a transaction cost about the same for one file as for many, and so does handing work
+to a thread. So while one batch is being committed, files that finish meanwhile wait, and form the next batch. A file
+that finishes alone is a batch of one, and does not wait.
+
+A batch goes through four steps, on one thread, all its files through each step before the next:
+
+1. ``flush``: bytes still in memory are written. Nothing is waited for yet, so file systems can write them together.
+2. ``finish``: every byte is durable; the digest is compared with what the client claimed.
+3. ``Ledger.record``: quota and conditions are checked, the records are written, the files are renamed into place,
+   and the transaction is committed.
+4. ``sync_names``: the directories are synced, each of them once.
+
+Every file gets an outcome of its own: a file that fails at one step leaves the batch with its error, and the others
+go on. Where the database fails, or a disk fails to sync a directory, the outcome is an error for every file that
+cannot be known to be safe.
+"""
 
 from __future__ import annotations
 
@@ -9,67 +26,62 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hokusai import errors
-from hokusai.artifacts.http import digests
-from hokusai.artifacts.ledger import Arrival, Ledger, Seen
+from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
+from hokusai.artifacts.record import ExpectedVersion, PendingRecord
 from hokusai.artifacts.store import StagedFile, Written
 from hokusai.identity import Quota
 
 log = logging.getLogger("hokusai.artifacts")
 
-#: Files that land together, at most.
-_MOST = 64
-#: Seconds they have, on a disk that may hang and in a database that may be locked.
+_MAX_BATCH = 64
+#: Seconds for one batch: a disk may hang, and a database may be locked.
 _SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingFile:
-    """A file that is all there: ``file`` is what is left to do, ``digests`` what it must match, in hexadecimal."""
+    """A file that has arrived completely. ``digests`` are those that it must have, in hexadecimal."""
 
     place: Place
     key_id: str
     quota: Quota
     digests: tuple[str, ...]
-    seen: Seen | None
-    file: StagedFile
+    expected: ExpectedVersion | None
+    staged: StagedFile
 
 
-#: What became of one, in the end.
 Outcome = Written | Exception
 
 
 class GroupCommit:
-    """Lets files appear, each as ``Ledger.record`` promises, for stores that hand them over.
-
-    What the disk and the database cost is about the same for one file as for many, and so is a change of
-    threads. While some land the next ones wait, and land together after them; one that comes alone does not wait.
-    """
+    """Records files and makes them visible, each as ``Ledger.record`` promises, for stores that stage them."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: list[tuple[PendingFile, asyncio.Future[Written]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="landings")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
 
-    async def land(self, landing: PendingFile) -> Written:
+    async def commit(self, file: PendingFile) -> Written:
         """Raises the refusal, or what the disk, ``Ledger.record`` and the database raise."""
         outcome: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.append((landing, outcome))
+        self._waiting.append((file, outcome))
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="landings")
+            self._task = asyncio.create_task(self._run(), name="group-commit")
         return await outcome
 
     async def close(self) -> None:
-        """Waits for what is landing."""
+        """Waits for the files that are being committed."""
         if self._task is not None:
             await asyncio.wait({self._task})
         self._thread.shutdown(wait=False)
 
     async def _run(self) -> None:
         try:
-            while batch := self._batch():
-                for (_, future), outcome in zip(batch, await self._land([one for one, _ in batch]), strict=True):
+            while batch := self._next_batch():
+                outcomes = await self._commit([file for file, _ in batch])
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
                     if future.done():  # its request has ended
                         continue
                     if isinstance(outcome, Exception):
@@ -79,84 +91,87 @@ class GroupCommit:
         finally:
             self._task = None
 
-    def _batch(self) -> list[tuple[PendingFile, asyncio.Future[Written]]]:
-        """Those who have waited longest and still do, of several at one place the first."""
+    def _next_batch(self) -> list[tuple[PendingFile, asyncio.Future[Written]]]:
+        """The files that have waited longest. Of several at one place, only the first."""
         batch: dict[Place, tuple[PendingFile, asyncio.Future[Written]]] = {}
         rest: list[tuple[PendingFile, asyncio.Future[Written]]] = []
-        for landing, future in self._waiting:
+        for file, future in self._waiting:
             if future.done():
                 continue
-            if len(batch) < _MOST and landing.place not in batch:
-                batch[landing.place] = landing, future
+            if len(batch) < _MAX_BATCH and file.place not in batch:
+                batch[file.place] = file, future
             else:
-                rest.append((landing, future))
+                rest.append((file, future))
         self._waiting = rest
         return list(batch.values())
 
-    async def _land(self, landings: Sequence[PendingFile]) -> Sequence[Outcome]:
+    async def _commit(self, files: Sequence[PendingFile]) -> Sequence[Outcome]:
         try:
             async with asyncio.timeout(_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, together, self._ledger, landings)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._thread, commit_batch, self._ledger, files)
         except TimeoutError:
-            log.error("files could not land within %g seconds", _SECONDS)
-            return [errors.ArtifactStoreDown() for _ in landings]
-        except Exception as error:  # no thread could be had: somebody waits for each of them all the same
-            log.exception("files could not land")
-            return [error for _ in landings]
+            log.error(
+                "%d files could not be committed within %g seconds: disk or database too slow", len(files), _SECONDS
+            )
+            return [errors.ArtifactStoreDown() for _ in files]
+        except Exception as error:  # for example, no thread could be started: every request still gets an answer
+            log.exception("%d files could not be committed", len(files))
+            return [error for _ in files]
 
 
-def together(ledger: Ledger, landings: Sequence[PendingFile]) -> Sequence[Outcome]:
-    """Every file on the disk; then those that may and can are recorded and visible, in one transaction. Blocks."""
+def commit_batch(ledger: Ledger, files: Sequence[PendingFile]) -> Sequence[Outcome]:
+    """Takes a batch through all steps. Blocks."""
     batch = _Batch(ledger)
-    batch.settle(batch.record(batch.finish(landings)))
-    return [batch.faults.get(one) or batch.written[one] for one in landings]
+    batch.sync_names(batch.record(batch.finish(files)))
+    return [batch.faults.get(file) or batch.written[file] for file in files]
 
 
 class _Batch:
-    """Files on their way, step by step. Each step gives those that came through it."""
+    """The state of one batch. Each step takes files, and returns those that have not failed."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.written: dict[PendingFile, Written] = {}
         self.faults: dict[PendingFile, Exception] = {}
         self._ledger = ledger
 
-    def finish(self, landings: Sequence[PendingFile]) -> list[PendingFile]:
-        """All are written before the first is waited for: file systems take them to the disk together."""
-        return self._each(self._finish, self._each(lambda one: one.file.begin(), landings))
+    def finish(self, files: Sequence[PendingFile]) -> list[PendingFile]:
+        return self._each(self._finish, self._each(lambda file: file.staged.flush(), files))
 
-    def record(self, landings: Sequence[PendingFile]) -> list[PendingFile]:
+    def record(self, files: Sequence[PendingFile]) -> list[PendingFile]:
         try:
-            faults = self._ledger.record([self._arrival(one) for one in landings]) if landings else []
-        except Exception as error:  # for all of them: it is the database
-            self.faults |= dict.fromkeys(landings, error)
+            faults = self._ledger.record([self._pending(file) for file in files]) if files else []
+        except Exception as error:  # from the database: it concerns all files
+            self.faults |= dict.fromkeys(files, error)
             return []
-        self.faults |= {one: fault for one, fault in zip(landings, faults, strict=True) if fault}
-        return [one for one in landings if one not in self.faults]
+        self.faults |= {file: fault for file, fault in zip(files, faults, strict=True) if fault}
+        return [file for file in files if file not in self.faults]
 
-    def settle(self, landings: Sequence[PendingFile]) -> None:
-        """A disk tells once that it lost something, and not whose it was: nobody behind is told that all is well."""
+    def sync_names(self, files: Sequence[PendingFile]) -> None:
+        """A disk reports a loss once, and not whose it was: from the first error on, every file gets that error."""
         synced: set[bytes] = set()
         lost: Exception | None = None
-        for one in landings:
+        for file in files:
             try:
                 if lost is None:
-                    one.file.settle(synced)
+                    file.staged.sync_names(synced)
             except Exception as error:
                 lost = error
             if lost is not None:
-                self.faults[one] = lost
+                self.faults[file] = lost
 
-    def _each(self, step: Callable[[PendingFile], None], landings: Sequence[PendingFile]) -> list[PendingFile]:
-        for one in landings:
+    def _each(self, step: Callable[[PendingFile], None], files: Sequence[PendingFile]) -> list[PendingFile]:
+        for file in files:
             try:
-                step(one)
+                step(file)
             except Exception as error:
-                self.faults[one] = error
-        return [one for one in landings if one not in self.faults]
+                self.faults[file] = error
+        return [file for file in files if file not in self.faults]
 
-    def _finish(self, one: PendingFile) -> None:
-        self.written[one] = written = one.file.finish()
-        digests.check(one.digests, written.sha256)
+    def _finish(self, file: PendingFile) -> None:
+        self.written[file] = written = file.staged.finish()
+        written.verify(file.digests)
 
-    def _arrival(self, one: PendingFile) -> Arrival:
-        return Arrival(one.place, self.written[one], one.key_id, one.quota, one.seen, one.file.appear)
+    def _pending(self, file: PendingFile) -> PendingRecord:
+        commit = file.staged.commit
+        return PendingRecord(file.place, self.written[file], file.key_id, file.quota, file.expected, commit)

@@ -1,38 +1,36 @@
-"""What is known of each artifact: its size and SHA-256, recorded as it lands.
+"""The record of each artifact, its size and SHA-256, written together with the file.
 
-The order is: bytes safe, record written in a transaction, name appears, transaction committed. So
+The order of an upload is: bytes durable, record written in a transaction, file visible, transaction committed. So
 
-- a database that is down or takes no writes stops an upload before its name appears;
-- two uploads of one path are put in one order by the row's lock: the record of the file that won wins;
-- a crash between name and commit leaves a whole file with no record, or with that of the file it
-  replaced. A record therefore carries its file's ``created`` and speaks for that file alone: what
-  has no record of its own is served without a digest, never with a wrong one.
+- a database that is down or read-only stops an upload before its file becomes visible;
+- two uploads of one path are ordered by the lock on the row: the record of the file that wins is the one that stays;
+- a crash between "file visible" and "transaction committed" leaves a whole file without a record, or with the record
+  of the file that it replaced. A record therefore carries its file's ``created`` and describes that file only. A
+  file without a record of its own is served without a digest, never with a wrong one.
 
-Recording after the name had appeared would lose the first two; committing before it would let a
-record speak for bytes that never came.
+Recording after the file is visible would lose the first two properties. Committing before it would leave records
+of files that do not exist.
 
-Where landing is a rename, the file is counted against the workspace's quota in that very transaction.
-Where it takes its time (an object store), the file is counted before the transaction begins and settled
-at its end: no file waits for another one's landing. What is counted is what is recorded, whatever crashes.
+Where making a file visible is a rename, the file is counted against the workspace's quota in that same transaction.
+Where it takes longer (an object store), the file is counted before the transaction begins and settled at its end, so
+that no upload waits for another one's commit. What is counted is what is recorded, whatever crashes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.store import Stat, Written
+from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_of
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
-from hokusai.identity import Quota, Use
+from hokusai.identity import Use
 from hokusai.quota import UseStore, excess, replaced
 
 artifacts = sa.Table(
@@ -50,240 +48,177 @@ artifacts = sa.Table(
 _FIND = sa.select(artifacts).where(
     artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
 )
-_THERE = (
+_LOCKED = (
     sa.select(*artifacts.c["workspace", "path", "size", "sha256"])
     .where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True)))
     .with_for_update()
 )
 
-#: Seconds a transaction has in which a file lands: object stores may take long to put its parts together.
-_LANDING_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a request was judged by: the recorded digest of the file it replaces, or None."""
-
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
-    """A file that is to appear and be recorded; ``quota`` is what it counts against.
-
-    ``appear`` is how, for ``Ledger.record``. Where ``seen`` is set, it has to be so still.
-    """
-
-    place: Place
-    written: Written
-    key_id: str
-    quota: Quota
-    seen: Seen | None = None
-    appear: Callable[[], None] = lambda: None
-
-    @property
-    def use(self) -> Use:
-        return Use(bytes=self.written.size, files=1)
-
-    @property
-    def row(self) -> dict[str, Any]:
-        facts = {"size": self.written.size, "sha256": self.written.sha256, "created_at": self.written.created}
-        return {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id, **facts}
-
-    def refusal(self, old: Old | None, now: Use) -> errors.HokusaiError | None:
-        """Why it may not replace what is recorded, in a workspace that uses ``now``."""
-        if self.seen and self.seen.sha256 != (old.sha256 if old else None):
-            return errors.ConditionFailed(header="If-Match or If-None-Match")
-        return excess(now, self.use, self.quota, instead=_use(old))
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """The recorded file that a new one replaces."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One artifact as it landed, and the key that brought it. ``sha256`` is in hexadecimal."""
-
-    size: int
-    sha256: str
-    created: datetime
-    key_id: str
-
-    def speaks_for(self, stat: Stat) -> bool:
-        """Whether this is the record of the very file that ``stat`` describes."""
-        return self.size == stat.size and self.created == stat.created
+#: Seconds for a transaction that waits for an object store, which may take long to assemble an object's parts.
+_LONG_TRANSACTION_SECONDS = 60
 
 
 class Ledger:
     """The table ``hokusai_artifacts``. Everything raises ``errors.DatabaseDown`` or ``DatabaseReadOnly``.
 
-    ``landings`` has connections of its own for files that take their time to land: a slow bucket must not
-    take those that everybody else waits for.
+    ``long_transactions`` is a second set of connections to the same database, for transactions that wait for an
+    object store: a slow bucket must not use up the connections that all other requests need.
     """
 
-    def __init__(self, database: Database, landings: Database | None = None) -> None:
+    def __init__(self, database: Database, long_transactions: Database | None = None) -> None:
         self._database = database
-        self._landings = landings or database
+        self._long_transactions = long_transactions or database
         self._use = UseStore(database)
         upsert = database.insert(artifacts)
         facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
-    def record(self, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
-        """Record files together, each at a place of its own, and let them ``appear``. Blocks.
+    def record(self, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
+        """Record files together, each at a place of its own, and ``commit`` them. Blocks.
 
-        Returns for each why it did not: its refusal (``errors.TooLarge`` or ``ConditionFailed``), or what its
-        ``appear`` raised; it has no record then, and the others have theirs. Only where the database fails in
-        the very commit they have appeared without a record: who sent them is told to send them again.
+        Returns an error for each file that was not recorded: its refusal (``errors.TooLarge`` or
+        ``ConditionFailed``), or what its ``commit`` raised. The other files are recorded. Only if the database fails
+        in its own commit are files visible without a record: their clients get an error, and send them again.
         """
         with self._database.blocking() as connection:
-            return self._record(connection, arrivals)
+            return self._record(connection, files)
 
     @asynccontextmanager
-    async def recording(self, arrival: Arrival) -> AsyncIterator[None]:
-        """Record a file together with the block, which takes its time to let it appear: both, or neither.
+    async def recording(self, file: PendingRecord) -> AsyncIterator[None]:
+        """Record a file together with the block, which may take long to make it visible: both, or neither.
 
-        Raises ``errors.TooLarge`` or ``ConditionFailed`` before the block where it may not appear.
+        Raises ``errors.TooLarge`` or ``ConditionFailed`` before the block where the file may not be stored.
         """
-        place = arrival.place
-        now, size = await self.room(place)
+        place = file.place
+        now, size = await self.use_and_size(place)
         instead = Use() if size is None else Use(bytes=size, files=1)
-        if refusal := excess(now, arrival.use, arrival.quota, instead=instead):
-            raise refusal  # for a crowd that is refused, nothing is written
+        if refusal := excess(now, file.use, file.quota, instead=instead):
+            raise refusal  # without a write: many uploads may be refused at once
         async with (
-            self._use.holding(place.workspace, arrival.use, instead=instead, quota=arrival.quota) as hold,
-            self._landings.begin(seconds=_LANDING_SECONDS) as connection,
+            self._use.holding(place.workspace, file.use, instead=instead, quota=file.quota) as hold,
+            self._long_transactions.begin(seconds=_LONG_TRANSACTION_SECONDS) as connection,
         ):
             async with asyncio.timeout(2 * WAIT_SECONDS):
-                old = await connection.run_sync(self._replace, arrival)
-            if changed := arrival.refusal(old, Use()):
+                old = await connection.run_sync(self._replace, file)
+            if changed := file.refusal(old, Use()):
                 raise changed
             yield
-            await connection.run_sync(partial(self._use.settle, hold=hold, replaced=_use(old)))
+            await connection.run_sync(partial(self._use.settle, hold=hold, replaced=use_of(old)))
 
-    async def room(self, place: Place) -> tuple[Use, int | None]:
-        """What the workspace uses now, and the size of the file that an upload there would replace."""
+    async def use_and_size(self, place: Place) -> tuple[Use, int | None]:
+        """What the workspace uses now, and the size of the file that an upload to ``place`` would replace."""
 
-        def room(connection: sa.Connection) -> tuple[Use, int | None]:
-            replaced = connection.execute(sa.select(artifacts.c.size).where(*_at(place))).scalar()
-            return self._use.read(connection, place.workspace), replaced
+        def look_up(connection: sa.Connection) -> tuple[Use, int | None]:
+            size = connection.execute(sa.select(artifacts.c.size).where(*_at(place))).scalar()
+            return self._use.read(connection, place.workspace), size
 
-        return await self._database.run(room)
+        return await self._database.run(look_up)
 
     async def find(self, place: Place) -> Record | None:
         rows = await self._database.rows(_FIND, {"here": place.workspace, "name": place.path})
         return next((Record(row.size, row.sha256, row.created_at, row.key_id) for row in rows), None)
 
     @asynccontextmanager
-    async def forgetting(self, place: Place) -> AsyncIterator[int]:
-        """Drop the records of a file, or of a whole directory, together with the block, which removes them at once.
+    async def deleting(self, place: Place) -> AsyncIterator[int]:
+        """Delete the records of a file, or of a whole directory, together with the block, which deletes the files.
 
-        No file lands in the workspace meanwhile. Gives how many records there were.
+        No file is recorded in the workspace meanwhile, so the block must be short. Gives the number of records.
         """
 
-        def forget(connection: sa.Connection) -> int:
+        def delete(connection: sa.Connection) -> int:
             now = self._use.lock(connection, place.workspace)
-            gone = self._drop(connection, _in(place), self._at_or_below(place.path))
+            gone = self._delete(connection, _in(place), self._at_or_below(place.path))
             self._use.set(connection, place.workspace, replaced(now, Use(), gone))
             return gone.files
 
         async with self._database.begin() as connection:
-            yield await connection.run_sync(forget)
+            yield await connection.run_sync(delete)
 
-    async def forget(self, place: Place, *, before: datetime) -> int:
-        """As ``forgetting``, after files were removed in a time of its own: only records of files made before it."""
+    async def delete(self, place: Place, *, before: datetime) -> int:
+        """Delete the records of files that were just deleted, and were uploaded ``before`` that began."""
 
-        def forget(connection: sa.Connection) -> int:
-            here = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
-            if (gone := self._drop(connection, *here)).files:
-                self._use.forget(connection, place.workspace, gone)
+        def delete(connection: sa.Connection) -> int:
+            which = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
+            if (gone := self._delete(connection, *which)).files:
+                self._use.subtract(connection, place.workspace, gone)
             return gone.files
 
-        return await self._database.run(forget)
+        return await self._database.run(delete)
 
-    def _record(self, connection: sa.Connection, arrivals: Sequence[Arrival]) -> list[errors.HokusaiError | None]:
-        """Under one lock from the first look to the last count: nobody lands, deletes or counts in between."""
-        uses = {name: self._use.lock(connection, name) for name in _workspaces(arrivals)}
-        there = self._there(connection, [one.place for one in arrivals])
+    def _record(self, connection: sa.Connection, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
+        """One lock covers the first read and the last count: nobody records, deletes or counts in between."""
+        uses = {name: self._use.lock(connection, name) for name in _workspaces(files)}
+        old = self._locked(connection, [file.place for file in files])
         faults: dict[Place, errors.HokusaiError] = {}
-        for one in arrivals:
-            workspace, old = one.place.workspace, there.get(one.place)
-            if refusal := one.refusal(old, uses[workspace]):
-                faults[one.place] = refusal
+        for file in files:
+            workspace = file.place.workspace
+            if refusal := file.refusal(old.get(file.place), uses[workspace]):
+                faults[file.place] = refusal
             else:
-                uses[workspace] = replaced(uses[workspace], one.use, _use(old))
-        accepted = [one for one in arrivals if one.place not in faults]
+                uses[workspace] = replaced(uses[workspace], file.use, use_of(old.get(file.place)))
+        accepted = [file for file in files if file.place not in faults]
         with connection.begin_nested() as records:
             self._put(connection, accepted)
-            if missing := _missing(accepted):
+            if failed := _commit(accepted):
                 records.rollback()
-        for one in (one for one in accepted if one.place in missing):
-            workspace, old = one.place.workspace, there.get(one.place)
-            uses[workspace] = replaced(uses[workspace], _use(old), one.use)
-        if missing:
-            faults |= missing
-            accepted = [one for one in accepted if one.place not in missing]
+        for file in (file for file in accepted if file.place in failed):
+            workspace = file.place.workspace
+            uses[workspace] = replaced(uses[workspace], use_of(old.get(file.place)), file.use)
+        if failed:
+            faults |= failed
+            accepted = [file for file in accepted if file.place not in failed]
             self._put(connection, accepted)
         for name in _workspaces(accepted):
             self._use.set(connection, name, uses[name])
-        return [faults.get(one.place) for one in arrivals]
+        return [faults.get(file.place) for file in files]
 
-    def _put(self, connection: sa.Connection, arrivals: Sequence[Arrival]) -> None:
-        if arrivals:
-            connection.execute(self._upsert, [one.row for one in arrivals])
+    def _put(self, connection: sa.Connection, files: Sequence[PendingRecord]) -> None:
+        if files:
+            connection.execute(self._upsert, [file.row for file in files])
 
-    def _drop(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
+    def _delete(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
         sizes = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size)).scalars().all()
         return Use(bytes=sum(map(int, sizes)), files=len(sizes))
 
-    def _there(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, Old]:
-        """The files that are recorded there. Their rows are held, where a database can."""
+    def _locked(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, ReplacedFile]:
+        """The files that are recorded at these places. Their rows are locked, where the database has row locks."""
         keys = {(place.workspace, place.path): place for place in places}
-        rows = connection.execute(_THERE, {"keys": list(keys)}).all()
-        return {keys[row.workspace, row.path]: Old(int(row.size), row.sha256) for row in rows}
+        rows = connection.execute(_LOCKED, {"keys": list(keys)}).all()
+        return {keys[row.workspace, row.path]: ReplacedFile(int(row.size), row.sha256) for row in rows}
 
-    def _replace(self, connection: sa.Connection, arrival: Arrival) -> Old | None:
-        """Write the record, and hold its row; returns what was there.
+    def _replace(self, connection: sa.Connection, file: PendingRecord) -> ReplacedFile | None:
+        """Write the record and lock its row; returns what it replaces.
 
-        Deleted between two looks, it is looked for again.
+        The loop is for a row that is deleted between the INSERT and the SELECT.
         """
-        row, place = arrival.row, arrival.place
+        row, place = file.row, file.place
         new = self._database.insert(artifacts).values(row).on_conflict_do_nothing(index_elements=["workspace", "path"])
         while connection.execute(new.returning(artifacts.c.size)).first() is None:
-            if old := self._there(connection, [place]).get(place):
+            if old := self._locked(connection, [place]).get(place):
                 connection.execute(artifacts.update().where(*_at(place)).values(row))
                 return old
         return None
 
     def _at_or_below(self, path: str) -> sa.ColumnElement[bool]:
-        """By code points, whatever the database's collation: '0' is what follows '/'."""
+        """In the order of code points, whatever the database's collation: '0' follows '/'."""
         column = sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
         return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
 
 
-def _workspaces(arrivals: Sequence[Arrival]) -> list[str]:
-    """In one order for everybody, or two transactions could wait for each other."""
-    return sorted({one.place.workspace for one in arrivals})
+def _workspaces(files: Sequence[PendingRecord]) -> list[str]:
+    """Sorted, so that all transactions lock in one order: otherwise two could wait for each other."""
+    return sorted({file.place.workspace for file in files})
 
 
-def _missing(arrivals: Sequence[Arrival]) -> dict[Place, errors.HokusaiError]:
-    """Let them appear; those that cannot, and why."""
+def _commit(files: Sequence[PendingRecord]) -> dict[Place, errors.HokusaiError]:
+    """Make the files visible; returns the errors of those that could not be."""
     faults: dict[Place, errors.HokusaiError] = {}
-    for one in arrivals:
+    for file in files:
         try:
-            one.appear()
+            file.commit()
         except errors.HokusaiError as error:
-            faults[one.place] = error
+            faults[file.place] = error
     return faults
-
-
-def _use(old: Old | None) -> Use:
-    return Use() if old is None else Use(bytes=old.size, files=1)
 
 
 def _in(place: Place) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Artifact paths: one spelling each, and inside one workspace.
+"""Artifact paths: each has one spelling and lies inside one workspace.
 
 The layout is MLflow's own with workspaces enabled (``_get_workspace_scoped_repo_path_if_enabled``,
 MLflow 3.17): ``workspaces/<workspace>/<experiment>/<run>/artifacts/…``.
@@ -24,17 +24,17 @@ _ENCODED_SLASH = re.compile(rb"%2[Ff]")
 
 @dataclass(frozen=True, slots=True)
 class ArtifactPath:
-    """A path as a client sent it, canonical. Make it with ``decode`` or ``read``; empty is the root."""
+    """A client's path in its one canonical form; empty is the root. Make one with ``decode`` or ``read``."""
 
     text: str
 
     @classmethod
     def decode(cls, raw: bytes) -> ArtifactPath | errors.ArtifactPathInvalid:
-        """From what follows ``…/artifacts/`` in a raw URL path: percent-decoded, once."""
+        """From the part of a raw URL path after ``…/artifacts/``, which is percent-decoded once."""
         if _BAD_PERCENT.search(raw):
             return _invalid("a '%' is not followed by two hexadecimal digits")
         if _ENCODED_SLASH.search(raw):
-            return _invalid("it has an encoded '/'")
+            return _invalid("it contains an encoded '/'")
         try:
             return cls.read(unquote_to_bytes(raw).decode("utf-8"))
         except UnicodeDecodeError:
@@ -42,22 +42,25 @@ class ArtifactPath:
 
     @classmethod
     def read(cls, text: str) -> ArtifactPath | errors.ArtifactPathInvalid:
-        """From text that is decoded already: a query parameter."""
+        """From text that is already decoded, such as a query parameter."""
         fault = _fault(text)
         return _invalid(fault) if fault else cls(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path inside one workspace. ``path`` is relative to the workspace's root, and empty for the root."""
+    """A path inside one workspace. ``path`` is relative to the workspace's root, and empty for the root.
 
-    asked: str
+    ``requested`` is the path as the client sent it, for messages.
+    """
+
+    requested: str
     workspace: str
     path: str
 
     @property
     def key(self) -> str:
-        """The name in the store."""
+        """The file's name in the store."""
         return "/".join((WORKSPACES, self.workspace, self.path)) if self.path else f"{WORKSPACES}/{self.workspace}"
 
     @property
@@ -66,15 +69,15 @@ class Place:
 
     @property
     def unknown(self) -> errors.ArtifactUnknown:
-        """The refusal for a path with nothing there, whatever the reason."""
-        return errors.ArtifactUnknown(path=self.asked)
+        """The refusal where nothing has this path, whatever the reason."""
+        return errors.ArtifactUnknown(path=self.requested)
 
 
 def place(path: ArtifactPath, workspace: str) -> Place | errors.HokusaiError:
-    """Where a path leads for a caller from ``workspace``.
+    """What a path means for a caller from ``workspace``.
 
-    Without the prefix ``workspaces/`` it is relative to the caller's root. Under another
-    workspace's prefix it is ``errors.ArtifactUnknown``, whether or not that workspace exists.
+    Without the prefix ``workspaces/`` it is relative to the root of the caller's workspace. With the prefix of another
+    workspace it is ``errors.ArtifactUnknown``, whether or not that workspace exists.
     """
     first, _, rest = path.text.partition("/")
     if first != WORKSPACES:
@@ -99,7 +102,7 @@ def _fault(text: str) -> str | None:
         return hazard
     names = text.split("/")
     if len(names) > MAX_DEPTH:
-        return f"it is deeper than {MAX_DEPTH} names"
+        return f"it has more than {MAX_DEPTH} names"
     if len(text.encode()) > MAX_BYTES:
         return _TOO_LONG
     if any(len(name.encode()) > MAX_NAME_BYTES for name in names):
@@ -110,18 +113,18 @@ def _fault(text: str) -> str | None:
 def _hazard(text: str) -> str | None:
     names = text.split("/")
     if "" in names:
-        return "it is empty, or has an empty name in it"
+        return "it is empty, or contains an empty name"
     if "." in names or ".." in names:
-        return "it has a '.' or '..' in it"
+        return "it contains '.' or '..'"
     if "\\" in text or "#" in text:
-        return "it has a backslash or a '#' in it"  # MLflow's clients refuse listings with either
+        return "it contains a backslash or a '#'"  # MLflow's clients refuse listings with either
     if is_unprintable(text):
-        return "it has a control character in it, or one that reorders text"
+        return "it contains a control character, or one that reorders text"
     return None
 
 
 def _hidden(text: str) -> str | None:
-    """MLflow's clients decode the names of a listing again, until nothing changes: none may turn hostile."""
+    """MLflow's clients decode the names in a listing repeatedly, until nothing changes: none may become hostile."""
     while (again := unquote(text)) != text:
         if _hazard(again) or again.count("/") != text.count("/") or WORKSPACES in {_first(again)} - {_first(text)}:
             return "it becomes another path when it is decoded twice"

@@ -1,28 +1,30 @@
-"""The contract between the artifact service and what keeps its files.
+"""The contract between the artifact service and the storage that keeps its files.
 
-A driver knows keys (``workspaces/W/…``, relative, ``/`` between the names, canonical) and bytes,
-nothing of HTTP or tenants. It turns its vendor's errors into ours at its own edge (HK4004 to HK4018
-in ``errors.py``; every wait has an end). What is not there is a value, ``None`` or ``False``. No
-message names a host, bucket or file.
+A driver knows keys (``workspaces/W/…``, relative, ``/`` between the names, canonical) and bytes, and nothing
+of HTTP or tenants. It translates its vendor's errors to ours (HK4004 to HK4018 in ``errors/artifacts.py``), and
+every call ends within a bound. What does not exist is a value, ``None`` or ``False``. No message contains the
+name of a host, bucket or file.
 
 ``tests/artifacts/stores/test_store.py`` is the conformance suite; a new driver adds one constructor there.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: A reader's pieces, and what an upload gathers before it is written, in bytes.
+from hokusai import errors
+
+#: The size of a reader's pieces, and of what an upload collects before it writes, in bytes.
 CHUNK = 1 << 20
 
-#: Bytes of a file that a server is told to send at once.
-STRETCH = 4 << 20
+#: The most bytes of a file that a server is told to send with one message.
+SLICE = 4 << 20
 
-#: Bytes on their way. A view's are the receiver's until it drops the view.
+#: Bytes in transit. The memory under a view belongs to the receiver until it drops the view.
 Piece = bytes | memoryview
 
 #: Entries in one page of a listing.
@@ -30,8 +32,8 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """``length`` bytes of an open file from ``offset`` on, for a server that sends them without reading them."""
+class FileSlice:
+    """``length`` bytes of an open file from ``offset`` on, for a server that can send them without reading them."""
 
     file: int
     offset: int
@@ -43,7 +45,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One stored file. ``created``, to the microsecond, is the one its ``Written`` told."""
+    """A stored file. ``created`` equals, to the microsecond, that of its ``Written``."""
 
     size: int
     created: datetime
@@ -51,15 +53,20 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An upload's bytes, taken and not yet visible. ``sha256`` is in hexadecimal.
+    """The result of an upload whose bytes are all stored and not yet visible. ``sha256`` is in hexadecimal.
 
-    ``created`` tells this upload from any other of its key: together with the size it is what a record
-    and its file know each other by. It may be the moment the upload began.
+    ``created`` is unique among the uploads of one key: a record and its file recognise each other by it and the
+    size. It may be the time at which the upload began.
     """
 
     size: int
     sha256: str
     created: datetime
+
+    def verify(self, claimed: Collection[str]) -> None:
+        """Raises ``errors.DigestMismatch`` unless every digest that the client claims is that of its bytes."""
+        if any(one != self.sha256 for one in claimed):
+            raise errors.DigestMismatch(reason="does not match the bytes that arrived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,71 +78,77 @@ class Entry:
 
 
 class StagedFile(Protocol):
-    """What is left of an upload, on the caller's thread. All of it raises as ``Upload`` does; the order is this."""
+    """The last steps of an upload, as blocking calls, so that one thread can take many files through each step.
 
-    def begin(self) -> None:
-        """Write what is not written yet, without waiting for the disk."""
+    The calls come in this order. All of them raise as ``Upload`` does.
+    """
+
+    def flush(self) -> None:
+        """Write what is still in memory, without waiting for the disk."""
 
     def finish(self) -> Written:
-        """As ``Upload.finish``. Doing it again changes nothing."""
+        """As ``Upload.finish``. May be called twice."""
 
-    def appear(self) -> None:
-        """As ``Upload.commit``, in no longer than a rename. Doing it again changes nothing."""
+    def commit(self) -> None:
+        """As ``Upload.commit``, in no more time than a rename. May be called twice."""
 
-    def settle(self, synced: set[bytes]) -> None:
-        """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
+    def sync_names(self, synced: set[bytes]) -> None:
+        """Make the name as durable as the bytes, and close the file.
+
+        Directories in ``synced`` are durable already and are skipped; those synced here are added to it.
+        """
 
 
 class Upload(Protocol):
-    """A file on its way in. What was there before stays as it is until ``commit``."""
+    """A file that is being uploaded. An older file of that name stays as it is until ``commit``."""
 
     async def write(self, data: Sequence[Piece]) -> None:
-        """Append. May return while the bytes are still on their way; the next call waits for them."""
+        """Append. May return before the bytes are written; the next call waits for that."""
 
     async def finish(self) -> Written:
-        """Wait until every byte is safe, but for what ``commit`` can send in a moment (8 MiB).
+        """Wait until every byte is durable, except for up to 8 MiB that ``commit`` may send.
 
-        Still invisible, and still to be dropped without a trace.
+        The file is still invisible, and leaves no trace if it is aborted now.
         """
 
     async def commit(self) -> None:
-        """Let the file appear, at once and whole, in place of what was there.
+        """Make the file visible, whole and at once, in place of an older one.
 
-        Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file that of a parent; an
-        object store, which has no transactions, as of ``finish``. Over within 50 seconds.
+        Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file has the name of a parent.
+        An object store, which has no transactions, can tell only what was so at ``finish``. Takes at most 50 seconds.
         """
 
     async def stage(self) -> StagedFile | None:
-        """Wait until what is left to do takes a moment, for somebody who does it for many files together.
+        """In place of ``finish`` and ``commit``: wait until only short steps are left, and return these.
 
-        None where that is not how files land: then it is ``finish`` and ``commit``.
+        None where a commit takes long (an object store): call ``finish`` and ``commit`` then.
         """
 
 
 class Reader(Protocol):
-    """One version of one file: overwritten or deleted meanwhile, it still gives the same bytes, or fails."""
+    """One version of one file. If it is overwritten or deleted meanwhile, the same bytes follow, or an error."""
 
     stat: Stat
 
     def chunks(self, offset: int, length: int) -> AsyncGenerator[Piece, None]:
-        """The bytes of a range inside the file, in pieces of ``CHUNK`` or less."""
+        """The bytes of a range inside the file, in pieces of at most ``CHUNK``."""
 
-    def stretches(self, offset: int, length: int) -> AsyncGenerator[Piece | Stretch, None]:
-        """As ``chunks``, and stretches of the file where it is one and the range is large."""
+    def slices(self, offset: int, length: int) -> AsyncGenerator[Piece | FileSlice, None]:
+        """As ``chunks``, but large ranges of a local file come as slices of it."""
 
     async def aclose(self) -> None: ...
 
 
 class ArtifactStore(Protocol):
-    """Where artifacts are kept. Implementations: ``LocalStore`` (POSIX) and ``ObjectStore`` (obstore)."""
+    """Storage for artifacts. Implementations: ``LocalStore`` (a POSIX directory) and ``ObjectStore`` (obstore)."""
 
-    #: Whether ``delete`` takes no longer than a rename: then a database's lock may be held over it.
+    #: Whether ``delete`` takes no more time than a rename, so that a database lock may be held meanwhile.
     deletes_at_once: bool
 
     def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
-        """Take in one file. Leaving the block without ``commit`` aborts, and nothing remains.
+        """Receive one file. Leaving the block without ``commit`` aborts the upload, and nothing remains of it.
 
-        After ``commit``, the end of the block waits until the file's name is safe as well.
+        After ``commit``, the end of the block waits until the file's name is durable too.
         """
 
     async def open(self, key: str) -> Reader | None: ...
@@ -146,21 +159,21 @@ class ArtifactStore(Protocol):
         """What is directly in a directory, in pages, in no order. Nothing for a file or an unknown name."""
 
     async def delete(self, key: str) -> bool:
-        """Remove a file, or a directory with all that is in it. False where there was neither.
+        """Remove a file, or a directory with everything in it. False where neither exists.
 
-        Where ``deletes_at_once``, the disk is freed a little later.
+        Where ``deletes_at_once``, the disk space is freed a little later.
         """
 
     async def start(self) -> None:
-        """Make the store usable and ``sweep`` it. Raises ``errors.ArtifactStoreUnusable``."""
+        """Prepare the store and ``sweep`` it. Raises ``errors.ArtifactStoreUnusable``."""
 
     async def check(self) -> None:
-        """Raises the error an upload would meet now; for ``/ready``."""
+        """Raises the error that an upload would get now. For ``/ready``."""
 
     async def sweep(self) -> int:
-        """Remove what killed processes left, and nothing that a living one is using. Returns how many.
+        """Remove what killed processes left behind, and nothing that a running one uses. Returns how many files.
 
-        A store that cannot tell what they left says how else it is removed.
+        A store that cannot find such remains documents how else they are removed.
         """
 
     async def close(self) -> None: ...

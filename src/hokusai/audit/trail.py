@@ -39,18 +39,18 @@ trail = sa.Table(
 
 
 class AuditTrail:
-    """Writes one JSON line and one row per request that changed something or was refused.
+    """Writes one JSON line and one row for each request that changed something or was refused.
 
-    ``note`` never waits: entries go through a bounded queue to one task, which writes them in
-    batches. Lines go out even while the database is away; rows are then kept and tried again, up
-    to ``bound`` entries, and what is dropped beyond that is counted and logged. The second half
-    of that room is for entries that name a key: a flood of strangers does not push out what matters.
+    ``note`` never waits: entries go through a queue of at most ``max_waiting`` to one task, which writes them in
+    batches. Lines are written even while the database is down; the rows are kept then and written later. Entries that
+    exceed the queue are dropped, counted and logged. The second half of the queue is reserved for entries with a key,
+    so that a flood of requests without one cannot push these out.
     """
 
-    def __init__(self, database: Database, *, stream: TextIO | None = None, bound: int = 10_000) -> None:
+    def __init__(self, database: Database, *, stream: TextIO | None = None, max_waiting: int = 10_000) -> None:
         self._database = database
         self._stream = stream or sys.stdout
-        self._bound = bound
+        self._max_waiting = max_waiting
         self._lines: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
@@ -62,7 +62,7 @@ class AuditTrail:
         self._task = asyncio.create_task(self._run(), name="audit-trail")
 
     async def close(self) -> None:
-        """Write what is left, then stop."""
+        """Write what is waiting, then stop."""
         self._closing = True
         self._wake.set()
         if self._task:
@@ -70,7 +70,7 @@ class AuditTrail:
 
     def note(self, entry: dict[str, Any]) -> None:
         waiting = len(self._rows) + len(self._lines)
-        if waiting >= self._bound or (waiting >= self._bound // 2 and entry["key_id"] is None):
+        if waiting >= self._max_waiting or (waiting >= self._max_waiting // 2 and entry["key_id"] is None):
             self.dropped += 1
             return
         self._lines.append(entry)
@@ -81,7 +81,7 @@ class AuditTrail:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 5 if self._rows else None)
             if not self._closing:
-                await asyncio.sleep(0.1)  # a batch's worth of entries
+                await asyncio.sleep(0.1)  # collect a batch
             self._wake.clear()
             await self._flush()
         await self._flush()
@@ -98,12 +98,16 @@ class AuditTrail:
             await self._database.run(lambda connection: connection.execute(trail.insert(), rows))
         except errors.Unavailable as error:
             self._rows = rows + self._rows
-            log.error("audit rows are waiting (%d): %s", len(self._rows), error)
+            log.error(
+                "audit: %d rows wait for the database, and are written when it is back: %s", len(self._rows), error
+            )
         except Exception:
-            log.exception("audit: %d rows could not be stored; their lines were written", len(rows))
+            log.exception(
+                "audit: %d rows could not be written to the database; the log has them as JSON lines", len(rows)
+            )
         if self.dropped:
             dropped, self.dropped = self.dropped, 0
-            log.error("audit: %d entries were dropped: the bound of %d was reached", dropped, self._bound)
+            log.error("audit: %d entries were dropped, because %d were waiting already", dropped, self._max_waiting)
 
     def _print(self, entries: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(entry, default=datetime.isoformat) + "\n" for entry in entries)

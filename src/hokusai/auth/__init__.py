@@ -1,14 +1,14 @@
 """Keys, workspaces and usage.
 
-``Authenticator`` is what the gateway asks: ``LocalAuthenticator`` answers from a ``KeyStore``,
-``RemoteAuthenticator`` from a separate auth service, which is ``hokusai.auth.api`` on another server.
+The gateway asks an ``Authenticator``: a ``LocalAuthenticator`` answers from a ``KeyStore`` (``key_check.py`` decides),
+a ``RemoteAuthenticator`` asks a separate auth service, which is ``hokusai.auth.api`` on another server.
 """
 
 from hokusai.auth.authenticator import Authenticator
 from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
 from hokusai.auth.remote import RemoteAuthenticator
-from hokusai.auth.store import KeyStore, fingerprint, first_key, given_key
+from hokusai.auth.store import KeyStore, create_operator_key, fingerprint, import_key
 
 __all__ = [
     "Authenticator",
@@ -16,7 +16,7 @@ __all__ = [
     "KeyStore",
     "LocalAuthenticator",
     "RemoteAuthenticator",
+    "create_operator_key",
     "fingerprint",
-    "first_key",
-    "given_key",
+    "import_key",
 ]

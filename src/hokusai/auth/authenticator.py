@@ -1,4 +1,4 @@
-"""The contract between the gateway and whoever knows the keys."""
+"""The contract between the gateway and the part that knows the keys."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from hokusai.identity import Principal
 
 
 class Authenticator(Protocol):
-    """Judges keys. Implementations: ``LocalAuthenticator`` and ``RemoteAuthenticator``.
+    """Decides whether a key is good. Implementations: ``LocalAuthenticator`` and ``RemoteAuthenticator``.
 
-    ``authenticate`` takes a key as the client sent it and the client's address, and returns the
-    principal, or the refusal as a value. It raises ``errors.Unavailable`` when the key could not be
-    judged: an outage is never a refusal.
+    ``authenticate`` takes a key as the client sent it and the client's address, and returns the principal, or the
+    refusal (an ``errors.Unauthorized`` or ``errors.Forbidden``) as a value. It raises ``errors.Unavailable`` when it
+    could not find out whether the key is good: an outage is never a refusal.
 
-    A revoked key is refused at once by the process that revoked it, and within 2 seconds elsewhere.
+    A revoked key is refused at once by the process that revoked it, and within 2 seconds by all others.
     """
 
     async def authenticate(self, key: str, address: str) -> Principal | Denied: ...
 
     def count(self, principal: Principal, *, refused: bool) -> None:
-        """Note one request for the usage statistics. Never waits and never raises."""
+        """Count one request for the usage statistics. Never waits and never raises."""
 
     async def check(self) -> None:
-        """Raises ``errors.Unavailable`` unless keys can be judged now."""
+        """Raises ``errors.Unavailable`` unless ``authenticate`` works now."""
 
     async def start(self) -> None:
-        """Begin background work (flushing usage). Called once, inside the event loop."""
+        """Start background work (storing usage). Called once, inside the event loop."""
 
     async def close(self) -> None:
-        """Flush and stop. Nothing counted before is lost."""
+        """Store what was counted, and stop."""

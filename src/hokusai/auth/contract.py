@@ -1,8 +1,8 @@
-"""What the auth service and a server that asks it have agreed on, beside ``openapi.json``.
+"""The contract between the auth service and its callers, beyond ``openapi.json``.
 
-A refusal of the key under test carries, in ``hokusai``, ``"subject": "candidate"`` and ``"facts"``,
-from which the asking server makes the same error again. A 401 or 403 without that subject is about
-the asking server's own key.
+Where the key to be validated (the candidate) is refused, the error has, in ``hokusai``, ``"subject": "candidate"`` and
+``"facts"``, from which the calling server builds the same error again. A 401 or 403 without that subject is about the
+calling server's own key.
 """
 
 from __future__ import annotations
@@ -25,31 +25,33 @@ _REFUSALS = {row.code: row for row in errors.rows() if issubclass(row, errors.De
 
 
 class QuotaFacts(BaseModel):
-    """What a workspace may have; null: the default of the server that keeps it."""
+    """The limits of a workspace. null: the default of the server that stores its files and models."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    bytes: int | None = Field(None, description="Bytes of artifacts.")
-    files: int | None = Field(None, description="Artifacts.")
-    models: int | None = Field(None, description="Registered models.")
-    requests_per_hour: int | None = Field(None, description="Requests an hour by all its keys together.")
+    bytes: int | None = Field(None, description="Most bytes of artifacts.")
+    files: int | None = Field(None, description="Most artifacts.")
+    models: int | None = Field(None, description="Most registered models.")
+    requests_per_hour: int | None = Field(None, description="Most requests an hour by all its keys together.")
 
 
 class Validated(BaseModel):
-    """A good key, and who it acts for."""
+    """A valid key, and who it acts for."""
 
     model_config = ConfigDict(frozen=True)
 
-    valid: Literal[True] = Field(description="Always true: a key that is not good is answered with 401 or 403.")
-    key_id: str = Field(description="Names the key; not a secret.")
-    user_id: str = Field(description="Whose key it is.")
+    valid: Literal[True] = Field(description="Always true: a key that is not valid is answered with 401 or 403.")
+    key_id: str = Field(description="Identifies the key. Not a secret.")
+    user_id: str = Field(description="The user that the key belongs to.")
     workspace: str | None = Field(description="The workspace it acts in; null for a platform key.")
     service_id: str = Field(description="The service it is for.")
     environment: Literal["live", "test"] = Field(description="From the key's prefix.")
-    permissions: list[str] = Field(description="What it may do, as `resource:action`.")
-    rate_limit_per_hour: int | None = Field(description="Requests an hour; null: the asking server's default.")
-    expires_at: AwareDatetime | None = Field(description="When it ends; null: never.")
-    quota: QuotaFacts | None = Field(None, description="Its workspace's; null, or absent: the asking server's default.")
+    permissions: list[str] = Field(description="What the key may do, as `resource:action`.")
+    rate_limit_per_hour: int | None = Field(description="Requests an hour; null: the calling server's default.")
+    expires_at: AwareDatetime | None = Field(description="When the key expires; null: never.")
+    quota: QuotaFacts | None = Field(
+        None, description="The limits of its workspace; null or absent: the calling server's default."
+    )
 
     @classmethod
     def of(cls, principal: Principal) -> Validated:
@@ -67,7 +69,7 @@ class Validated(BaseModel):
         )
 
     def principal(self) -> Principal:
-        """Permissions that this version does not know are left out: they open nothing here."""
+        """Permissions that this version does not know are ignored: they allow nothing here."""
         return Principal(
             key_id=self.key_id,
             user_id=self.user_id,
@@ -83,14 +85,14 @@ class Validated(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal as it travels and is remembered. Each request gets an error of its own from it."""
+    """A refusal as it is sent and cached. Each request gets a new error made from it."""
 
     row: type[errors.Denied]
     facts: Mapping[str, str]
 
     @classmethod
     def read(cls, document: Any) -> Refusal | None:
-        """None where the document is not a refusal of the key under test."""
+        """None where the document is not a refusal of the candidate."""
         try:
             ours = document["hokusai"]
             if ours["subject"] != CANDIDATE:

@@ -1,4 +1,4 @@
-"""The API key's digest, and what is written down about a key. Its form is in ``hokusai.apikey``."""
+"""What is stored about an API key, and its digest. The form of a key is in ``hokusai.apikey``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
-from hokusai.apikey import Environment, Key, mint, parse, random_text
+from hokusai import apikey, errors
+from hokusai.apikey import Environment, Key, mint, random_text
 from hokusai.identity import Permission
 
 __all__ = [
@@ -35,10 +36,10 @@ _ID = re.compile(r"key_[0-9A-Za-z]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a key is worth: who it acts for, what it may do, where from and until when.
+    """What a key grants: who it acts for, what it may do, from where, and until when.
 
-    ``workspace`` is None for a platform key. An empty ``allow_ips`` allows every address; a rate of
-    None means the server's default.
+    ``workspace`` is None for a platform key. An empty ``allow_ips`` allows every address. A rate of None means the
+    server's default.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord(Grant):
-    """A key as the store knows it: everything but the key."""
+    """A key as it is stored: everything except the key itself."""
 
     id: str
     hint: str
@@ -67,11 +68,17 @@ class KeyRecord(Grant):
         return Grant(**{each.name: getattr(self, each.name) for each in fields(Grant)})
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
-        """A key whose overlap after a rotation is over counts as revoked."""
+        """After a rotation, a key counts as revoked once its overlap has ended."""
         over = self.expires_at is not None and self.expires_at <= now
         if self.revoked_at is not None or (over and self.rotated_to is not None):
             return "revoked"
         return "expired" if over else "active"
+
+
+def parse(text: str) -> Key | errors.KeyMalformed:
+    """The key that ``text`` is, or the refusal."""
+    parsed = apikey.parse(text)
+    return errors.KeyMalformed(reason=parsed.reason) if isinstance(parsed, apikey.Malformed) else parsed
 
 
 def mint_id() -> str:
@@ -83,9 +90,9 @@ def is_id(text: str) -> bool:
 
 
 def digest(key: Key, pepper: bytes) -> bytes:
-    """What is stored and looked up in the key's place: HMAC-SHA-256 (RFC 2104). 32 bytes.
+    """What is stored and looked up in place of the key: HMAC-SHA-256 (RFC 2104). 32 bytes.
 
-    A key has 190 random bits, so one fast hash is right: there is nothing to stretch.
+    One fast hash is enough: a key has 190 random bits, so key stretching would add nothing.
     """
     return hmac.digest(pepper, key.text.encode("ascii"), "sha256")
 
@@ -99,14 +106,14 @@ def parse_network(text: str) -> Network:
 
 
 def parse_instant(text: str) -> datetime:
-    """A time in ISO 8601 with its offset, in UTC. Raises ``ValueError`` with the reason."""
+    """A time in ISO 8601 with an offset, converted to UTC. Raises ``ValueError`` with the reason."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ValueError("write a time in ISO 8601 with its offset, for example 2030-01-31T12:00:00Z")
+    raise ValueError("write a time in ISO 8601 with an offset, for example 2030-01-31T12:00:00Z")
 
 
 def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Judging keys by our own store."""
+"""Keys checked against our own store."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from functools import partial
 
 from hokusai import errors
 from hokusai.auth.cache import Cache
-from hokusai.auth.judge import Found, judge
+from hokusai.auth.key_check import FoundKey, check_key
 from hokusai.auth.keys import parse
 from hokusai.auth.store import KeyStore
 from hokusai.auth.usage import UsageCounter
 from hokusai.database import WAIT_SECONDS
 from hokusai.identity import Principal
 
-#: The service of keys that a gateway asks about may be any; it judges the environment itself.
+#: For another server, which checks the environment itself.
 _ANY_ENVIRONMENT = frozenset({"live", "test"})
 
 
 class LocalAuthenticator:
     """An ``Authenticator`` over a ``KeyStore``.
 
-    What the store said is remembered for ``cache_seconds``, and forgotten at once when this process
-    changes it. Everything that depends on the moment or the caller is judged at every call: expiry,
-    address, service, environment.
+    The store's answers are cached for ``cache_seconds``, and dropped at once when this process changes a key. What
+    depends on the time or the caller is checked at every call: expiry, address, service and environment.
     """
 
     def __init__(
@@ -40,10 +39,10 @@ class LocalAuthenticator:
         self._service_id = service_id
         self._environments = environments
         self._usage = UsageCounter(store.usage.add, seconds=flush_seconds)
-        self._cache: Cache[Found | None] = Cache(
+        self._cache: Cache[FoundKey | None] = Cache(
             seconds=cache_seconds, wait=wait, is_known=lambda found: found is not None, slow=errors.DatabaseDown
         )
-        store.watch(self._forget)
+        store.watch(self._drop)
 
     async def authenticate(self, key: str, address: str) -> Principal | errors.Denied:
         parsed = parse(key)
@@ -52,15 +51,15 @@ class LocalAuthenticator:
         digest = self._store.digest(parsed)
         entry = self._cache.get(digest)
         found = entry.value if entry else await self._cache.fetch(digest, partial(self._store.find, digest))
-        return judge(found, service_id=self._service_id, environments=self._environments, address=address)
+        return check_key(found, service_id=self._service_id, environments=self._environments, address=address)
 
     async def validate(self, key: str, *, service_id: str, address: str | None) -> Principal | errors.Denied:
-        """Judge a key for another server, which remembers the answer itself: so this one does not."""
+        """Check a key for another server, which caches the answer; so it is not cached here."""
         parsed = parse(key)
         if isinstance(parsed, errors.KeyMalformed):
             return parsed
         found = await self._store.find(self._store.digest(parsed))
-        return judge(found, service_id=service_id, environments=_ANY_ENVIRONMENT, address=address)
+        return check_key(found, service_id=service_id, environments=_ANY_ENVIRONMENT, address=address)
 
     def count(self, principal: Principal, *, refused: bool) -> None:
         self._usage.count(principal.key_id, refused=refused)
@@ -75,7 +74,7 @@ class LocalAuthenticator:
         await self._usage.close()
         await self._cache.close()
 
-    def _forget(self, digest: bytes | None) -> None:
+    def _drop(self, digest: bytes | None) -> None:
         if digest is None:
             self._cache.clear()
         else:

@@ -1,4 +1,4 @@
-"""Judging keys by asking a separate auth service."""
+"""Keys checked by a separate auth service."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from pydantic import ValidationError
 from hokusai import errors
 from hokusai.auth.cache import Cache
 from hokusai.auth.contract import SELF, USAGE, VALIDATE, Refusal, Validated
-from hokusai.auth.judge import expired, is_address
+from hokusai.auth.key_check import expired, is_address
 from hokusai.auth.keys import Key, digest, now, parse
 from hokusai.auth.usage import Usage, UsageCounter
 from hokusai.identity import Permission, Principal
+from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 log = logging.getLogger("hokusai.auth")
 
-_LARGEST_ANSWER = 2**16
+_MAX_ANSWER_BYTES = 2**16
 _LIMITS = httpx2.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=3)
-#: What a connection that the other side had just closed looks like.
+#: Errors of a kept connection that the other side has just closed.
 _STALE = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 Exchange = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
 
 
 class RemoteAuthenticator:
-    """An ``Authenticator`` over the auth service at ``url``, asked with ``service_key``.
+    """An ``Authenticator`` that asks the auth service at ``url``, with ``service_key`` as its own key.
 
-    Answers are remembered for ``cache_seconds``, by key and address, since the service judged both;
-    expiry and environment are judged here at every call. ``errors.AuthServiceDown`` means there was
-    no answer within ``timeout`` seconds, ``errors.AuthServiceContract`` that there was a wrong one,
-    or that the service refused our own key.
+    Answers are cached for ``cache_seconds``, by key and address, because the service checked both. Expiry and
+    environment are checked here at every call. ``errors.AuthServiceDown`` means that there was no answer within
+    ``timeout`` seconds; ``errors.AuthServiceContract`` means that the answer did not keep the contract, or that the
+    service refused our own key.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class RemoteAuthenticator:
         self._http = httpx2.AsyncClient(
             timeout=timeout,
             limits=_LIMITS,
-            verify=httpx2.create_ssl_context(),  # SSL_CERT_FILE names an authority of one's own
-            trust_env=False,  # but no proxy
+            verify=httpx2.create_ssl_context(),  # honours SSL_CERT_FILE
+            trust_env=False,  # no proxy: keys are sent here
         )
         self._usage = UsageCounter(self._report, seconds=flush_seconds, batch=1)
         self._cache: Cache[Principal | Refusal] = Cache(
@@ -76,13 +77,13 @@ class RemoteAuthenticator:
         place = (digest(parsed, self._secret), address)
         entry = self._cache.get(place)
         answer = entry.value if entry else await self._cache.fetch(place, partial(self._validate, parsed, address))
-        return answer.error() if isinstance(answer, Refusal) else self._judge(answer)
+        return answer.error() if isinstance(answer, Refusal) else self._check(answer)
 
     def count(self, principal: Principal, *, refused: bool) -> None:
         self._usage.count(principal.key_id, refused=refused)
 
     async def check(self) -> None:
-        """Asks who we are: that answers only with database, service and our own key in order."""
+        """Asks about our own key: the answer needs the service, its database and that key to work."""
         status, document = await self._ask("GET", SELF)
         if status != 200 or Permission.KEYS_VALIDATE not in (document.get("permissions") or ()):
             raise errors.AuthServiceContract
@@ -95,7 +96,7 @@ class RemoteAuthenticator:
         await self._cache.close()
         await self._http.aclose()
 
-    def _judge(self, principal: Principal) -> Principal | errors.Denied:
+    def _check(self, principal: Principal) -> Principal | errors.Denied:
         if principal.expires_at is not None and principal.expires_at <= now():
             return _of(principal, expired(principal.expires_at))
         if principal.environment not in self._environments:
@@ -110,7 +111,9 @@ class RemoteAuthenticator:
             return self._validated(document)
         refusal = Refusal.read(document) if status in {401, 403} else None
         if refusal is None:
-            log.error("the auth service answered %d to a question about a key; is our own key good?", status)
+            log.error(
+                "the auth service answered %d: check HOKUSAI_AUTH_SERVICE_KEY, this server's own key there", status
+            )
             raise errors.AuthServiceContract
         return refusal
 
@@ -126,10 +129,10 @@ class RemoteAuthenticator:
     async def _report(self, counted: Sequence[Usage]) -> None:
         for one in counted:
             body = {"hour": one.hour.isoformat(), "requests": one.requests, "refused": one.refused}
-            # Tried once: a second try might count twice.
-            status, document = await self._ask("POST", USAGE.format(key_id=one.key_id), body=body, tries=1)
+            # Sent once: a second attempt could count twice.
+            status, document = await self._ask("POST", USAGE.format(key_id=one.key_id), body=body, attempts=1)
             if status == 404 and _code(document) == errors.KeyIdUnknown.code:
-                log.warning("usage: the auth service does not know the key %s", one.key_id)
+                log.warning("usage of the key %s is dropped: the auth service does not know that key", one.key_id)
             elif status != 200:
                 raise errors.AuthServiceContract
 
@@ -140,21 +143,21 @@ class RemoteAuthenticator:
         *,
         candidate: Key | None = None,
         body: Mapping[str, Any] | None = None,
-        tries: int = 2,
+        attempts: int = 2,
     ) -> tuple[int, dict[str, Any]]:
         headers = self._own | ({"Authorization": f"Bearer {candidate.text}"} if candidate else {})
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._try(tries, partial(self._exchange, method, self._url + path, headers, body))
+                return await self._attempt(attempts, partial(self._exchange, method, self._url + path, headers, body))
         except (httpx2.TransportError, TimeoutError) as error:
-            log.error("the auth service does not answer: %s", str(error) or type(error).__name__)
+            log.error("the auth service at HOKUSAI_AUTH_URL does not answer: %s", str(error) or type(error).__name__)
             raise errors.AuthServiceDown from None
         except httpx2.HTTPError as error:
-            log.error("the auth service's answer cannot be read: %s", error)
+            log.error("the answer of the auth service at HOKUSAI_AUTH_URL cannot be read: %s", error)
             raise errors.AuthServiceContract from None
 
-    async def _try(self, tries: int, exchange: Exchange) -> tuple[int, dict[str, Any]]:
-        for _ in range(tries - 1):
+    async def _attempt(self, attempts: int, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+        for _ in range(attempts - 1):
             with contextlib.suppress(*_STALE):
                 return await exchange()
         return await exchange()
@@ -168,7 +171,7 @@ class RemoteAuthenticator:
             raw = bytearray()
             async for chunk in response.aiter_bytes():
                 raw += chunk
-                if len(raw) > _LARGEST_ANSWER:
+                if len(raw) > _MAX_ANSWER_BYTES:
                     raise errors.AuthServiceContract
         try:
             document = json.loads(raw)
@@ -194,12 +197,8 @@ def _code(document: Mapping[str, Any]) -> object:
 
 
 def _checked(url: str) -> str:
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason="it is not an http:// or https:// URL")
+    if WebUrl.parse(url) is None:
+        raise errors.SettingInvalid(setting="HOKUSAI_AUTH_URL", reason=NOT_A_WEB_URL)
     return url.rstrip("/")
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
 from hokusai.auth import tables
-from hokusai.auth.judge import Found
+from hokusai.auth.key_check import FoundKey
 from hokusai.auth.keys import (
     Environment,
     Grant,
@@ -44,43 +44,43 @@ _FIND = (
     .where(_T.c.digest == sa.bindparam("digested"))
 )
 
-#: Keys in use that one workspace may have: its own members can make them.
-MOST_KEYS = 1_000
+#: The most active keys of one workspace: its own members can create them.
+MAX_KEYS = 1_000
 
-#: Called with the digest of a key that changed, or None when any key may have.
+#: Called with the digest of a key that changed; with None when any key may have changed.
 Changed = Callable[[bytes | None], None]
 
 
 def fingerprint(pepper: bytes) -> str:
-    """What is noted of a pepper: enough to know it again."""
+    """What is stored about a pepper: enough to recognise it."""
     return hmac.digest(pepper, b"hokusai", hashlib.sha256).hex()
 
 
 class KeyStore:
-    """Keys, and with ``workspaces`` and ``usage`` all that the auth room stores.
+    """Keys, and with ``workspaces`` and ``usage`` everything that this package stores.
 
-    Only digests of keys are kept, made with ``pepper``. A workspace may have ``most_keys`` in use.
-    What is None or absent does not exist, or not in the ``workspace`` asked for: the two look alike.
-    Everything raises ``errors.Unavailable`` where the database is the cause.
+    Only digests of keys are stored, made with ``pepper``. A workspace may have ``max_keys`` active keys. A key of
+    another workspace than the requested one is treated as if it did not exist. Everything raises
+    ``errors.Unavailable`` where the database is the cause.
     """
 
-    def __init__(self, database: Database, *, pepper: bytes, most_keys: int = MOST_KEYS) -> None:
+    def __init__(self, database: Database, *, pepper: bytes, max_keys: int = MAX_KEYS) -> None:
         self._database = database
         self._pepper = pepper
-        self._most_keys = most_keys
+        self._max_keys = max_keys
         self._watchers: list[Changed] = []
         self.workspaces = WorkspaceStore(database, changed=lambda: self._changed(None))
         self.usage = UsageStore(database)
 
     def watch(self, changed: Changed) -> None:
-        """Have ``changed`` called as soon as a key is revoked or rotated, or a workspace suspended."""
+        """Call ``changed`` as soon as a key is revoked or rotated, or a workspace is suspended."""
         self._watchers.append(changed)
 
     def digest(self, key: Key) -> bytes:
         return digest(key, self._pepper)
 
     async def prepare(self) -> None:
-        """Note which pepper this database is used with. Raises ``errors.PepperChanged`` for another."""
+        """Store which pepper this database is used with. Raises ``errors.PepperChanged`` if it was another."""
         ours = fingerprint(self._pepper)
         table = tables.installation
         async with self._database.begin() as connection:
@@ -98,7 +98,7 @@ class KeyStore:
         await self._database.check()
 
     async def create(self, grant: Grant, *, created_by: str) -> tuple[KeyRecord, Key]:
-        """A new key; the only time that it is seen.
+        """A new key. This is the only time that it can be read.
 
         Raises ``errors.WorkspaceUnknown`` or ``errors.KeysFull``.
         """
@@ -109,29 +109,29 @@ class KeyStore:
     async def creating(self, grant: Grant, *, created_by: str) -> AsyncIterator[tuple[KeyRecord, Key]]:
         """``create``, but the key exists only once the block has ended without an error."""
         async with self._database.begin() as connection:
-            await self._admit(connection, grant.workspace)
+            await self._check_workspace(connection, grant.workspace)
             yield await self._insert(connection, grant, created_by)
 
-    async def know(self, key: Key, grant: Grant, *, created_by: str) -> bool:
-        """Have a key that was made elsewhere; False where it is known, and whatever became of it stands."""
+    async def add(self, key: Key, grant: Grant, *, created_by: str) -> bool:
+        """Store a key that was created elsewhere. False where it is stored already: then nothing changes."""
         row = _row(_record_of(key, grant, created_by)) | {"digest": self.digest(key)}
         insert = self._database.insert(_T).values(row).on_conflict_do_nothing(index_elements=["digest"])
         async with self._database.begin() as connection:
             return (await connection.execute(insert)).rowcount == 1
 
-    async def find(self, digested: bytes) -> Found | None:
+    async def find(self, digested: bytes) -> FoundKey | None:
         """One query: the key with that digest, and the state of its workspace."""
         rows = await self._database.rows(_FIND, {"digested": digested})
         if not rows:
             return None
         row = rows[0]
         record = _record(row)
-        if row.deleted_at is not None:  # a key made in the very moment of the deletion
+        if row.deleted_at is not None:  # the key was created during the deletion
             record = replace(record, revoked_at=record.revoked_at or row.deleted_at)
-        return Found(record, _principal(record, tables.quota(row)), suspended=row.suspended_at is not None)
+        return FoundKey(record, _principal(record, tables.quota(row)), suspended=row.suspended_at is not None)
 
     async def get(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
-        """``workspace`` None looks everywhere."""
+        """``workspace`` None: in every workspace."""
         if not is_id(key_id):
             return None
         rows = await self._database.rows(sa.select(_T).where(*_named(key_id, workspace)))
@@ -140,7 +140,7 @@ class KeyStore:
     async def page(
         self, *, workspace: str | None = None, limit: int, after: KeyRecord | None = None
     ) -> list[KeyRecord]:
-        """In the order they were made, from the first one behind ``after``."""
+        """In the order of their creation, beginning after ``after``."""
         query = sa.select(_T).order_by(_T.c.created_at, _T.c.id).limit(limit)
         if workspace is not None:
             query = query.where(_T.c.workspace == workspace)
@@ -150,7 +150,7 @@ class KeyStore:
         return [_record(row) for row in await self._database.rows(query)]
 
     async def revoke(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
-        """Refuse the key from now on. Doing it again changes nothing."""
+        """Refuse the key from now on. May be called twice."""
         if not is_id(key_id):
             return None
         revoked_at = sa.func.coalesce(_T.c.revoked_at, sa.literal(now(), Instant))
@@ -159,9 +159,9 @@ class KeyStore:
     async def rotate(
         self, old: KeyRecord, *, overlap: timedelta, expires_at: datetime | None, created_by: str
     ) -> tuple[KeyRecord, Key]:
-        """A new key worth the same until ``expires_at``; the old one ends after ``overlap``.
+        """A new key with the same grant until ``expires_at``; the old one expires after ``overlap``.
 
-        Raises ``errors.KeyRetired`` where the old one is over already, or was rotated before.
+        Raises ``errors.KeyRetired`` where the old one has ended already, or was rotated before.
         """
         if (state := old.state(now())) != "active":
             raise errors.KeyRetired(key_id=old.id, state=state)
@@ -170,7 +170,7 @@ class KeyStore:
         row = None
         try:
             async with self._database.begin() as connection:
-                await self._admit(connection, old.workspace)
+                await self._check_workspace(connection, old.workspace)
                 record, key = await self._insert(connection, replace(old.grant(), expires_at=expires_at), created_by)
                 change = sa.update(_T).where(*still).values(rotated_to=record.id, expires_at=end).returning(_T.c.digest)
                 row = (await connection.execute(change)).one_or_none()
@@ -186,7 +186,7 @@ class KeyStore:
             async with self._database.begin() as connection:
                 row = (await connection.execute(change.returning(*_T.c))).one_or_none()
         finally:
-            # Also when this task is cancelled while the commit is under way.
+            # Also when this task is cancelled during the commit.
             self._changed(row.digest if row else None)
         return _record(row) if row else None
 
@@ -196,10 +196,10 @@ class KeyStore:
         await connection.execute(sa.insert(_T).values(**_row(record), digest=self.digest(key)))
         return record, key
 
-    async def _admit(self, connection: AsyncConnection, workspace: str | None) -> None:
+    async def _check_workspace(self, connection: AsyncConnection, workspace: str | None) -> None:
         if workspace is None:
             return
-        # Read under a lock, where there are any: a deletion waits, and then sees the key.
+        # Locked where the database has row locks: a deletion waits, and then sees the new key.
         there = sa.select(_W.c.deleted_at).where(_W.c.name == workspace).with_for_update(read=True)
         found = (await connection.execute(there)).one_or_none()
         if found is None:
@@ -208,25 +208,25 @@ class KeyStore:
             raise errors.WorkspaceDeleted(workspace=workspace)
         live = sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > sa.literal(now(), Instant))
         in_use = sa.select(sa.func.count()).where(_T.c.workspace == workspace, _T.c.revoked_at.is_(None), live)
-        if (await connection.execute(in_use)).scalar_one() >= self._most_keys:
-            raise errors.KeysFull(workspace=workspace, limit=self._most_keys)
+        if (await connection.execute(in_use)).scalar_one() >= self._max_keys:
+            raise errors.KeysFull(workspace=workspace, limit=self._max_keys)
 
     def _changed(self, digested: bytes | None) -> None:
         for watcher in self._watchers:
             watcher(digested)
 
 
-async def first_key(
+async def create_operator_key(
     store: KeyStore,
     *,
     service_id: str = "platform",
     environment: Environment = "live",
     keep: Callable[[str], object] = lambda _: None,
 ) -> str:
-    """The operator key of a new deployment. It may do everything, and does not expire.
+    """The first operator key of a new deployment. It may do everything, and does not expire.
 
-    ``keep`` is called with it before it exists: where that raises, there is no key, and the next
-    start makes one. A key that exists was kept.
+    ``keep`` is called with it before it is stored: if that raises, there is no key, and the next start creates one. So
+    a key that exists was kept.
     """
     grant = Grant(
         name="operator",
@@ -240,10 +240,10 @@ async def first_key(
     return key.text
 
 
-async def given_key(store: KeyStore, text: str, name: Literal["operator", "service"], *, service_id: str) -> None:
-    """Make a platform key known that the deployment was given; ``name`` is its permission set too.
+async def import_key(store: KeyStore, text: str, name: Literal["operator", "service"], *, service_id: str) -> None:
+    """Store a platform key that was created elsewhere, unless it is stored already.
 
-    Raises ``errors.KeyMalformed``.
+    ``name`` is also its permission set. Raises ``errors.KeyMalformed``.
     """
     key = parse(text)
     if isinstance(key, errors.KeyMalformed):
@@ -252,7 +252,7 @@ async def given_key(store: KeyStore, text: str, name: Literal["operator", "servi
     grant = Grant(
         name=name, user_id=name, permissions=PERMISSION_SETS[name], service_id=service_id, environment=environment
     )
-    await store.know(key, grant, created_by="setup")
+    await store.add(key, grant, created_by="setup")
 
 
 def _named(key_id: str, workspace: str | None) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,4 +1,4 @@
-"""The tables of the auth room."""
+"""The tables of this package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ workspaces = sa.Table(
     sa.Column("deleted_at", Instant),
 )
 
-#: The fields of ``identity.Quota`` in the columns of ``workspaces``.
+#: The column of ``workspaces`` for each field of ``identity.Quota``.
 QUOTA = {field.name: workspaces.c[f"quota_{field.name}"] for field in fields(Quota)}
 
 keys = sa.Table(
@@ -58,7 +58,7 @@ usage = sa.Table(
     sa.Column("refused", sa.BigInteger, nullable=False),
 )
 
-#: One row: which pepper the digests of this database were made with.
+#: One row: the pepper with which the digests in this database were made.
 installation = sa.Table(
     "hokusai_installation",
     metadata,

@@ -1,4 +1,4 @@
-"""How much each key is used: counted in memory, stored by the hour."""
+"""How much each key is used: counted in memory, and stored by the hour."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class UsageStore:
         self._database = database
 
     async def add(self, counted: Sequence[Usage]) -> None:
-        """Add to what is stored: all of it, or nothing when it raises."""
+        """Add to the stored counts: all of it, or nothing when it raises."""
         insert = self._database.insert(_T)
         more = {name: _T.c[name] + insert.excluded[name] for name in ("requests", "refused")}
         upsert = insert.on_conflict_do_update(index_elements=["key_id", "hour"], set_=more)
-        # In one order everywhere, so that two servers cannot wait for each other's rows.
+        # Sorted, so that two servers cannot wait for each other's rows.
         ordered = sorted((one.key_id, one.hour, one.requests, one.refused) for one in counted)
         rows = [dict(zip(_T.c.keys(), row, strict=True)) for row in ordered]
         await self._database.run(lambda connection: connection.execute(upsert, rows))
@@ -57,12 +57,12 @@ class UsageStore:
 
 
 class UsageCounter:
-    """Counts in memory, and hands on what was counted every ``seconds`` and on ``close``.
+    """Counts in memory, and passes the counts to ``send`` every ``seconds`` and on ``close``.
 
-    ``send`` takes up to ``batch`` rows and raises if it did not take them; they are then kept, added
-    to, and sent again. So nothing is lost while this process runs, and what was stored in spite of
-    an error is counted twice. Beyond ``size`` pairs of key and hour, a key's
-    earlier hours are folded into its latest: what bounds the memory then is the number of keys.
+    ``send`` takes up to ``batch`` rows and raises if it did not store them; they are then kept, added to, and sent
+    again. So nothing is lost while this process runs; rows that were stored in spite of an error are counted twice.
+    Beyond ``size`` pairs of key and hour, the earlier hours of each key are merged into its latest one, so that memory
+    is limited by the number of keys.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class UsageCounter:
         self._send = send
         self._seconds = seconds
         self._batch = batch
-        self._fold_at = self._size = size
+        self._merge_at = self._size = size
         self._counts: dict[tuple[str, int], list[int]] = {}
         self._flushing = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -87,7 +87,7 @@ class UsageCounter:
         place = (key_id, int(time.time()) // 3600)
         counted = self._counts.get(place)
         if counted is None:
-            counted = self._room(place)
+            counted = self._entry(place)
         counted[0] += 1
         counted[1] += refused
 
@@ -95,7 +95,7 @@ class UsageCounter:
         self._task = asyncio.create_task(self._run(), name="usage")
 
     async def close(self, *, seconds: float = 10) -> None:
-        """Send what is left, for at most ``seconds``. What could not be sent is logged as a number."""
+        """Send what is left, for at most ``seconds``. The number of requests that could not be sent is logged."""
         self._stop.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
@@ -106,10 +106,11 @@ class UsageCounter:
             with contextlib.suppress(errors.HokusaiError, TimeoutError):
                 await asyncio.wait_for(self.flush(), seconds)
         if self._counts:
-            log.error("usage: %d requests were never stored", sum(requests for requests, _ in self._counts.values()))
+            lost = sum(requests for requests, _ in self._counts.values())
+            log.error("usage statistics: %d requests could not be stored before the end, and are lost", lost)
 
     async def flush(self) -> None:
-        """Hand on what was counted. Raises what ``send`` raised; nothing is lost by that."""
+        """Send what was counted. Raises what ``send`` raised; the counts are kept then."""
         async with self._flushing:
             counts, self._counts = self._counts, {}
             left = list(counts)
@@ -130,24 +131,24 @@ class UsageCounter:
             try:
                 await self.flush()
             except errors.HokusaiError as error:
-                log.warning("usage: kept for later: %s", error)
+                log.warning("usage statistics could not be stored, and will be sent again: %s", error)
             except Exception:
-                log.exception("usage: kept for later")
+                log.exception("usage statistics could not be stored, and will be sent again")
 
     def _add(self, place: tuple[str, int], more: list[int]) -> None:
         counted = self._counts.get(place)
         if counted is None:
-            counted = self._room(place)
+            counted = self._entry(place)
         counted[0] += more[0]
         counted[1] += more[1]
 
-    def _room(self, place: tuple[str, int]) -> list[int]:
-        if len(self._counts) >= self._fold_at:
-            self._fold()
-            self._fold_at = max(self._size, 2 * len(self._counts))
+    def _entry(self, place: tuple[str, int]) -> list[int]:
+        if len(self._counts) >= self._merge_at:
+            self._merge()
+            self._merge_at = max(self._size, 2 * len(self._counts))
         return self._counts.setdefault(place, [0, 0])
 
-    def _fold(self) -> None:
+    def _merge(self) -> None:
         """One entry for each key, under its latest hour."""
         counts, self._counts = self._counts, {}
         latest: dict[str, int] = {}

@@ -17,14 +17,14 @@ from hokusai.identity import RESERVED_WORKSPACES, WORKSPACE_NAME, Workspace
 _T = tables.workspaces
 _K = tables.keys
 
-#: Fields of ``identity.Quota`` with what they become; None is the server's default.
+#: New values for fields of ``identity.Quota``; None is the server's default.
 Quotas = Mapping[str, int | None]
 
 
 class WorkspaceStore:
-    """Creates, lists, bounds, suspends, resumes and deletes. ``changed`` is called after what concerns keys.
+    """Creates, lists, limits, suspends, resumes and deletes. ``changed`` is called when it affects keys.
 
-    A deleted workspace keeps its name for ever: what changes it raises ``errors.WorkspaceDeleted``.
+    The name of a deleted workspace is never reused: every change of it raises ``errors.WorkspaceDeleted``.
     Everything raises ``errors.Unavailable`` where the database is the cause.
     """
 
@@ -52,7 +52,7 @@ class WorkspaceStore:
         return _workspace(rows[0]) if rows else None
 
     async def page(self, *, limit: int, after: str = "") -> list[Workspace]:
-        """In the order of their names, from the first one behind ``after``; the deleted ones as well."""
+        """In the order of their names, beginning after ``after``, including the deleted ones."""
         query = sa.select(_T).where(_T.c.name > after).order_by(_T.c.name).limit(limit)
         return [_workspace(row) for row in await self._database.rows(query)]
 
@@ -63,12 +63,12 @@ class WorkspaceStore:
     async def resume(self, name: str) -> Workspace | None:
         return await self._set(name, suspended_at=sa.null())
 
-    async def bound(self, name: str, quota: Quotas) -> Workspace | None:
-        """Set what ``quota`` names, and leave the rest."""
+    async def set_quota(self, name: str, quota: Quotas) -> Workspace | None:
+        """Set the fields in ``quota``, and leave the others."""
         return await self._set(name, **_columns(quota))
 
     async def delete(self, name: str) -> Workspace | None:
-        """End it, and revoke its keys, at once. Doing it again changes nothing. What it stored stays where it is."""
+        """End it and revoke its keys, at once. What it has stored stays. May be called twice."""
         if _name_fault(name):
             return None
         end = sa.update(_T).where(_T.c.name == name).values(deleted_at=sa.func.coalesce(_T.c.deleted_at, _now()))
@@ -110,7 +110,7 @@ def _now() -> sa.ColumnElement[Any]:
 def _name_fault(name: str) -> str | None:
     if name in RESERVED_WORKSPACES:
         return "the name is reserved"
-    return None if WORKSPACE_NAME.fullmatch(name) else "it does not have the form of one"
+    return None if WORKSPACE_NAME.fullmatch(name) else "it is not a valid name"
 
 
 def _workspace(row: sa.Row[Any]) -> Workspace:

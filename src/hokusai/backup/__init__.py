@@ -2,14 +2,14 @@
 
 ::
 
-    DIR/manifest.json     written last: without it this is no backup
+    DIR/manifest.json     written last: a directory without it is not a backup
         hokusai/          our database: a SQLite file, or a file for each table
-        mlflow/           MLflow's, likewise, where this server keeps it
-        artifacts.jsonl   every artifact that the ledger knew, with its SHA-256
+        mlflow/           MLflow's database in the same form, where this server stores it
+        artifacts.jsonl   every artifact in the ledger, with its SHA-256
         artifacts/        the files, in the layout of a local artifact store
 
-Both databases are read first, MLflow's before ours, and the files after them: whatever a row names
-is in the store by then. So the server may go on serving while a backup is made.
+The databases are read first, MLflow's before ours, and then the files: every file that a row names is in the store by
+then. So the server may keep running while a backup is made.
 """
 
 from hokusai.backup.manifest import Manifest

@@ -1,4 +1,4 @@
-"""The contract of what copies one database, and which databases an installation has. Everything here blocks."""
+"""The contract for copying one database, and the databases of an installation. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ Finish = Callable[[sa.Connection], None]
 
 
 class Copy(Protocol):
-    """One database of an installation: ``hokusai`` or ``mlflow``. ``setting`` is what leads to it."""
+    """One database of an installation, ``hokusai`` or ``mlflow``. ``setting`` is the setting that names it."""
 
     name: str
     kind: str
     setting: str
 
     def save(self, directory: Path) -> AbstractContextManager[tuple[sa.Connection, Part]]:
-        """Write all of it into a new directory, as it is at one moment, whoever writes meanwhile.
+        """Write all of it into a new directory, as it is at one moment, even while others write.
 
-        The connection sees that very moment, until the block ends. Raises ``errors.DatabaseUnreachable``.
+        The connection sees the same moment, until the block ends. Raises ``errors.DatabaseUnreachable``.
         """
 
     def refuse_used(self) -> None:
-        """Raises ``errors.RestoreIntoUse`` where there is anything of it already."""
+        """Raises ``errors.RestoreIntoUse`` unless it is empty or does not exist."""
 
     def load(self, directory: Path, part: Part, finish: Finish) -> None:
-        """Bring back what ``save`` wrote. All of it appears once ``finish`` has returned, or nothing."""
+        """Restore what ``save`` wrote. All of it becomes visible after ``finish`` has returned, or nothing."""
 
 
 def copies(settings: Settings) -> Iterator[Copy]:
-    """MLflow's before ours: see the package. One that somebody else's server keeps is not ours to copy."""
+    """MLflow's before ours (see the package). Without MLflow's, where another server stores it."""
     snapshots: dict[URL, str] = {}
     if keeps_mlflow(settings):
         yield _copy("mlflow", settings.mlflow_database_url, snapshots)

@@ -1,4 +1,4 @@
-"""Artifacts, carried from one store to another and compared on the way."""
+"""Artifacts copied from one store to another, and compared with their digests."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from hokusai import errors
-from hokusai.artifacts import ArtifactStore, LocalStore, Reader, Stat, Written, store_at
+from hokusai.artifacts import ArtifactStore, LocalStore, Reader, Stat, Written
 from hokusai.backup.manifest import ARTIFACTS
 
-#: Artifacts carried at a time.
-_AT_ONCE = 8
+#: Artifacts copied at a time.
+_CONCURRENT = 8
 
 T = TypeVar("T")
 
-#: Told of each artifact: its key, and the bytes that it adds.
-Told = Callable[[str, int], None]
+#: Called for each artifact, with its key and its bytes.
+OnArtifact = Callable[[str, int], None]
 
 
-def nobody(_key: str, _size: int) -> None: ...
+def ignore(_key: str, _size: int) -> None: ...
 
 
 @asynccontextmanager
@@ -34,17 +34,13 @@ async def started(store: ArtifactStore) -> AsyncIterator[ArtifactStore]:
         await store.close()
 
 
-def kept_in(directory: Path) -> LocalStore:
-    """The artifacts of a backup: a local store, as a server would read it."""
+def store_in(directory: Path) -> LocalStore:
+    """The artifacts of a backup, as a local store."""
     return LocalStore(bytes(directory / ARTIFACTS))
 
 
-def kept_at(url: str) -> ArtifactStore:
-    return store_at(url)
-
-
-async def carry(source: ArtifactStore, target: ArtifactStore, key: str, expected: str | None) -> Written | Stat | None:
-    """Copy one artifact. None: it is not there. ``Stat``: its SHA-256 is not the ``expected`` one, and nothing came."""
+async def copy(source: ArtifactStore, target: ArtifactStore, key: str, expected: str | None) -> Written | Stat | None:
+    """Copy one artifact. None: it does not exist. ``Stat``: its SHA-256 is not ``expected``, and it was not copied."""
     reader = await source.open(key)
     if reader is None:
         return None
@@ -62,7 +58,7 @@ async def carry(source: ArtifactStore, target: ArtifactStore, key: str, expected
 
 
 async def digest(store: ArtifactStore, key: str) -> str | None:
-    """The SHA-256 of what is there, or None."""
+    """The SHA-256 of an artifact; None where it does not exist."""
     reader = await store.open(key)
     if reader is None:
         return None
@@ -87,7 +83,7 @@ async def walk(store: ArtifactStore, directory: str) -> AsyncIterator[str]:
 
 
 async def each(rows: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Work on all rows, a few at a time. The first error ends it."""
+    """Call ``work`` for all rows, a few at a time, until the first error, which is raised."""
     left = iter(rows)
 
     async def run() -> None:
@@ -96,7 +92,7 @@ async def each(rows: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
+            for _ in range(_CONCURRENT):
                 group.create_task(run())
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None

@@ -1,17 +1,16 @@
-"""What a backup says about itself, and how it is compared with what is there."""
+"""The manifest of a backup, and the digests with which its files are compared."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hokusai import errors
+from hokusai import disk, errors
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -21,7 +20,7 @@ ARTIFACTS = "artifacts"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One line of ``artifacts.jsonl``: what the ledger knew. ``sha256`` is in hexadecimal."""
+    """One line of ``artifacts.jsonl``, from the ledger. ``sha256`` is in hexadecimal."""
 
     workspace: str
     path: str
@@ -35,7 +34,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One database. ``tables`` names the columns of each table's file; a SQLite file needs none."""
+    """One database. ``tables`` has the columns of each table's file; it is empty for a SQLite file."""
 
     kind: str
     revision: str | None
@@ -44,11 +43,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """``files`` has the SHA-256 of every file but the artifacts, whose own are in ``artifacts.jsonl``.
+    """``files`` has the SHA-256 of every file except the artifacts, whose digests are in ``artifacts.jsonl``.
 
-    ``replaced``: artifacts that were overwritten while the backup ran, by key: size and SHA-256 of what
-    was taken in. ``unrecorded``: files that the ledger did not know. ``lacking``: artifacts that are not
-    in the backup, and why. ``pepper`` is the fingerprint of the pepper that the keys were made with.
+    ``replaced``: artifacts that were overwritten while the backup ran, by key, with size and SHA-256 of what is in the
+    backup. ``unrecorded``: files that are not in the ledger. ``lacking``: artifacts that are not in the backup, and
+    why. ``pepper`` is the fingerprint of the pepper with which the keys were stored.
     """
 
     hokusai: str
@@ -64,12 +63,10 @@ class Manifest:
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:
-        """Make the directory a backup: this file appears whole, after all others are on the disk."""
+        """Make the directory a backup. All other files are on the disk by then, and this one appears whole."""
         part = directory / (NAME + ".part")
-        with part.open("w") as stream:
-            json.dump(dataclasses.asdict(self), stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
+        part.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+        disk.sync(part)
         part.rename(directory / NAME)
 
     @classmethod
@@ -89,27 +86,27 @@ class Manifest:
             raise errors.BackupUnreadable(path=directory, reason=f"{NAME} was not written by hokusai backup") from None
 
     def expected(self, directory: Path) -> Iterator[Artifact]:
-        """Each artifact that the restored ledger will know and the backup has, as it was taken in."""
-        for artifact in ledger(directory):
+        """Each artifact that is in the ledger and in the backup, as it is in the backup."""
+        for artifact in recorded(directory):
             if artifact.key not in self.lacking:
                 size, sha256 = self.replaced.get(artifact.key, (artifact.size, artifact.sha256))
                 yield dataclasses.replace(artifact, size=size, sha256=sha256)
 
 
-def ledger(directory: Path) -> Iterator[Artifact]:
+def recorded(directory: Path) -> Iterator[Artifact]:
     with (directory / LEDGER).open() as lines:
         for line in lines:
             yield Artifact(**json.loads(line))
 
 
 def digests(directory: Path) -> dict[str, str]:
-    """The SHA-256 of every file below, but for the artifacts and the manifest; each is on the disk."""
+    """The SHA-256 of every file below, except the artifacts and the manifest. Each file is synced to the disk."""
     found = {}
     for file in sorted(directory.rglob("*")):
         name = str(file.relative_to(directory))
         if file.is_file() and not name.startswith((ARTIFACTS + "/", NAME)):
             found[name] = digest(file)
-            _sync(file)
+            disk.sync(file)
     return found
 
 
@@ -120,11 +117,3 @@ def digest(file: Path) -> str:
 
 def line(artifact: Any) -> str:
     return json.dumps(dataclasses.asdict(artifact)) + "\n"
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
-"""Some tables of a PostgreSQL database, each as one file of PostgreSQL's own ``COPY`` text, compressed.
+"""Tables of a PostgreSQL database, each as one compressed file of PostgreSQL's own ``COPY`` text.
 
-Not ``pg_dump``: it must be on the machine and no older than the server. ``COPY`` is exact as well, and
-the tables themselves are made by the migrations that made them before.
+Why not ``pg_dump``: it would have to be installed, in a version no older than the server's. ``COPY`` is as exact, and
+the migrations that created the tables create them again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from sqlalchemy.engine import URL, make_url
 
 from hokusai import errors
 from hokusai.backup.manifest import Part
+from hokusai.database import first_line
 
 _CONNECT = {"connect_timeout": 10, "tcp_user_timeout": 60_000, "options": "-c lock_timeout=10s"}
 
 
 class PostgresCopy:
-    """The tables that ``owns`` names, from one repeatable-read transaction. ``create`` makes them empty, at a revision.
+    """The tables for which ``owns`` is true, from one repeatable-read transaction.
 
-    ``snapshots`` is shared by copies that see one moment where they are of one database.
+    ``create`` creates them, empty, at a revision. Copies of one database share ``snapshots``, to see the same moment.
     """
 
     kind = "postgresql"
@@ -74,15 +75,17 @@ class PostgresCopy:
         with self._connected() as connection:
             driver = _driver(connection)
             names = [sql.Identifier(table) for table in part.tables]
-            driver.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))  # what making them has put in
+            driver.execute(
+                sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names))
+            )  # rows that the migrations inserted
             for table in _in_order(connection, list(part.tables)):
                 _copy_in(driver, table, part.tables[table], _file(directory, table))
-                _count_on(driver, table, part.tables[table])
+                _set_sequences(driver, table, part.tables[table])
             finish(connection)
             connection.commit()
 
     def _join(self, driver: psycopg.Connection[Any]) -> None:
-        """See the moment that the first one sees, which is still open."""
+        """See the same moment as the first copy, whose transaction is still open."""
         driver.execute("SET TRANSACTION READ ONLY")
         if self._url in self._snapshots:
             driver.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self._snapshots[self._url]))
@@ -101,8 +104,7 @@ class PostgresCopy:
             with engine.connect() as connection:
                 yield connection
         except (sa.exc.OperationalError, psycopg.OperationalError) as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise errors.DatabaseUnreachable(setting=self.setting, reason=reason) from error
+            raise errors.DatabaseUnreachable(setting=self.setting, reason=first_line(error)) from error
         finally:
             engine.dispose()
 
@@ -113,7 +115,7 @@ def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
 
 
 def _columns(connection: sa.Connection, table: str) -> list[str]:
-    """All but the computed ones, which compute themselves again."""
+    """All columns except the computed ones."""
     return [column["name"] for column in sa.inspect(connection).get_columns(table) if "computed" not in column]
 
 
@@ -140,8 +142,8 @@ def _copy_in(driver: psycopg.Connection[Any], table: str, columns: list[str], fi
             rows.write(piece)
 
 
-def _count_on(driver: psycopg.Connection[Any], table: str, columns: list[str]) -> None:
-    """Let numbers that the database gives out go on after the highest that is there."""
+def _set_sequences(driver: psycopg.Connection[Any], table: str, columns: list[str]) -> None:
+    """Let the sequences of these columns continue after their highest value."""
     name = sql.Identifier(table).as_string(driver)
     for column in columns:
         sequence = driver.execute("SELECT pg_get_serial_sequence(%s, %s)", (name, column)).fetchone()
@@ -152,8 +154,8 @@ def _count_on(driver: psycopg.Connection[Any], table: str, columns: list[str]) -
 
 
 def _in_order(connection: sa.Connection, names: list[str]) -> list[str]:
-    """Each table after those that it refers to."""
+    """Each table after those that it references."""
     metadata = sa.MetaData()
-    with warnings.catch_warnings(action="ignore"):  # of kinds of columns and indexes it does not know
+    with warnings.catch_warnings(action="ignore"):  # about unknown kinds of columns and indexes
         metadata.reflect(connection, only=names)
     return [table.name for table in metadata.sorted_tables]

@@ -1,4 +1,4 @@
-"""Bringing a backup back: all of it is compared with its digests before anything is written."""
+"""Restoring a backup: all of it is compared with its digests before anything is written."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from hokusai import data_directory, errors
-from hokusai.artifacts import ArtifactStore, Written
+from hokusai.artifacts import ArtifactStore, Written, store_at
 from hokusai.artifacts.ledger import artifacts
 from hokusai.auth import fingerprint
 from hokusai.backup import databases, files
 from hokusai.backup.databases import Copy
-from hokusai.backup.files import Told
+from hokusai.backup.files import OnArtifact
 from hokusai.backup.manifest import ARTIFACTS, Manifest, digest
 from hokusai.database import Database
 from hokusai.quota import pending, use
@@ -31,7 +31,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An artifact of the backup; ``row`` is the key of its record, where it has one."""
+    """An artifact in the backup; ``row`` is the key of its record, where it has one."""
 
     key: str
     size: int
@@ -39,18 +39,18 @@ class _File:
     row: tuple[str, str] | None = None
 
 
-async def check(directory: Path, *, told: Told = files.nobody) -> Manifest:
+async def check(directory: Path, *, on_artifact: OnArtifact = files.ignore) -> Manifest:
     """Compare every byte of a backup with its digests. Raises ``errors.BackupUnreadable`` or ``BackupDamaged``."""
     manifest = Manifest.read(directory)
     await asyncio.to_thread(_compare, manifest, directory)
     if "hokusai" in manifest.databases:
-        store = files.kept_in(directory)
+        store = files.store_in(directory)
 
         async def compare(file: _File) -> None:
             found = await files.digest(store, file.key)
             if found != file.sha256:
                 raise _damaged(f"{ARTIFACTS}/{file.key}", found)
-            told(file.key, file.size)
+            on_artifact(file.key, file.size)
 
         try:
             await files.each(_files(manifest, directory), compare)
@@ -59,12 +59,12 @@ async def check(directory: Path, *, told: Told = files.nobody) -> Manifest:
     return manifest
 
 
-async def restore(settings: Settings, directory: Path, *, told: Told = files.nobody) -> Manifest:
-    """Make an empty installation what the backed-up one was. The server must not be running.
+async def restore(settings: Settings, directory: Path, *, on_artifact: OnArtifact = files.ignore) -> Manifest:
+    """Restore a backup into an empty installation. The server must not be running.
 
-    The databases appear last: an installation without them holds nothing. Raises what ``check`` raises,
-    ``errors.RestoreIntoUse``, ``RestoreElsewhere``, ``PepperChanged``, ``DatabaseNewer`` or another
-    ``StartError`` or ``Unavailable``.
+    The databases become visible last: an installation without them is empty. Raises what ``check`` raises,
+    ``errors.RestoreIntoUse``, ``RestoreElsewhere``, ``PepperChanged``, ``DatabaseNewer`` or another ``StartError`` or
+    ``Unavailable``.
     """
     manifest = Manifest.read(directory)
     copies = list(databases.copies(settings))
@@ -73,9 +73,9 @@ async def restore(settings: Settings, directory: Path, *, told: Told = files.nob
         for copy in copies:
             await asyncio.to_thread(copy.refuse_used)
         await check(directory)
-        records = await _carry(settings, manifest, directory, told) if settings.role != "auth" else []
+        records = await _copy_files(settings, manifest, directory, on_artifact) if settings.role != "auth" else []
         for copy in copies:
-            finish = _finishing(records) if copy.name == "hokusai" else _as_it_is
+            finish = _updating(records) if copy.name == "hokusai" else _unchanged
             await asyncio.to_thread(copy.load, directory / copy.name, manifest.databases[copy.name], finish)
     return manifest
 
@@ -89,7 +89,7 @@ def _compare(manifest: Manifest, directory: Path) -> None:
 
 
 def _damaged(name: str, found: str | None) -> errors.BackupDamaged:
-    reason = "its bytes are not the ones that were written" if found else "it is missing"
+    reason = "its bytes are not those that were written" if found else "it is missing"
     return errors.BackupDamaged(file=name, reason=reason)
 
 
@@ -114,23 +114,25 @@ def _refuse_misfit(manifest: Manifest, copies: list[Copy], settings: Settings) -
         raise errors.PepperChanged()
 
 
-async def _carry(settings: Settings, manifest: Manifest, directory: Path, told: Told) -> list[dict[str, Any]]:
-    """The artifacts into the store. Returns what their records have to say from now on."""
+async def _copy_files(
+    settings: Settings, manifest: Manifest, directory: Path, on_artifact: OnArtifact
+) -> list[dict[str, Any]]:
+    """Copy the artifacts into the store. Returns the new values for their records."""
     records: list[dict[str, Any]] = []
-    async with files.started(files.kept_at(settings.store_url)) as target:
+    async with files.started(store_at(settings.store_url)) as target:
         await _refuse_files(target)
-        source = files.kept_in(directory)
+        source = files.store_in(directory)
 
-        async def carry(file: _File) -> None:
-            written = await files.carry(source, target, file.key, file.sha256)
+        async def copy(file: _File) -> None:
+            written = await files.copy(source, target, file.key, file.sha256)
             if not isinstance(written, Written):
                 raise _damaged(f"{ARTIFACTS}/{file.key}", file.sha256 if written else None)
-            told(file.key, file.size)
+            on_artifact(file.key, file.size)
             if file.row:
                 records.append(_record(file.row, written))
 
         try:
-            await files.each(_files(manifest, directory), carry)
+            await files.each(_files(manifest, directory), copy)
         finally:
             await source.close()
     return records
@@ -148,11 +150,11 @@ def _record(row: tuple[str, str], written: Written) -> dict[str, Any]:
     return {"its_workspace": row[0], "its_path": row[1], **facts, "created_at": written.created}
 
 
-def _as_it_is(_connection: sa.Connection) -> None: ...
+def _unchanged(_connection: sa.Connection) -> None: ...
 
 
-def _finishing(records: list[dict[str, Any]]) -> databases.Finish:
-    """Records speak for the files as they are now, nothing is on its way, and what is used is counted again."""
+def _updating(records: list[dict[str, Any]]) -> databases.Finish:
+    """Updates the records to the files as they are stored now, drops all holds, and counts the use again."""
     here = (artifacts.c.workspace == sa.bindparam("its_workspace"), artifacts.c.path == sa.bindparam("its_path"))
     values: dict[str, Any] = {name: sa.bindparam(name) for name in ("size", "sha256", "created_at")}
     mine = artifacts.c.workspace == use.c.workspace

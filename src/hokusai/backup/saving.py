@@ -12,27 +12,27 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hokusai import __version__, errors
-from hokusai.artifacts import ArtifactStore, Ledger, Place, Stat, Written
+from hokusai.artifacts import ArtifactStore, Ledger, Place, Stat, Written, store_at
 from hokusai.artifacts.ledger import artifacts
 from hokusai.auth.tables import installation
 from hokusai.backup import databases, files
-from hokusai.backup.files import Told
-from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, ledger, line
+from hokusai.backup.files import OnArtifact
+from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, line, recorded
 from hokusai.database import Database
 from hokusai.settings import Settings
 
 
-async def back_up(settings: Settings, directory: Path, *, told: Told = files.nobody) -> Manifest:
-    """Everything this installation keeps, into a new directory; the server may be running.
+async def back_up(settings: Settings, directory: Path, *, on_artifact: OnArtifact = files.ignore) -> Manifest:
+    """Copy everything that this installation stores into a new directory. The server may be running.
 
-    Artifacts that the store has lost, or whose bytes are not those that were stored, are named in the
-    manifest's ``lacking``. Raises ``errors.BackupPlaceTaken`` or ``BackupUnwritable``,
-    ``errors.DatabaseUnreachable``, ``errors.ArtifactStoreUnusable`` or ``errors.Unavailable``.
+    Artifacts that the store has lost, or whose bytes have changed in it, are in the manifest's ``lacking``. Raises
+    ``errors.BackupPlaceTaken`` or ``BackupUnwritable``, ``errors.DatabaseUnreachable``,
+    ``errors.ArtifactStoreUnusable`` or ``errors.Unavailable``.
     """
     with _made(directory):
         manifest = await asyncio.to_thread(_databases, settings, directory)
         if settings.role != "auth":
-            manifest = await _artifacts(settings, directory, manifest, told)
+            manifest = await _artifacts(settings, directory, manifest, on_artifact)
         manifest.write(directory)
     return manifest
 
@@ -62,46 +62,46 @@ def _databases(settings: Settings, directory: Path) -> Manifest:
 
 
 def _write_ledger(connection: sa.Connection, directory: Path) -> None:
-    """In the moment that the database's copy shows."""
+    """As of the same moment as the copy of the database."""
     columns = (artifacts.c.workspace, artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
     rows = connection.execution_options(stream_results=True).execute(sa.select(*columns).order_by(*columns[:2]))
     with (directory / LEDGER).open("w") as stream:
         stream.writelines(line(Artifact(*row)) for row in rows)
 
 
-async def _artifacts(settings: Settings, directory: Path, manifest: Manifest, told: Told) -> Manifest:
+async def _artifacts(settings: Settings, directory: Path, manifest: Manifest, on_artifact: OnArtifact) -> Manifest:
     database = Database(settings.own_database_url)
     try:
         async with (
-            files.started(files.kept_at(settings.store_url)) as source,
-            files.started(files.kept_in(directory)) as target,
+            files.started(store_at(settings.store_url)) as source,
+            files.started(files.store_in(directory)) as target,
         ):
-            return await _Carrier(source, target, Ledger(database), told).carry(directory, manifest)
-    except errors.ArtifactStoreFull as error:  # nothing was written to the other store
-        raise errors.BackupUnwritable(path=directory, reason="the disk is full") from error
+            return await _Copier(source, target, Ledger(database), on_artifact).copy(directory, manifest)
+    except errors.ArtifactStoreFull as error:  # only the backup is written to
+        raise errors.BackupUnwritable(path=directory, reason="no space is left") from error
     finally:
         await database.close()
 
 
-class _Carrier:
-    """The files, after the databases. The server goes on meanwhile: what it replaces or deletes is told apart."""
+class _Copier:
+    """Copies the files, after the databases. The server may replace or delete files meanwhile, which is noticed."""
 
-    def __init__(self, source: ArtifactStore, target: ArtifactStore, now: Ledger, told: Told) -> None:
+    def __init__(self, source: ArtifactStore, target: ArtifactStore, ledger: Ledger, on_artifact: OnArtifact) -> None:
         self._source = source
         self._target = target
-        self._now = now
-        self._told = told
+        self._ledger = ledger
+        self._on_artifact = on_artifact
         self._known: set[str] = set()
         self._count = self._bytes = 0
         self._replaced: dict[str, tuple[int, str]] = {}
         self._unrecorded: dict[str, tuple[int, str]] = {}
         self._lacking: dict[str, str] = {}
 
-    async def carry(self, directory: Path, manifest: Manifest) -> Manifest:
-        """What ``manifest`` says of the artifacts as well."""
-        await files.each(ledger(directory), self._recorded)
+    async def copy(self, directory: Path, manifest: Manifest) -> Manifest:
+        """Returns ``manifest`` with what was copied."""
+        await files.each(recorded(directory), self._copy_recorded)
         others = [key async for key in files.walk(self._source, "workspaces") if key not in self._known]
-        await files.each(others, self._other)
+        await files.each(others, self._copy_unrecorded)
         return replace(
             manifest,
             artifacts=self._count,
@@ -111,44 +111,44 @@ class _Carrier:
             lacking=self._lacking,
         )
 
-    async def _recorded(self, artifact: Artifact) -> None:
+    async def _copy_recorded(self, artifact: Artifact) -> None:
         key = artifact.key
         self._known.add(key)
-        found = await self._take(key, artifact.sha256)
+        found = await self._copy(key, artifact.sha256)
         if isinstance(found, Written):
             return
-        now = await self._now.find(Place(key, artifact.workspace, artifact.path))
+        now = await self._ledger.find(Place(key, artifact.workspace, artifact.path))
         if now is not None and now.sha256 != artifact.sha256:
-            await self._replacement(key, now.sha256)
+            await self._copy_replacement(key, now.sha256)
         elif now is None:
             self._lacking.setdefault(key, "it was deleted while the backup ran")
         else:
             reason = "its bytes are not the ones that were stored" if found else "it is missing from the store"
             self._lacking.setdefault(key, reason)
 
-    async def _replacement(self, key: str, sha256: str) -> None:
-        found = await self._take(key, sha256)
+    async def _copy_replacement(self, key: str, sha256: str) -> None:
+        found = await self._copy(key, sha256)
         if isinstance(found, Written):
             self._replaced[key] = (found.size, found.sha256)
         else:
             self._lacking[key] = "it was replaced more than once while the backup ran"
 
-    async def _other(self, key: str) -> None:
-        """What the ledger did not know at that moment: it has come since, or its record was lost in a crash."""
+    async def _copy_unrecorded(self, key: str) -> None:
+        """A file that was not in the ledger then: it was uploaded since, or its record was lost in a crash."""
         _, workspace, path = key.split("/", 2)
-        if await self._now.find(Place(key, workspace, path)) is None:
-            found = await self._take(key, None)
+        if await self._ledger.find(Place(key, workspace, path)) is None:
+            found = await self._copy(key, None)
             if isinstance(found, Written):
                 self._unrecorded[key] = (found.size, found.sha256)
 
-    async def _take(self, key: str, sha256: str | None) -> Written | Stat | None:
+    async def _copy(self, key: str, sha256: str | None) -> Written | Stat | None:
         try:
-            found = await files.carry(self._source, self._target, key, sha256)
+            found = await files.copy(self._source, self._target, key, sha256)
         except errors.ArtifactPathTaken as error:  # a bucket may have a file and a directory of one name
             self._lacking[key] = str(error)
             return None
         if isinstance(found, Written):
             self._count += 1
             self._bytes += found.size
-            self._told(key, found.size)
+            self._on_artifact(key, found.size)
         return found

@@ -1,4 +1,4 @@
-"""A SQLite file, copied as a whole."""
+"""A SQLite database, copied as one file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAIT_SECONDS = 30
 
 
 class SqliteCopy:
-    """Taken by SQLite's online backup in one step, so that no writer is held up (the file is in WAL mode)."""
+    """Copied by SQLite's online backup in one step. In WAL mode, which we use, that blocks no writer."""
 
     kind = "sqlite"
 
@@ -60,7 +60,7 @@ class SqliteCopy:
             closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)
-            target.execute("PRAGMA journal_mode=DELETE")  # one file, that needs no other beside it
+            target.execute("PRAGMA journal_mode=DELETE")  # a single file, without a WAL beside it
             [(verdict,)] = target.execute("PRAGMA quick_check(1)").fetchall()
         if verdict != "ok":
             raise errors.DatabaseUnreachable(setting=self.setting, reason=f"{self._file} is damaged: {verdict}")

@@ -1,6 +1,6 @@
-"""The command line: one file per noun; ``output`` is what people and scripts see of it.
+"""The command line: one file for each noun. ``output`` prints results and errors, ``options`` has shared options.
 
-Everything but ``serve`` goes through ``hokusai.Client``, so a script can do what a command does.
+Commands that talk to a server use ``hokusai.Client``, so a script can do whatever a command does.
 """
 
 from hokusai.cli.app import main

@@ -1,4 +1,4 @@
-"""``hokusai backup`` and ``hokusai restore``: on the server's own machine, with the server's own settings."""
+"""``hokusai backup`` and ``hokusai restore``: run on the server's machine, with the server's settings."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ import typer
 
 from hokusai import errors
 from hokusai.cli import output
+from hokusai.cli.options import Data, server_extra
 
 if TYPE_CHECKING:
     from hokusai.backup import Manifest
     from hokusai.settings import Settings
 
-Data = Annotated[Path | None, typer.Option(help="The server's directory (HOKUSAI_DATA).", show_default="hokusai-data")]
-
 
 def backup(
-    directory: Annotated[Path, typer.Argument(help="A new directory for this backup.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The directory to create for this backup.")],
     data: Data = None,
     as_json: output.Json = False,
 ) -> None:
-    """Copy the databases and all artifacts into a directory, each file with its SHA-256.
+    """Copy the databases and all artifacts into a new directory, and verify every artifact.
 
-    The server may be running. Set the same environment as for hokusai serve. The pepper
-    (HOKUSAI_KEY_PEPPER) and the operator's key are in no backup: keep both where you keep secrets.
+    The server may be running. Set the same environment variables as for hokusai serve. A backup contains neither the
+    pepper (HOKUSAI_KEY_PEPPER) nor the operator key: keep both with your other secrets.
 
     [bold]Example:[/bold] hokusai backup /backups/hokusai-2026-11-23
     """
-    with _server_side(), _told("Backing up") as told:
+    with server_extra(), _progress("Backing up") as on_artifact:
         from hokusai.backup import back_up
 
         settings = _settings(data)
-        manifest = asyncio.run(back_up(settings, directory, told=told))
+        manifest = asyncio.run(back_up(settings, directory, on_artifact=on_artifact))
     _show(manifest, directory, as_json, done="Backed up into")
     if not as_json:
         for note in _notes(settings, manifest):
@@ -48,35 +47,25 @@ def backup(
 
 
 def restore(
-    directory: Annotated[Path, typer.Argument(help="What hokusai backup made.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A directory that hokusai backup created.")],
     data: Data = None,
-    check: Annotated[bool, typer.Option("--check", help="Compare it with its digests, and restore nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only verify the backup, and restore nothing.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Bring a backup back, into an empty data directory, database and artifact store.
+    """Restore a backup into an empty data directory, database and artifact store.
 
-    Every byte is compared with its digest first. Set the environment that hokusai serve will have.
+    Every byte is verified before anything is written. Set the environment variables that hokusai serve will have.
 
     [bold]Example:[/bold] hokusai restore /backups/hokusai-2026-11-23 --data /srv/hokusai
     """
-    with _server_side(), _told("Checking" if check else "Restoring") as told:
+    with server_extra(), _progress("Checking" if check else "Restoring") as on_artifact:
         from hokusai import backup
 
         if check:
-            manifest = asyncio.run(backup.check(directory, told=told))
+            manifest = asyncio.run(backup.check(directory, on_artifact=on_artifact))
         else:
-            manifest = asyncio.run(backup.restore(_settings(data), directory, told=told))
-    _show(manifest, directory, as_json, done="All of it is as it was written:" if check else "Restored from")
-
-
-@contextmanager
-def _server_side() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "hokusai":
-            raise
-        raise errors.ExtraMissing(module=error.name or str(error)) from None
+            manifest = asyncio.run(backup.restore(_settings(data), directory, on_artifact=on_artifact))
+    _show(manifest, directory, as_json, done="Verified" if check else "Restored from")
 
 
 def _settings(data: Path | None) -> Settings:
@@ -86,8 +75,8 @@ def _settings(data: Path | None) -> Settings:
 
 
 @contextmanager
-def _told(verb: str) -> Iterator[Any]:
-    """What shows each artifact on a terminal."""
+def _progress(verb: str) -> Iterator[Any]:
+    """A callback that shows each artifact on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _key, _size: None
         return
@@ -112,7 +101,7 @@ def _show(manifest: Manifest, directory: Path, as_json: bool, *, done: str) -> N
 
 def _notes(settings: Settings, manifest: Manifest) -> Iterator[str]:
     if settings.key_pepper:
-        yield "Not in it: HOKUSAI_KEY_PEPPER. Without it every key of this backup is unknown."
-    yield "Not in it: the operator's key. The backup knows its digest alone, and no new one is made after a restore."
+        yield "Not in the backup: HOKUSAI_KEY_PEPPER. Without it, none of the keys in this backup will work."
+    yield "Not in the backup: the operator key, only its digest. A restored server does not create a new one."
     if settings.role != "auth" and "mlflow" not in manifest.databases:
-        yield "Not in it: the database of the MLflow at HOKUSAI_TRACKING_URL. Back it up where it is kept, before this."
+        yield "Not in the backup: the database of the MLflow at HOKUSAI_TRACKING_URL. Back it up first, where it is."

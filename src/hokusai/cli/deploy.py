@@ -1,4 +1,4 @@
-"""``hokusai deploy aws``: a release planned, rolled out, proven, taken back, looked at and taken down."""
+"""``hokusai deploy aws``: plan, roll out and prove a release; show and delete a deployment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +14,16 @@ import typer
 from rich.text import Text
 
 from hokusai.cli import output
+from hokusai.cli.options import option_groups
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from hokusai.deploy import Aws, Deployed, Proof, Record, Release, State, Step, Tell
+    from hokusai.deploy import Deployed, OnLine, Proof, Record, Release, State, Step
 
-app = typer.Typer(no_args_is_help=True, help="Roll a release out, and prove it.")
-aws_app = typer.Typer(no_args_is_help=True, help="To AWS: ECS Fargate, RDS, S3. See docs/how-to/aws.md.")
+app = typer.Typer(no_args_is_help=True, help="Roll out a release, and prove that it works.")
+aws_app = typer.Typer(no_args_is_help=True, help="Deploy to AWS (ECS Fargate, RDS, S3). See docs/how-to/aws.md.")
 app.add_typer(aws_app, name="aws")
 
 _MARKS: dict[State, tuple[str, str]] = {
@@ -41,53 +43,63 @@ def _parameter(values: list[str] | None) -> list[str]:
 
 
 Environment = Annotated[
-    str, typer.Option(envvar="ENVIRONMENT", help="What the deployment is called.", metavar="NAME", show_default=True)
+    str, typer.Option(envvar="ENVIRONMENT", help="The name of the deployment.", metavar="NAME", show_default=True)
 ]
 Region = Annotated[str | None, typer.Option(envvar="AWS_REGION", help="The AWS region.", show_default="the profile's")]
-SourcePath = Annotated[Path, typer.Option("--source", help="The checkout to release.")]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", callback=_parameter, help="A parameter of the template; again for more."
-    ),
-]
-EngineCommand = Annotated[
-    str | None,
-    typer.Option("--engine", help="The command that builds images.", show_default="podman, docker or buildah"),
-]
-RecordsPath = Annotated[Path, typer.Option("--records", help="Where the records of releases are kept.")]
-Pause = Annotated[float, typer.Option(hidden=True, min=0.0, help="Seconds between two looks while waiting.")]
+Pause = Annotated[float, typer.Option(hidden=True, min=0.0, help="Seconds between two polls while waiting.")]
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """The release that the command line names."""
+
+    environment: Environment = "production"
+    region: Region = None
+    source: Annotated[Path, typer.Option(help="The checkout to release.")] = Path()
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", callback=_parameter, help="A parameter of the template. May be repeated."
+        ),
+    ] = None
+    engine: Annotated[
+        str | None, typer.Option(help="The command that builds images.", show_default="podman, docker or buildah")
+    ] = None
+    records: Annotated[Path, typer.Option(help="The directory for the records of releases.")] = Path("releases")
+
+    def release(self, *, on_line: OnLine, pause: float = 5.0) -> Release:
+        from hokusai import deploy
+
+        aws = deploy.Aws(self.region, pause=pause)
+        stack = deploy.stack_of(aws, self.environment)
+        source = deploy.read(self.source.resolve())
+        facts = (source.tag, source.version, source.commit, aws.region, aws.account)
+        return deploy.Release(
+            aws=aws,
+            source=source,
+            engine=lambda: deploy.Engine(self.engine),
+            stack=stack,
+            prove=prove,
+            record=deploy.Record(self.environment, *facts, began=deploy.instant()),
+            records=deploy.Records(self.records),
+            given={name: value for name, _, value in (one.partition("=") for one in self.parameters or ())},
+            on_line=on_line,
+        )
 
 
 @aws_app.command()
-def plan(
-    *,
-    environment: Environment = "production",
-    region: Region = None,
-    source: SourcePath = Path(),
-    parameters: Parameters = None,
-    engine: EngineCommand = None,
-    records: RecordsPath = Path("releases"),
-    as_json: output.Json = False,
-) -> None:
-    """Say all that `up` would do. Changes nothing.
+@option_groups
+def plan(options: ReleaseOptions, as_json: output.Json = False) -> None:
+    """Show everything that up would do. Changes nothing.
 
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws plan
     """
     from hokusai import deploy
 
-    release = _release(
-        aws=deploy.Aws(region),
-        environment=environment,
-        source=source,
-        parameters=parameters,
-        engine=engine,
-        records=records,
-        tell=lambda _: None,
-    )
+    release = options.release(on_line=lambda _: None)
     steps = list(deploy.plan(release))
     if as_json:
-        output.document({"environment": environment, "release": release.source.tag, "steps": steps})
+        output.document({"environment": options.environment, "release": release.source.tag, "steps": steps})
         return
     console = output.out()
     for one in steps:
@@ -98,49 +110,35 @@ def plan(
 
 
 @aws_app.command()
-def up(
-    *,
-    environment: Environment = "production",
-    region: Region = None,
-    source: SourcePath = Path(),
-    parameters: Parameters = None,
-    engine: EngineCommand = None,
-    records: RecordsPath = Path("releases"),
-    pause: Pause = 5.0,
-    as_json: output.Json = False,
-) -> None:
-    """Release a checkout: stack, image, migration, services, logs, doctor.
+@option_groups
+def up(options: ReleaseOptions, pause: Pause = 5.0, as_json: output.Json = False) -> None:
+    """Release a checkout: update the stack, build, migrate, roll out, and prove it with the doctor.
 
-    Where a step fails, what ran before runs again, and the doctor's diagnosis is shown. Run again
-    it goes on where it stopped. The doctor uses the deployment's own operator key.
+    If a step fails, the previous version runs again, and the doctor's diagnosis is shown. Run the command again to
+    continue where it stopped. The doctor uses the deployment's own operator key.
 
     [bold]Example:[/bold] ENVIRONMENT=production hokusai deploy aws up --set AuthHost=auth.example.org …
     """
     from hokusai import deploy
 
     with _Progress.shown() as progress:
-        release = _release(
-            aws=deploy.Aws(region, pause=pause),
-            environment=environment,
-            source=source,
-            parameters=parameters,
-            engine=engine,
-            records=records,
-            tell=progress.tell,
-        )
-        stopped = deploy.up(release, progress)
+        release = options.release(on_line=progress.on_line, pause=pause)
+        error = deploy.up(release, progress)
     record = release.record
     if as_json:
         output.document(record.document())
     else:
-        _told(record, release.records.file(record))
-    if stopped is not None:
-        raise stopped
+        _print(record, release.records.file(record))
+    if error is not None:
+        raise error
 
 
 @aws_app.command()
 def status(*, environment: Environment = "production", region: Region = None, as_json: output.Json = False) -> None:
-    """Tell what runs. Changes nothing."""
+    """Show what runs. Changes nothing.
+
+    [bold]Example:[/bold] hokusai deploy aws status --environment staging
+    """
     from hokusai import deploy
 
     aws = deploy.Aws(region)
@@ -169,12 +167,12 @@ def down(
     environment: Environment = "production",
     region: Region = None,
     yes: Annotated[
-        str | None, typer.Option(metavar="ENVIRONMENT", help="The environment's name, as a confirmation.")
+        str | None, typer.Option(metavar="ENVIRONMENT", help="The name of the environment, as a confirmation.")
     ] = None,
     pause: Pause = 5.0,
     as_json: output.Json = False,
 ) -> None:
-    """Delete the stack. The bucket, the secrets, the logs and a snapshot of each database stay.
+    """Delete the stack. The bucket, the secrets, the logs and a snapshot of each database are kept.
 
     [bold]Example:[/bold] hokusai deploy aws down --environment staging --yes staging
     """
@@ -185,7 +183,7 @@ def down(
     found = deploy.status(aws, stack)
     if yes is None and output.err().is_terminal:
         output.err().print(f"This deletes {stack.name} in {aws.region}, account {aws.account}, with its two services.")
-        yes = typer.prompt("The environment's name, to confirm", err=True, default="", show_default=False)
+        yes = typer.prompt("Type the name of the environment to confirm", err=True, default="", show_default=False)
     deploy.down(stack, confirmed=yes or "")
     if as_json:
         output.document({**found, "status": "DELETE_COMPLETE", "services": []})
@@ -193,37 +191,8 @@ def down(
         output.out().print(f"{stack.name} is deleted.")
 
 
-def _release(
-    *,
-    aws: Aws,
-    environment: str,
-    source: Path,
-    parameters: list[str] | None,
-    engine: str | None,
-    records: Path,
-    tell: Tell,
-) -> Release:
-    from hokusai import deploy
-
-    stack = deploy.stack_of(aws, environment)
-    read = deploy.read(source.resolve())
-    began = deploy.instant()
-    record = deploy.Record(environment, read.tag, read.version, read.commit, aws.region, aws.account, began=began)
-    return deploy.Release(
-        aws=aws,
-        source=read,
-        engine=lambda: deploy.Engine(engine),
-        stack=stack,
-        prove=prove,
-        record=record,
-        records=deploy.Records(records),
-        given={name: value for name, _, value in (one.partition("=") for one in parameters or ())},
-        tell=tell,
-    )
-
-
 def prove(deployed: Deployed) -> Proof:
-    """The doctor's examination, with the deployment's own operator key or the key in HOKUSAI_API_KEY."""
+    """Let the doctor examine the deployment, with its own operator key and the key in HOKUSAI_API_KEY."""
     from hokusai import deploy, doctor
     from hokusai.client.connection import checked_key
 
@@ -248,7 +217,7 @@ def prove(deployed: Deployed) -> Proof:
 
 
 class _Progress:
-    """A line on stderr for each step that ended; on a terminal also what is under way."""
+    """Prints a line on stderr for each step that has ended; on a terminal, also the current one."""
 
     def __init__(self, console: Console, status: Status | None) -> None:
         self._console = console
@@ -267,19 +236,19 @@ class _Progress:
 
     def __call__(self, step: Step[Release], state: State, words: str) -> None:
         if state in {"running", "undoing"}:
-            self._title = f"{'Taking back: ' if state == 'undoing' else ''}{step.title}"
-            self.tell("")
+            self._title = f"{'Rolling back: ' if state == 'undoing' else ''}{step.title}"
+            self.on_line("")
             return
         mark, style = _MARKS[state]
-        title = f"{mark} {step.title}" + (": taken back" if state == "undone" else "")
+        title = f"{mark} {step.title}" + (": rolled back" if state == "undone" else "")
         self._console.print(Text.assemble((title, style), f"  {output.visible(words)}" if words else ""))
 
-    def tell(self, line: str) -> None:
+    def on_line(self, line: str) -> None:
         if self._status is not None:
             self._status.update(Text(f"{self._title}  {output.visible(line)[:120]}"))
 
 
-def _told(record: Record, file: Path) -> None:
+def _print(record: Record, file: Path) -> None:
     console = output.out()
     proof: dict[str, Any] = record.proof or {}
     for place, one in enumerate(proof.get("diagnosis", ()), 1):

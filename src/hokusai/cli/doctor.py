@@ -197,7 +197,7 @@ def _print(report: Report) -> None:
         seen = one.outcome.reason if one.status == "skip" else one.outcome.evidence
         time = "" if one.status == "skip" else f"{one.seconds:.2f} s"
         grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(seen or ""))
-    output.lay_out(grid, console)
+    output.print_grid(grid, console)
     for place, named in enumerate(report.diagnosis, 1):
         _explain(console, place, named.fault.title, named.fault.id, named.fault.layer)
         output.facts(

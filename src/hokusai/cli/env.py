@@ -1,4 +1,4 @@
-"""``hokusai env``: connecting stock MLflow."""
+"""``hokusai env``: the variables that connect stock MLflow to a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from hokusai.cli import output
 
 
 def env(as_json: output.Json = False) -> None:
-    """Print the two variables with which stock MLflow uses this server.
+    """Print the two environment variables that connect stock MLflow to this server.
+
+    The second one is your key, so do not print it into a log.
 
     [bold]Example:[/bold] eval "$(hokusai env)" && python train.py
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import typer
@@ -11,12 +11,13 @@ import typer
 import hokusai
 from hokusai import errors, identity
 from hokusai.cli import output
+from hokusai.cli.options import readable_by
 
-app = typer.Typer(no_args_is_help=True, help="Make, show, rotate and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, show, rotate and revoke API keys.")
 
-KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as in: hokusai keys list.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of the key: see hokusai keys list.")]
 
-_ONCE = "Keep it now: the server has only its digest and cannot show it again."
+_ONCE = "Store the key now: the server keeps only a digest of it and cannot show it again."
 
 
 def _permissions(text: str) -> str:
@@ -28,58 +29,47 @@ def _permissions(text: str) -> str:
     return ",".join(names)
 
 
-def _readable(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A callback: what ``parse`` cannot read is wrong usage, found without asking the server."""
-
-    def check(text: str | None) -> str | None:
-        try:
-            if text is not None:
-                parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-        return text
-
-    return check
-
-
 def _workspace(text: str | None) -> str | None:
     if text is not None and identity.WORKSPACE_NAME.fullmatch(text) is None:
         raise typer.BadParameter(errors.WorkspaceNameInvalid.remedy)
     return text
 
 
-_duration = _readable(identity.parse_duration)
-_rate = _readable(identity.parse_rate)
+_duration = readable_by(identity.parse_duration)
+_rate = readable_by(identity.parse_rate)
 
 
 @app.command()
 def create(
     *,
-    name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
+    name: Annotated[str, typer.Option(help="A name for the key: what it is for.")],
     workspace: Annotated[
         str | None,
         typer.Option(
-            callback=_workspace, help="The workspace it belongs to.", show_default="your key's; an operator's: none"
+            callback=_workspace, help="The workspace of the key.", show_default="your key's; for an operator, none"
         ),
     ] = None,
     permissions: Annotated[
         str,
         typer.Option(
-            callback=_permissions, help="Permissions or sets, separated by commas: read, write, admin, models:read, …"
+            callback=_permissions,
+            help="Permissions or sets of them, separated by commas: read, write, admin, models:read, …",
         ),
     ] = "write",
     expires: Annotated[
         str | None,
-        typer.Option(callback=_duration, help="How long it works, like 90d or 12h.", show_default="as long as yours"),
+        typer.Option(
+            callback=_duration, help="How long the key works, such as 90d or 12h.", show_default="as long as yours"
+        ),
     ] = None,
     service: Annotated[
-        str | None, typer.Option(help="The service it is for, like platform.", show_default="your key's")
+        str | None, typer.Option(help="The service that the key is for, such as platform.", show_default="your key's")
     ] = None,
     rate: Annotated[
         str | None,
         typer.Option(
             callback=_rate,
-            help="How many requests it may send, like 1000/h.",
+            help="How many requests the key may send, such as 1000/h.",
             show_default="your key's, or the server's",
         ),
     ] = None,
@@ -87,18 +77,19 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="CIDR",
-            help="An address or network it may be used from; again for more.",
+            help="An address or network from which the key may be used. May be repeated.",
             show_default="your key's, or everywhere",
         ),
     ] = None,
     environment: Annotated[
-        Literal["live", "test"] | None, typer.Option(help="The kind of key.", show_default="your key's")
+        Literal["live", "test"] | None,
+        typer.Option(help="A key for real use, or for tests.", show_default="your key's"),
     ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Make a key and print it, this once.
+    """Create a key and print it. It cannot be shown again.
 
-    In a pipe the key stands alone on stdout.
+    In a pipe, it prints only the key on stdout.
 
     [bold]Example:[/bold] hokusai keys create --workspace acme --name ci --permissions write --expires 90d
     """
@@ -113,7 +104,7 @@ def create(
             allow_ips=allow_ip or (),
             environment=environment,
         )
-    _hand_over(made, as_json)
+    _print_new(made, as_json)
 
 
 @app.command("list")
@@ -121,7 +112,7 @@ def list_(
     workspace: Annotated[str | None, typer.Option(callback=_workspace, help="Only the keys of this workspace.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """List keys: all facts, never the keys themselves."""
+    """List keys: their facts, never the keys themselves."""
     with hokusai.Client() as client:
         found = client.keys.list(workspace)
     if as_json:
@@ -136,7 +127,9 @@ def list_(
 
 @app.command()
 def show(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id; without: the key in use.")] = "self",
+    key_id: Annotated[
+        str, typer.Argument(metavar="KEY_ID", help="The id of the key. Default: the key that you use.")
+    ] = "self",
     as_json: output.Json = False,
 ) -> None:
     """Show the facts of a key."""
@@ -152,23 +145,24 @@ def show(
 def rotate(
     key_id: KeyId,
     overlap: Annotated[
-        str, typer.Option(callback=_duration, help="How long the old key works on, like 24h; 0s ends it at once.")
+        str,
+        typer.Option(callback=_duration, help="How long the old key keeps working, such as 24h; 0s to end it at once."),
     ] = "24h",
     expires: Annotated[
         str | None,
         typer.Option(
-            callback=_duration, help="How long the new key works, like 90d.", show_default="as long as the old one"
+            callback=_duration, help="How long the new key works, such as 90d.", show_default="as long as the old one"
         ),
     ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Make a key with the same rights, and end the old one after an overlap.
+    """Create a key with the same rights, and end the old one after an overlap.
 
     [bold]Example:[/bold] hokusai keys rotate KEY_ID --overlap 24h
     """
     with hokusai.Client() as client:
         made = client.keys.rotate(key_id, overlap=overlap, expires=expires)
-    _hand_over(made, as_json)
+    _print_new(made, as_json)
 
 
 @app.command()
@@ -176,20 +170,17 @@ def revoke(key_id: KeyId, as_json: output.Json = False) -> None:
     """Refuse a key from now on. This cannot be undone."""
     with hokusai.Client() as client:
         found = client.keys.revoke(key_id)
-    if as_json:
-        output.document(found)
-    else:
-        output.out().print(f"Revoked {found.key_id} ({output.visible(found.name)}).")
+    output.result(found, as_json, text=f"Revoked {found.key_id} ({output.visible(found.name)}).")
 
 
-def _hand_over(made: hokusai.NewKey, as_json: bool) -> None:
+def _print_new(made: hokusai.NewKey, as_json: bool) -> None:
     if as_json:
         output.document({"key": made.key} | dataclasses.asdict(made.facts))
         return
     output.out().print(made.key, style="bold green")
-    beside = output.err() if output.piped() else output.out()
-    beside.print(_ONCE)
-    output.facts(_facts(made.facts), beside)
+    console = output.err() if output.piped() else output.out()
+    console.print(_ONCE)
+    output.facts(_facts(made.facts), console)
 
 
 def _facts(key: hokusai.Key) -> Iterator[tuple[str, object]]:
@@ -202,10 +193,10 @@ def _facts(key: hokusai.Key) -> Iterator[tuple[str, object]]:
     yield "permissions", key.permissions
     yield "service", key.service_id
     yield "environment", key.environment
-    yield "rate", f"{key.rate_limit_per_hour}/h" if key.rate_limit_per_hour else "the server's"
+    yield "rate", f"{key.rate_limit_per_hour}/h" if key.rate_limit_per_hour else "the server's limit"
     yield "allowed from", key.allow_ips or "everywhere"
-    yield "made", key.created_at
-    yield "made with", key.created_by
+    yield "created", key.created_at
+    yield "created with", key.created_by
     yield "expires", key.expires_at or "never"
     if key.revoked_at:
         yield "revoked", key.revoked_at
@@ -218,7 +209,7 @@ def _state(key: hokusai.Key) -> str:
 
 
 def _summary(key: hokusai.Key) -> str:
-    """The set's name where the permissions are one, else how many there are."""
+    """The name of the set, where the permissions are a whole set; else the permissions, or their number."""
     held = frozenset(key.permissions)
     for name, members in identity.PERMISSION_SETS.items():
         if held == members:

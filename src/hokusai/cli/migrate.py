@@ -1,35 +1,28 @@
-"""``hokusai migrate``: the database brought up to date before a server starts on it."""
+"""``hokusai migrate``: updates the databases before a server starts on them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from hokusai import errors
+from hokusai.cli.options import Data, Role, server_extra
 
 
 def migrate(
-    data: Annotated[
-        Path | None, typer.Option(help="The server's directory (HOKUSAI_DATA).", show_default="hokusai-data")
-    ] = None,
+    data: Data = None,
     role: Annotated[
-        Literal["all", "auth", "registry"] | None,
-        typer.Option(help="Whose tables: those of one half, or all (HOKUSAI_ROLE).", show_default="all"),
+        Role | None,
+        typer.Option(help="Update the tables of one half, or all of them (HOKUSAI_ROLE).", show_default="all"),
     ] = None,
 ) -> None:
-    """Bring the database up to date, and end.
+    """Update the databases to the schema of this version, and exit.
 
-    A server does so at its start as well; a release does it once, before its servers start. Keys in
-    HOKUSAI_OPERATOR_KEY and HOKUSAI_AUTH_SERVICE_KEY are made known to the auth service, unless they are.
+    A server does this when it starts, too. In a deployment with several servers, run it once before they start. It
+    also imports the keys in HOKUSAI_OPERATOR_KEY and HOKUSAI_AUTH_SERVICE_KEY, where this server stores keys.
 
     [bold]Example:[/bold] hokusai migrate --role auth
     """
-    try:
+    with server_extra():
         from hokusai import server, settings
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "hokusai":
-            raise
-        raise errors.ExtraMissing(module=error.name or str(error)) from None
     server.migrate(settings.load(data=data, role=role))

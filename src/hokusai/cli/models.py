@@ -14,25 +14,28 @@ import hokusai
 from hokusai import errors
 from hokusai.cli import output
 
-app = typer.Typer(no_args_is_help=True, help="Show what is registered in your workspace.")
+app = typer.Typer(no_args_is_help=True, help="List and show the registered models in your workspace.")
 
 
 def register(
     path: Annotated[
-        Path, typer.Argument(help="A model directory (one with an MLmodel file), or any directory or file.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A model directory (with an MLmodel file), or any other directory or file."
+        ),
     ],
-    name: Annotated[str, typer.Option(help="The registered model's name.")],
+    name: Annotated[str, typer.Option(help="The name of the registered model.")],
     description: Annotated[str, typer.Option(help="What is new in this version.", show_default=False)] = "",
     as_json: output.Json = False,
 ) -> None:
-    """Upload a model and make it the next version of NAME.
+    """Upload a model as the next version of a registered model, which is created if necessary.
 
-    In a pipe the version's URI stands alone on stdout.
+    In a pipe, it prints only the URI of the version.
 
     [bold]Example:[/bold] hokusai register model/ --name churn
     """
-    left = "A version was made only if every file had been sent"
-    with _told(left), hokusai.Client() as client, output.progress("Sending") as progress:
+    left = "A version was created only if every file had been sent"
+    with _interruptible(left), hokusai.Client() as client, output.progress("Sending") as progress:
         version = client.register(path, name, description=description, progress=progress)
     if as_json:
         output.document(_document(version))
@@ -44,27 +47,31 @@ def register(
 
 
 def pull(
-    uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.")],
-    directory: Annotated[Path, typer.Argument(help="Where to put the files: absent yet, or empty.")],
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.")
+    ],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Where to put the files: a new or an empty directory.")
+    ],
     as_json: output.Json = False,
 ) -> None:
-    """Fetch the files of a version, each compared with its recorded digest.
+    """Download the files of a version, and verify each with its recorded digest.
 
     The directory appears when it is complete, or not at all.
 
     [bold]Example:[/bold] hokusai pull models:/churn/3 churn-3/
     """
-    with _told("Nothing was kept"), hokusai.Client() as client, output.progress("Fetching") as progress:
+    with _interruptible("Nothing was kept"), hokusai.Client() as client, output.progress("Downloading") as progress:
         found = client.pull(uri, directory, progress=progress)
     if as_json:
         output.document({"uri": uri, "path": found})
     else:
-        output.out().print(str(found) if output.piped() else f"Fetched {uri} into {found}.")
+        output.out().print(str(found) if output.piped() else f"Downloaded {uri} into {found}.")
 
 
 @contextmanager
-def _told(left: str) -> Iterator[None]:
-    """Ctrl-C says what it left behind."""
+def _interruptible(left: str) -> Iterator[None]:
+    """Ctrl-C ends the command with a message that says what is ``left``."""
     try:
         yield
     except KeyboardInterrupt:
@@ -86,9 +93,10 @@ def list_(as_json: output.Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="The registered model's name.")], as_json: output.Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the registered model.")],
+    as_json: output.Json = False,
 ) -> None:
-    """Show a registered model and its versions, the newest first."""
+    """Show a registered model and its versions, newest first."""
     with hokusai.Client() as client:
         model, versions = client.models.get(name), client.models.versions(name)
     if as_json:
@@ -98,14 +106,14 @@ def show(
         (
             ("name", model.name),
             ("description", model.description),
-            ("made", model.created_at),
+            ("created", model.created_at),
             ("changed", model.updated_at),
             ("aliases", _aliases(model)),
             ("tags", tuple(f"{key}={value}" for key, value in model.tags.items())),
         )
     )
     rows = ((one.version, one.status, one.created_at, one.run_id, one.description) for one in versions)
-    output.table(("VERSION", "STATUS", "MADE", "RUN", "DESCRIPTION"), rows, nothing="No versions yet.")
+    output.table(("VERSION", "STATUS", "CREATED", "RUN", "DESCRIPTION"), rows, nothing="No versions yet.")
 
 
 def _aliases(model: hokusai.Model) -> tuple[str, ...]:

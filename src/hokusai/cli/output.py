@@ -1,8 +1,8 @@
-"""What people and scripts see.
+"""How results and errors are printed.
 
-On a terminal: tables, colours, a progress bar. In a pipe: the same words without decoration, and
-where one thing was made, that thing alone. With ``--json``: one document on stdout. Errors always
-go to stderr as text, so that stdout holds what was asked for or nothing; the exit code tells why.
+On a terminal: tables, colours, a progress bar. In a pipe: the same text without decoration, and where a command creates
+one thing, only that. With ``--json``: one document on stdout. Errors are always text on stderr, so that stdout has the
+result or nothing; the exit code tells why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 import hokusai
-from hokusai import errors
+from hokusai import apikey, errors
 
 if TYPE_CHECKING:
     from hokusai.client.values import OnProgress
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 #: The option every command has.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
-#: Columns. Nothing is wrapped in a pipe.
+#: Columns in a pipe, where nothing is wrapped.
 _UNWRAPPED = 100_000
-_HINT_LENGTH = 12  # of a key: what the server shows of it as well
+_HINT_LENGTH = 12  # of a key: as much as the server shows of it
 
 
 def piped() -> bool:
-    """Whether stdout leads to a program or a file."""
+    """Whether stdout is a pipe or a file."""
     return not sys.stdout.isatty()
 
 
@@ -50,30 +50,38 @@ def err() -> Console:
 
 
 def document(value: object) -> None:
-    """One JSON document, in ASCII: no locale breaks it and no terminal obeys it."""
+    """Print one JSON document, in ASCII: so no locale breaks it, and no terminal interprets it."""
     typer.echo(json.dumps(value, default=_plain_value, indent=2))
 
 
+def result(value: object, as_json: bool, *, text: str) -> None:
+    """Print what a command returned: as a document, or as one line of text."""
+    if as_json:
+        document(value)
+    else:
+        out().print(text)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
-    """Rows under a heading; ``nothing`` is said on stderr where there are none."""
+    """Print rows under a heading; where there are none, print ``nothing`` on stderr."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         grid.add_column(column)
     for row in rows:
         grid.add_row(*map(cell, row))
     if grid.row_count:
-        lay_out(grid, out())
+        print_grid(grid, out())
     else:
         err().print(nothing)
 
 
 def facts(pairs: Iterable[tuple[str, object]], console: Console | None = None) -> None:
-    """A name and a value on each line."""
-    lay_out(_grid(pairs), console or out())
+    """Print a name and a value on each line."""
+    print_grid(_grid(pairs), console or out())
 
 
 def cell(value: object) -> Text:
-    """A value as people read it; times in UTC."""
+    """A value for people; times are in UTC."""
     if value is None or value in ((), ""):
         return Text("-", style="dim")
     if isinstance(value, datetime):
@@ -84,12 +92,12 @@ def cell(value: object) -> Text:
 
 
 def visible(text: str) -> str:
-    """The text without characters a terminal would obey or hide: names come from strangers."""
+    """The text, with every character that a terminal would interpret or hide escaped: names come from strangers."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def complain(error: errors.HokusaiError) -> None:
-    """The error on stderr: code and message, what to do, and what the operator needs to find it."""
+    """Print an error on stderr: code and message, what to do, and the request id for the operator."""
     console = err()
     console.print(Text.assemble((error.code, "bold red"), "  ", (visible(str(error)), "bold")))
     facts(_advice(error), console)
@@ -105,10 +113,10 @@ def _advice(error: errors.HokusaiError) -> Iterator[tuple[str, object]]:
 
 
 def _caller() -> Iterator[tuple[str, object]]:
-    """Which key went where: most wrong keys are the right key of another server."""
+    """Which key was sent to which server: most wrong keys belong to another server."""
     key, url = os.environ.get("HOKUSAI_API_KEY", "").strip(), os.environ.get("HOKUSAI_URL", "").strip()
     if key:
-        known = key.startswith(("hk_live_", "hk_test_"))
+        known = apikey.is_prefixed(key)
         yield "  your key", f"{key[:_HINT_LENGTH]}… (HOKUSAI_API_KEY)" if known else "the text in HOKUSAI_API_KEY"
     if url and "@" not in url:
         yield "  server", f"{url} (HOKUSAI_URL)"
@@ -123,20 +131,20 @@ def _grid(pairs: Iterable[tuple[str, object]]) -> Table:
     return grid
 
 
-def lay_out(grid: Table, console: Console) -> None:
-    """The table, without blanks at the ends of lines in a pipe."""
+def print_grid(grid: Table, console: Console) -> None:
+    """Print a table, without spaces at the ends of lines in a pipe."""
     if console.is_terminal:
         console.print(grid)
         return
     with console.capture() as captured:
         console.print(grid)
-    # Cells are filled up with blanks, which no script expects at the end of a line.
+    # Cells are padded with spaces, which scripts do not expect at the end of a line.
     console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
 @contextmanager
 def progress(verb: str) -> Iterator[OnProgress | None]:
-    """A bar on stderr while a transfer runs, gone when it is over; None where stderr is no terminal."""
+    """A progress bar on stderr, while a transfer runs. None where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

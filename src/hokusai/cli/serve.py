@@ -1,13 +1,12 @@
-"""``hokusai serve``: the server. Its modules are imported when it starts: the rest works without them."""
+"""``hokusai serve``: the server. Its packages are imported only here: other commands work without them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from hokusai import errors
+from hokusai.cli.options import Data, Role, server_extra
 
 
 def serve(
@@ -17,32 +16,25 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Port to listen on; 0 takes a free one (HOKUSAI_PORT).", show_default="5050"
+            min=0, max=65535, help="Port to listen on; 0 chooses a free one (HOKUSAI_PORT).", show_default="5050"
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Directory for everything it keeps (HOKUSAI_DATA).", show_default="hokusai-data"),
-    ] = None,
+    data: Data = None,
     role: Annotated[
-        Literal["all", "auth", "registry"] | None,
+        Role | None,
         typer.Option(help="Everything, or one half of a two-host deployment (HOKUSAI_ROLE).", show_default="all"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Server processes (HOKUSAI_WORKERS).", show_default="1")
+        int | None, typer.Option(min=1, max=64, help="Number of server processes (HOKUSAI_WORKERS).", show_default="1")
     ] = None,
 ) -> None:
     """Start the server.
 
-    On an empty data directory it makes all it needs and writes the first operator key to
-    DIR/operator.key. Every other setting is an environment variable.
+    In an empty data directory it creates everything that it needs, and writes the first operator key to
+    DIR/operator.key. Every option can also be set as an environment variable; so can many other settings.
 
     [bold]Example:[/bold] hokusai serve --data /srv/hokusai --port 5050
     """
-    try:
+    with server_extra():
         from hokusai import server, settings
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "hokusai":
-            raise
-        raise errors.ExtraMissing(module=error.name or str(error)) from None
     server.run(settings.load(host=host, port=port, data=data, role=role, workers=workers))

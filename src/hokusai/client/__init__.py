@@ -1,24 +1,18 @@
-"""The Python SDK. ``Client`` is the way in; the rest is what it returns and raises.
+"""The Python SDK. Start with ``Client``; everything else here is what it returns and raises.
 
-``connection`` speaks HTTP (with ``retry`` and ``answer``); ``keys``, ``workspaces`` and ``models`` are
-the server's nouns; ``registration`` sends a model up and ``fetching`` brings one back, both over
-``artifacts``. This room imports no server room and nothing but httpx2.
+``connection`` sends requests over HTTP (with ``retry`` and ``answer``). ``keys``, ``workspaces`` and ``models`` are the
+server's resources. ``registration`` uploads a model and ``fetching`` downloads one, both with ``artifacts``. This
+package imports no server package, and no library but httpx2. Its public names are those of ``hokusai``.
 """
 
-from hokusai.client.answer import ApiError
-from hokusai.client.client import Client
-from hokusai.client.values import Key, Model, ModelVersion, NewKey, Part, Progress, Readiness, Usage, UsageHour
-
-__all__ = [
-    "ApiError",
-    "Client",
-    "Key",
-    "Model",
-    "ModelVersion",
-    "NewKey",
-    "Part",
-    "Progress",
-    "Readiness",
-    "Usage",
-    "UsageHour",
-]
+from hokusai.client.answer import ApiError as ApiError
+from hokusai.client.client import Client as Client
+from hokusai.client.values import Key as Key
+from hokusai.client.values import Model as Model
+from hokusai.client.values import ModelVersion as ModelVersion
+from hokusai.client.values import NewKey as NewKey
+from hokusai.client.values import Part as Part
+from hokusai.client.values import Progress as Progress
+from hokusai.client.values import Readiness as Readiness
+from hokusai.client.values import Usage as Usage
+from hokusai.client.values import UsageHour as UsageHour

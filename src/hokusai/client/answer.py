@@ -1,4 +1,4 @@
-"""What a server answered: our JSON, our error, or something that is not this product's."""
+"""The answer of a server: our JSON, our error, or something that is not from this product."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class ApiError(errors.HokusaiError):
-    """The server refused: its error, with the same fields as the rows in ``hokusai.errors``.
+    """The server refused the request. The fields are those of the errors in ``hokusai.errors``.
 
-    ``code`` (``HK…``), ``status`` (HTTP), ``error_code`` (MLflow's vocabulary), ``message``,
-    ``remedy`` (what to do next) and ``request_id`` (what the operator finds in the log).
+    ``code`` (``HK…``), ``status`` (HTTP), ``error_code`` (MLflow's), ``message``, ``remedy`` (what to do next) and
+    ``request_id`` (by which the operator finds the request in the log).
     """
 
     request_id: str
@@ -49,7 +49,7 @@ class ApiError(errors.HokusaiError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. ``url`` is what was asked, without query."""
+    """A whole answer. ``url`` is that of the request, without its query."""
 
     url: str
     status: int
@@ -57,10 +57,10 @@ class Answer:
     content: bytes
 
     def read(self, reader: Callable[[dict[str, Any]], T], *, also: int | None = None) -> T:
-        """What ``reader`` makes of the JSON object answered with success, or with status ``also``; of ``{}`` for none.
+        """What ``reader`` returns for the JSON object in the answer, or for ``{}`` where the body is empty.
 
-        Raises ``ApiError`` where the server refused, ``errors.AnswerUnreadable`` where something else
-        than this product answered, or something the reader finds no sense in.
+        The answer must be a success, or have the status ``also``. Raises ``ApiError`` where the server refused, and
+        ``errors.AnswerUnreadable`` where the answer is not from this product, or the reader cannot read it.
         """
         if not 200 <= self.status < 300 and self.status != also:
             raise self.refusal()

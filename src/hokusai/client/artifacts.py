@@ -21,21 +21,21 @@ from hokusai.client.files import BLOCK, LocalFile
 from hokusai.client.retry import retried
 from hokusai.client.values import Document
 
-#: What stands before a path in the store, in MLflow's artifact URIs.
+#: The beginning of MLflow's artifact URIs, before the path in the store.
 STORE = mlflow_api.ARTIFACTS_SCHEME
 
 ROUTE = mlflow_api.ARTIFACTS
 
-#: Header that names an upload, so that the server keeps what it has of it after a cut.
+#: The header that names an upload, so that the server keeps what has arrived when the connection breaks.
 NAME = "Hokusai-Upload"
 
-#: The status that says this server process has no such beginning (HK4019); another one may have told of it.
+#: The status for an upload that this server process does not have (HK4019): another process may have it.
 LOST = 409
 
-#: Directories inside one another. A deeper tree is taken for one without an end.
-DEEPEST = 64
+#: Nested directories. A deeper tree is refused, because it may be endless.
+MAX_DEPTH = 64
 
-#: Called with the bytes of one file that are done; begins again from less when an attempt is repeated.
+#: Called with the number of bytes of one file that are done. It may fall when an attempt is repeated.
 OnBytes = Callable[[int], None]
 
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file in the store. ``name`` is relative to the directory that was listed; ``size`` in bytes, 0 if untold."""
+    """A file in the store. ``name`` is relative to the listed directory; ``size`` is in bytes, 0 if unknown."""
 
     path: str
     name: str
@@ -64,7 +64,7 @@ class _Entry:
 
     @property
     def harmless(self) -> bool:
-        """The server's word alone never leads out of a directory."""
+        """Whether the name stays inside a directory, whatever the server says."""
         try:
             self.name.encode()
         except UnicodeEncodeError:
@@ -73,41 +73,41 @@ class _Entry:
 
 
 class Artifacts:
-    """Sends, lists and fetches files, by their path in the store; one file in memory never more than a block."""
+    """Sends, lists and fetches files, by their path in the store, with one block of a file in memory."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def send(self, path: str, file: LocalFile, on_bytes: OnBytes) -> None:
-        """After a cut it goes on where the server has got to, if that still has it.
+        """Upload a file. When the connection breaks, continue after the bytes that the server has kept.
 
-        Raises ``errors.DigestDiffers`` where the server tells another digest than the file had.
+        Raises ``errors.DigestDiffers`` where the server received other bytes than the file has.
         """
-        leaving = _Leaving(file)
+        upload = _FileUpload(file)
 
         def attempt() -> None:
-            leaving.offset = self._offset(path, leaving.name) if leaving.begun else 0
-            answer = self._sent(path, leaving, on_bytes)
-            if leaving.offset and answer.status == LOST:
-                leaving.offset = 0
-                answer = self._sent(path, leaving, on_bytes)
+            upload.offset = self._offset(path, upload.name) if upload.started else 0
+            answer = self._sent(path, upload, on_bytes)
+            if upload.offset and answer.status == LOST:
+                upload.offset = 0
+                answer = self._sent(path, upload, on_bytes)
             answer.read(dict)
-            _compare(path, leaving.digest.digest(), answer.headers.get("repr-digest"))
+            _compare(path, upload.digest.digest(), answer.headers.get("repr-digest"))
 
-        retried(attempt, progress=lambda: leaving.offset)
+        retried(attempt, progress=lambda: upload.offset)
 
-    def _sent(self, path: str, leaving: _Leaving, on_bytes: OnBytes) -> Answer:
+    def _sent(self, path: str, upload: _FileUpload, on_bytes: OnBytes) -> Answer:
         url = f"{ROUTE}/{quote(path)}"
-        return self._connection.exchange("PUT", url, content=leaving.blocks(on_bytes), headers=leaving.head())
+        return self._connection.exchange("PUT", url, content=upload.blocks(on_bytes), headers=upload.headers())
 
     def _offset(self, path: str, name: str) -> int:
         answer = self._connection.exchange("HEAD", f"{ROUTE}/{quote(path)}", headers={NAME: name})
-        told = answer.headers.get("upload-offset", "")
-        return int(told) if answer.status == 204 and told.isdecimal() else 0
+        received = answer.headers.get("upload-offset", "")
+        return int(received) if answer.status == 204 and received.isdecimal() else 0
 
     def files(self, directory: str, name: str = "") -> Iterator[RemoteFile]:
-        """Every file below ``directory``. Raises ``errors.AnswerHostile`` for names that could lead out of one."""
-        if name.count("/") > DEEPEST:
+        """Every file below ``directory``. Raises ``errors.AnswerHostile`` for a name that leads out of a directory."""
+        if name.count("/") > MAX_DEPTH:
             raise errors.AnswerHostile(path=name)
         for entry in self._connection.pages(ROUTE, "files", _Entry.read, {"path": directory}):
             if not entry.harmless:
@@ -119,37 +119,37 @@ class Artifacts:
                 yield RemoteFile(path=path, name=full, size=entry.size)
 
     def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> None:
-        """Write the file to ``target``, which must not exist. After a cut it goes on where it was.
+        """Write the file to ``target``, which must not exist. When the connection breaks, continue where it broke.
 
-        Raises ``errors.DigestDiffers`` where what arrived is not what was stored.
+        Raises ``errors.DigestDiffers`` where other bytes arrived than were stored.
         """
         if target.exists():
             raise errors.AnswerHostile(path=target.name)
         with target.open("wb") as file:
-            arriving = _Arriving(file)
+            download = _FileDownload(file)
 
             def attempt() -> None:
-                with self._connection.stream(f"{ROUTE}/{quote(path)}", arriving.rest()) as response:
-                    arriving.begin(response)
+                with self._connection.stream(f"{ROUTE}/{quote(path)}", download.rest()) as response:
+                    download.begin(response)
                     for block in response.iter_raw(BLOCK):
-                        arriving.add(block)
-                        on_bytes(arriving.size)
-                _compare(path, arriving.digest.digest(), response.headers.get("repr-digest"))
+                        download.add(block)
+                        on_bytes(download.size)
+                _compare(path, download.digest.digest(), response.headers.get("repr-digest"))
 
-            retried(attempt, progress=lambda: arriving.size)
+            retried(attempt, progress=lambda: download.size)
 
 
-class _Leaving:
-    """A file on its way out: the name of this upload, and what of it the server had when it was last asked."""
+class _FileUpload:
+    """A file that is being uploaded: the name of the upload, and how much of it the server had at the last request."""
 
     def __init__(self, file: LocalFile) -> None:
         self.name = secrets.token_urlsafe(24)
         self.offset = 0
-        self.begun = False
+        self.started = False
         self.digest = hashlib.sha256()
         self._file = file
 
-    def head(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         found = {
             "Content-Length": str(self._file.size - self.offset),
             "Content-Type": "application/octet-stream",
@@ -160,8 +160,8 @@ class _Leaving:
         return found
 
     def blocks(self, on_bytes: OnBytes) -> Iterator[bytes]:
-        """What is still to be sent. All of the file is read, for its digest."""
-        self.begun = True
+        """The bytes after ``offset``. The whole file is read, for its digest."""
+        self.started = True
         self.digest = hashlib.sha256()
         done = 0
         for block in self._file.blocks():
@@ -172,8 +172,8 @@ class _Leaving:
                 on_bytes(done)
 
 
-class _Arriving:
-    """A file on its way in: what is there of it, and which version of it that is (its entity tag)."""
+class _FileDownload:
+    """A file that is being downloaded: how much has arrived, and of which version (its entity tag)."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.size = 0
@@ -182,13 +182,13 @@ class _Arriving:
         self._version: str | None = None
 
     def rest(self) -> dict[str, str]:
-        """The headers that ask for what is missing, of this very version (RFC 9110, 13.1.5 and 14.2)."""
+        """The headers to request what is missing, of the same version (RFC 9110, 13.1.5 and 14.2)."""
         if not self.size or self._version is None:
             return {}
         return {"Range": f"bytes={self.size}-", "If-Range": self._version}
 
     def begin(self, response: httpx2.Response) -> None:
-        """Continue where the answer does, or from the start where it is the whole file.
+        """Continue where the answer continues; start again where it is the whole file.
 
         Raises ``errors.AnswerUnreadable`` for another part than was asked for.
         """
@@ -210,8 +210,8 @@ class _Arriving:
         self.size += len(block)
 
 
-def _compare(path: str, sha256: bytes, told: str | None) -> None:
-    """Against ``Repr-Digest`` (RFC 9530), where the server sends it."""
-    found = _SHA256.search(told or "")
+def _compare(path: str, sha256: bytes, header: str | None) -> None:
+    """Compare with ``Repr-Digest`` (RFC 9530), where the server sent it."""
+    found = _SHA256.search(header or "")
     if found and base64.b64decode(found[1]) != sha256:
         raise errors.DigestDiffers(path=path)

@@ -1,4 +1,4 @@
-"""The Python SDK: everything a key may do, as typed calls."""
+"""The client: everything that a key may do, as typed calls."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from hokusai.client.values import ModelVersion, OnProgress, Readiness, Usage
 from hokusai.client.workspaces import Workspaces
 from hokusai.mlflow_api import TRACKING_PREFIX
 
-#: Seconds that admission may take before ``register`` gives up waiting.
+#: Seconds that ``register`` waits for a version to become READY.
 PATIENCE = 600.0
 
 
 class Client:
     """A connection to one Hokusai server.
 
-    ``url`` and ``key`` are taken from ``HOKUSAI_URL`` and ``HOKUSAI_API_KEY`` where not given; ``timeout``
-    is how many seconds the server may stay silent. Use it as a context manager, or call ``close``.
+    ``url`` and ``key`` default to ``HOKUSAI_URL`` and ``HOKUSAI_API_KEY``. ``timeout`` is how many seconds the server
+    may stay silent. Use it as a context manager, or call ``close``.
 
         with hokusai.Client() as client:
             version = client.register("model/", name="churn")
             client.pull(version.uri, "copy/")
 
-    What may be sent twice is tried again after no answer, 429 and 502 to 504. Every call raises
-    ``ApiError`` where the server refused, ``errors.ServerUnreachable`` without an answer,
-    ``errors.AnswerUnreadable`` where something else answered, ``errors.ClientKeyMissing`` without a key.
+    Requests that may safely be sent twice are retried when there is no answer, and after 429 and 502 to 504. Every call
+    raises ``ApiError`` where the server refused, ``errors.ServerUnreachable`` without an answer,
+    ``errors.AnswerUnreadable`` where the answer is not from this product, ``errors.ClientKeyMissing`` without a key.
     """
 
     def __init__(self, url: str | None = None, key: str | None = None, *, timeout: float = 60.0) -> None:
-        """Connects to nothing yet. Raises ``errors.UrlMissing``, ``UrlInvalid`` and ``ClientKeyUnusable``."""
+        """Does not connect yet. Raises ``errors.UrlMissing``, ``UrlInvalid`` and ``ClientKeyUnusable``."""
         found = url or os.environ.get("HOKUSAI_URL")
         if not found:
             raise errors.UrlMissing
@@ -76,42 +76,41 @@ class Client:
         progress: OnProgress | None = None,
         patience: float = PATIENCE,
     ) -> ModelVersion:
-        """Upload a model directory, a directory or a file, and make it the next version of ``name``.
+        """Upload a model directory, any other directory, or a file, as the next version of ``name``.
 
-        A directory that MLflow saved (it has an ``MLmodel`` file) loads afterwards with
-        ``mlflow.pyfunc.load_model("models:/NAME/VERSION")``; anything else is stored as it is.
-        ``progress`` is called as bytes leave; ``patience`` is how many seconds admission may take.
+        A directory that MLflow saved (it has an ``MLmodel`` file) can be loaded with
+        ``mlflow.pyfunc.load_model("models:/NAME/VERSION")`` afterwards. Anything else is stored as it is. ``progress``
+        is called while bytes are sent. ``patience`` is how many seconds to wait for the version to become READY.
 
-        Returns the version once it is READY. Raises ``errors.PathUnusable`` before anything is sent
-        if a file cannot be read or a symbolic link leads out of the directory, and
-        ``errors.VersionNotReady`` if the version was not admitted.
+        Returns the version once it is READY. Raises ``errors.PathUnusable``, before anything is sent, where a file
+        cannot be read or a symbolic link leads out of the directory, and ``errors.VersionNotReady``.
         """
         registration = Registration(self._connection, self.models, patience=patience)
         return registration.register(Path(path), name, description=description, tags=tags or {}, progress=progress)
 
     def pull(self, uri: str, directory: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
-        """Fetch ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS`` into ``directory``.
+        """Download ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS`` into ``directory``.
 
-        The directory appears whole or not at all; it must be absent or empty. Every file is compared
-        with the digest the server recorded. Raises ``errors.TargetUnusable``, ``errors.DigestDiffers``,
-        ``errors.AnswerHostile`` and, for a version that was not admitted, ``errors.VersionNotReady``.
+        The directory must not exist, or be empty; it appears complete or not at all. Every file is compared with the
+        digest that the server recorded. Raises ``errors.TargetUnusable``, ``errors.DigestDiffers``,
+        ``errors.AnswerHostile`` and ``errors.VersionNotReady``.
         """
         return Fetching(self._connection, self.models).fetch(uri, Path(directory), progress)
 
     def usage(self, key_id: str, *, hours: int = 24) -> Usage:
-        """How much a key was used in the last ``hours``, the current one included."""
+        """How much a key was used in the last ``hours``, including the current one."""
         path = f"/api/v1/usage/{quote(key_id, safe='')}/stats"
         return self._connection.ask("GET", path, values.usage, query={"hours": hours})
 
     def env(self) -> dict[str, str]:
-        """The two variables with which stock MLflow uses this server. The second is the key: a secret."""
+        """The two environment variables that connect stock MLflow to this server. The second is the key: a secret."""
         return {"MLFLOW_TRACKING_URI": self.url + TRACKING_PREFIX, "MLFLOW_TRACKING_TOKEN": self._connection.key}
 
     def ready(self) -> Readiness:
-        """The state of the server and its parts. Needs no key."""
+        """The state of the server and of its parts. Needs no key."""
         answer = self._connection.exchange("GET", "/ready", public=True)
         return answer.read(values.readiness, also=503)
 
     def version(self) -> dict[str, str]:
-        """The versions of the server and of the MLflow in it. Needs no key."""
+        """The versions of the server and of its MLflow. Needs no key."""
         return self._connection.exchange("GET", "/version", public=True).read(values.texts)

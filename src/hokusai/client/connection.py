@@ -1,4 +1,4 @@
-"""HTTP to one server: the key, the time-outs, the retries, and faults named as our errors."""
+"""HTTP to one server: the key, time-outs, retries, and failures translated to our errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -14,11 +13,12 @@ from hokusai import errors
 from hokusai.client.answer import Answer
 from hokusai.client.retry import retried
 from hokusai.mlflow_api import TRACKING_PREFIX
+from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 T = TypeVar("T")
 
-#: Bytes. No JSON answer is larger; files are streamed and have no bound.
-LARGEST_DOCUMENT = 64 * 2**20
+#: Bytes. No JSON answer is larger. Files are streamed, and have no limit.
+MAX_DOCUMENT = 64 * 2**20
 
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 
@@ -26,11 +26,11 @@ Query = Mapping[str, str | int]
 
 
 class Connection:
-    """Sends requests to the server at ``url`` with ``key``; never follows a redirect with it.
+    """Sends requests to the server at ``url`` with ``key``. It never follows a redirect.
 
-    ``timeout`` is how many seconds the server may stay silent. Every method raises ``ApiError`` where
-    the server refused, ``errors.ServerUnreachable`` without an answer and ``errors.AnswerUnreadable``
-    where something else answered. The key is in no ``repr`` and no error.
+    ``timeout`` is how many seconds the server may stay silent. Every method raises ``ApiError`` where the server
+    refused, ``errors.ServerUnreachable`` without an answer, and ``errors.AnswerUnreadable`` where the answer is not
+    from this product. The key is left out of every ``repr`` and error.
     """
 
     def __init__(self, *, url: str, key: str | None, timeout: float) -> None:
@@ -68,29 +68,29 @@ class Connection:
         *,
         query: Query | None = None,
         body: Mapping[str, Any] | None = None,
-        twice: bool | None = None,
+        idempotent: bool | None = None,
     ) -> T:
-        """What ``read`` makes of the JSON object answered.
+        """What ``read`` returns for the JSON object in the answer.
 
-        ``twice``: sending it twice does no more than sending it once. Unset, the method tells.
+        ``idempotent`` requests are retried. None: those whose HTTP method is idempotent.
         """
 
         def attempt() -> T:
             return self.exchange(method, path, query=query, body=body).read(read)
 
-        return retried(attempt) if (method in _IDEMPOTENT if twice is None else twice) else attempt()
+        return retried(attempt) if (method in _IDEMPOTENT if idempotent is None else idempotent) else attempt()
 
     def pages(
         self, path: str, field: str, read: Callable[[dict[str, Any]], T], query: Query | None = None
     ) -> Iterator[T]:
-        """Every entry of a list that is answered in pages (``next_page_token``)."""
-        wanted = dict(query or {})
+        """Every entry of a list that comes in pages (``next_page_token``)."""
+        parameters = dict(query or {})
         while True:
-            entries, token = self.ask("GET", path, lambda page: _page(page, field, read), query=wanted)
+            entries, token = self.ask("GET", path, lambda page: _page(page, field, read), query=parameters)
             yield from entries
             if not token:
                 return
-            wanted["page_token"] = token
+            parameters["page_token"] = token
 
     def exchange(
         self,
@@ -103,12 +103,12 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         public: bool = False,
     ) -> Answer:
-        """One request, tried once, and its whole answer, whatever the status. ``public`` ones go without the key."""
+        """Send one request, once; returns the whole answer, whatever its status. ``public``: without the key."""
         head = dict(headers or {}) | ({} if public else self._authorization())
         request = self._http.build_request(
             method, self.url + path, params=query, json=body, content=content, headers=head
         )
-        with self._faults_named():
+        with self._translate_errors():
             response = self._http.send(request, stream=True)
             try:
                 return _whole(self.url + path, response)
@@ -117,10 +117,10 @@ class Connection:
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx2.Response]:
-        """The answer to GET with its body still to be read, once it is known to be a success; 206 for a part."""
+        """The answer to a GET, with its body still to be read. It is a success, with the status 200 or 206."""
         head = dict(headers or {}) | self._authorization()
         request = self._http.build_request("GET", self.url + path, headers=head)
-        with self._faults_named():
+        with self._translate_errors():
             response = self._http.send(request, stream=True)
             try:
                 if response.status_code not in {200, 206}:
@@ -133,7 +133,7 @@ class Connection:
         return {"Authorization": f"Bearer {self.key}"}
 
     @contextmanager
-    def _faults_named(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except httpx2.TimeoutException as error:
@@ -149,7 +149,7 @@ class Connection:
 
 
 def _page(page: Mapping[str, Any], field: str, read: Callable[[dict[str, Any]], T]) -> tuple[list[T], str]:
-    # MLflow leaves out what is empty.
+    # MLflow leaves out empty fields.
     return [read(entry) for entry in page.get(field, ())], str(page.get("next_page_token") or "")
 
 
@@ -157,32 +157,29 @@ def _whole(url: str, response: httpx2.Response) -> Answer:
     content = bytearray()
     for block in response.iter_raw():
         content += block
-        if len(content) > LARGEST_DOCUMENT:
+        if len(content) > MAX_DOCUMENT:
             break
-    # What had to be cut is no JSON any more.
-    return Answer(url, response.status_code, response.headers, bytes(content[:LARGEST_DOCUMENT]))
+    # A document that is too large is cut here, and so cannot be read.
+    return Answer(url, response.status_code, response.headers, bytes(content[:MAX_DOCUMENT]))
 
 
 def checked_url(url: str) -> str:
-    """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may hold a password."""
-    try:
-        parts = urlsplit(url.strip())
-        found, _ = parts.hostname, parts.port
-    except ValueError:
-        raise errors.UrlInvalid(reason="its host or port cannot be read") from None
-    if parts.scheme not in {"http", "https"} or not found:
-        raise errors.UrlInvalid(reason="it does not start with http:// or https:// and a host")
+    """Raises ``errors.UrlInvalid``, which does not repeat the URL: it may contain a password."""
+    parsed = WebUrl.parse(url.strip())
+    if parsed is None:
+        raise errors.UrlInvalid(reason=NOT_A_WEB_URL)
+    parts = parsed.parts
     if "@" in parts.netloc:
         raise errors.UrlInvalid(reason="it contains a user name or a password; the key belongs in HOKUSAI_API_KEY")
     if parts.query or parts.fragment:
-        raise errors.UrlInvalid(reason="it has a query or a fragment")
-    # The tracking URI made from it is as good an answer to "which server?".
+        raise errors.UrlInvalid(reason="it contains a query or a fragment")
+    # Somebody may give the MLflow tracking URI in place of the server's URL.
     path = parts.path.rstrip("/").removesuffix(TRACKING_PREFIX)
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def checked_key(key: str | None) -> str | None:
-    """Only what a header can carry; whether the key is good is for the server to say."""
+    """The key, if a header can contain it. Whether it is valid, only the server knows."""
     stripped = (key or "").strip()
     if not stripped:
         return None

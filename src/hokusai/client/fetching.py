@@ -1,4 +1,4 @@
-"""Fetching the files of a model version: all of them, checked, or none."""
+"""Downloading the files of a model version: all of them, verified, or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hokusai.client.values import ModelVersion, OnProgress
 
 
 class Fetching:
-    """Downloads a version beside the target directory and lets it appear there when it is complete."""
+    """Downloads a version next to the target directory, and renames it when it is complete."""
 
     def __init__(self, connection: Connection, models: Models) -> None:
         self._connection = connection
@@ -41,7 +41,7 @@ class Fetching:
         return directory
 
     def _place(self, version: ModelVersion) -> str:
-        """Where the files lie in the store. What lies elsewhere is not followed: the key would go there too."""
+        """The path of the files in the store. Files outside it are not fetched: the key would be sent there too."""
         location = self._models.location(version)
         path = location.removeprefix(STORE)
         if path == location or path.startswith("/"):
@@ -51,7 +51,7 @@ class Fetching:
 
 @contextmanager
 def _appearing(directory: Path) -> Iterator[Path]:
-    """A directory beside the target, which becomes the target after the block; after an error nothing is left."""
+    """A directory next to the target, which becomes the target after the block. After an error it is removed."""
     try:
         target = directory.resolve()
         _check_free(target, directory)
@@ -73,4 +73,4 @@ def _check_free(target: Path, named: Path) -> None:
     if target == Path.cwd():
         raise errors.TargetUnusable(path=named, reason="it is the current directory")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise errors.TargetUnusable(path=named, reason="it exists already and is not an empty directory")
+        raise errors.TargetUnusable(path=named, reason="it exists and is not an empty directory")

@@ -1,4 +1,4 @@
-"""The files of a model on this machine: which there are, and reading them in blocks."""
+"""The files of a model on this machine, read in blocks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 from hokusai import errors
 
-#: Bytes held in memory of any file, up or down.
+#: Bytes of a file in memory, in both directions.
 BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file to send. ``name`` is relative to the model, with '/' between the parts; ``size`` in bytes."""
+    """A file to send. ``name`` is relative to the model, with '/' between the parts; ``size`` is in bytes."""
 
     path: Path
     name: str
     size: int
 
     def blocks(self) -> Iterator[bytes]:
-        """The first ``size`` bytes. Raises ``errors.PathUnusable`` where they are no longer all there."""
+        """The first ``size`` bytes. Raises ``errors.PathUnusable`` where the file has become shorter."""
         left = self.size
         try:
             with self.path.open("rb") as file:
@@ -37,8 +37,8 @@ class LocalFile:
 def local_files(path: Path) -> tuple[LocalFile, ...]:
     """The file, or every file below the directory, in the order of their names.
 
-    A symbolic link counts as the file it leads to, if that lies in the directory as well. Raises
-    ``errors.PathUnusable`` for links that lead out, and for what is neither file nor directory.
+    A symbolic link counts as the file that it leads to, if that is in the directory too. Raises
+    ``errors.PathUnusable`` for links that lead out of it, and for what is neither a file nor a directory.
     """
     try:
         root = path.resolve(strict=True)
@@ -46,7 +46,7 @@ def local_files(path: Path) -> tuple[LocalFile, ...]:
     except (OSError, RuntimeError) as error:
         raise errors.PathUnusable(path=path, reason=_reason(error)) from None
     if not found:
-        raise errors.PathUnusable(path=path, reason="there is no file in it")
+        raise errors.PathUnusable(path=path, reason="it contains no file")
     return found
 
 
@@ -75,7 +75,7 @@ def _file(path: Path, name: str) -> LocalFile:
         name.encode()
     except UnicodeEncodeError:
         raise errors.PathUnusable(path=ascii(name), reason="its name is not valid UTF-8") from None
-    with path.open("rb"):  # what cannot be read is found before the first byte is sent
+    with path.open("rb"):  # an unreadable file is noticed before the first byte is sent
         return LocalFile(path=path, name=name, size=path.stat().st_size)
 
 

@@ -14,7 +14,7 @@ _KEYS = "/api/v1/keys"
 
 
 class Keys:
-    """Makes, shows and revokes keys, as far as the caller's own key allows."""
+    """Creates, shows, rotates and revokes keys, as far as the caller's own key allows."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -34,12 +34,12 @@ class Keys:
     ) -> NewKey:
         """A new key, whose secret is in the answer and nowhere else.
 
-        ``workspace`` None is the caller's own; for an operator, none: a platform key. ``permissions``
-        are permissions or sets (``read``, ``write``, ``admin``); ``expires`` is like ``90d``; ``rate`` like
-        ``1000/h``; ``allow_ips`` are addresses or networks; ``user_id`` is whose key it is. What is None
-        is as in the caller's key. A key never makes one stronger than itself (403).
+        ``workspace`` None means the caller's own; for an operator, a platform key. ``permissions`` are permissions or
+        sets (``read``, ``write``, ``admin``), ``expires`` is like ``90d``, ``rate`` like ``1000/h``, ``allow_ips`` are
+        addresses or networks, and ``user_id`` is the user that the key belongs to. Where an argument is None, the value
+        of the caller's key applies. A key never creates one stronger than itself (403).
         """
-        asked = {
+        requested = {
             "name": name,
             "workspace": workspace,
             "permissions": list(permissions),
@@ -50,10 +50,10 @@ class Keys:
             "allow_ips": list(allow_ips),
             "environment": environment,
         }
-        return self._connection.ask("POST", _KEYS, values.new_key, body=_given(asked))
+        return self._connection.ask("POST", _KEYS, values.new_key, body=_given(requested))
 
     def list(self, workspace: str | None = None) -> tuple[Key, ...]:
-        """Every key the caller may see, of one workspace where it is named."""
+        """Every key that the caller may see, or those of one workspace."""
         query = {"workspace": workspace} if workspace else None
         return tuple(self._connection.pages(_KEYS, "keys", values.key, query))
 
@@ -61,24 +61,24 @@ class Keys:
         return self._connection.ask("GET", _path(key_id), values.key)
 
     def self(self) -> Key:
-        """The facts of the key this client sends."""
+        """The facts of the key that this client uses."""
         return self._connection.ask("GET", f"{_KEYS}/self", values.key)
 
     def rotate(self, key_id: str, *, overlap: str | None = None, expires: str | None = None) -> NewKey:
-        """A new key, worth the same. The old one works on for ``overlap``: like ``24h``, which None means too.
+        """A new key with the same rights. The old one keeps working for ``overlap``, such as ``24h``, the default.
 
-        ``expires`` is how long the new key works, like ``90d``; None: until the old one would have ended.
+        ``expires`` is how long the new key works, such as ``90d``; None: until the old one would have expired.
         """
         body = _given({"overlap": overlap, "expires": expires})
         return self._connection.ask("POST", f"{_path(key_id)}/rotate", values.new_key, body=body)
 
     def revoke(self, key_id: str) -> Key:
-        """The key is refused from now on: here at once, by other servers within 2 seconds."""
+        """Refuse the key from now on: at once in this server, within 2 seconds in others."""
         return self._connection.ask("DELETE", _path(key_id), values.key)
 
 
-def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value is not None}
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _path(key_id: str) -> str:

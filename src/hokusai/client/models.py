@@ -14,7 +14,7 @@ API = mlflow_api.V2
 _URI = re.compile(
     r"models:/(?:(?P<name>[^/:]+)/(?P<version>[1-9][0-9]{0,9}|latest)|(?P<aliased>[^/:]+)@(?P<alias>[^/:@]+))"
 )
-#: MLflow keeps prompts in the same tables; as its own client does, they are left out.
+#: MLflow stores prompts in the same tables. They are left out, as in its own client.
 _NO_PROMPTS = "tag.`mlflow.prompt.is_prompt` != 'true'"
 
 
@@ -35,7 +35,7 @@ class Models:
         return self._connection.ask("GET", f"{API}/registered-models/get", values.registered, query={"name": name})
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
-        """Every version of the model, the newest first; none for a name that is not registered."""
+        """Every version of the model, newest first; none for a name that is not registered."""
         quote = '"' if "'" in name else "'"
         query: Query = {"filter": f"name={quote}{name}{quote}", "order_by": "version_number DESC", "max_results": 200}
         pages = self._connection.pages(f"{API}/model-versions/search", "model_versions", values.model_version, query)
@@ -46,7 +46,7 @@ class Models:
         return self._version("model-versions/get", {"name": name, "version": number})
 
     def find(self, uri: str) -> ModelVersion:
-        """The version that ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS`` stands for.
+        """The version at ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS``.
 
         Raises ``errors.ModelUriInvalid`` for anything else, ``ApiError`` (404) where there is none.
         """
@@ -59,7 +59,7 @@ class Models:
         return self.version(parts["name"], self._latest(parts["name"]) if latest else int(parts["version"]))
 
     def location(self, version: ModelVersion) -> str:
-        """The URI of the directory that holds the version's files."""
+        """The URI of the directory with the version's files."""
         path = f"{API}/model-versions/get-download-uri"
         query: Query = {"name": version.name, "version": version.version}
         return self._connection.ask("GET", path, lambda answer: str(answer["artifact_uri"]), query=query)

@@ -1,4 +1,4 @@
-"""Counting the bytes of a transfer over all its files."""
+"""Counts the bytes of a transfer, over all its files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hokusai.client.values import OnProgress, Progress
 
 
 class Meter:
-    """Tells ``progress``, where there is one, how many of ``total`` bytes are done. One file at a time."""
+    """Reports to ``progress`` how many of ``total`` bytes are done. One file at a time."""
 
     def __init__(self, total: int, progress: OnProgress | None) -> None:
         self._total = total
@@ -16,7 +16,7 @@ class Meter:
         self._done = 0
 
     def of(self, file: str) -> Callable[[int], None]:
-        """What to call with the bytes of ``file`` that are done; a repeated attempt begins again from less."""
+        """What to call with the number of bytes of ``file`` that are done."""
         before = self._done
 
         def on_bytes(done: int) -> None:

@@ -1,4 +1,4 @@
-"""Registering a model: the calls a stock MLflow client makes, and no more of them."""
+"""Registering a model, with the same requests as a stock MLflow client, and no others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hokusai.client.values import Document, ModelVersion, OnProgress
 
 T = TypeVar("T")
 
-#: The experiment that holds the runs these registrations make.
+#: The experiment for the runs of these registrations.
 EXPERIMENT = "hokusai-register"
 
 _POLL_SECONDS = 0.5
@@ -50,9 +50,9 @@ class _Run:
 
 
 class Registration:
-    """Uploads a model as the artifacts of a new run and creates a version from them.
+    """Uploads a model as the artifacts of a new run, and creates a version from them.
 
-    ``patience`` is how many seconds the server may take from the version's creation to READY.
+    ``patience`` is how many seconds the version may take to become READY after its creation.
     """
 
     def __init__(self, connection: Connection, models: Models, *, patience: float) -> None:
@@ -70,7 +70,7 @@ class Registration:
         progress: OnProgress | None,
     ) -> ModelVersion:
         files = local_files(path)
-        self._create_model(name)  # first: a name or a key that is refused costs no upload
+        self._create_model(name)  # first, so that a refused name or key costs no upload
         with self._run(f"register {name}") as run:
             source = f"{run.artifact_uri}/model"
             self._send(files, source.removeprefix(STORE), progress)
@@ -84,7 +84,8 @@ class Registration:
 
     def _create_model(self, name: str) -> None:
         _unless(
-            "RESOURCE_ALREADY_EXISTS", lambda: self._post("registered-models/create", dict, {"name": name}, twice=True)
+            "RESOURCE_ALREADY_EXISTS",
+            lambda: self._post("registered-models/create", dict, {"name": name}, idempotent=True),
         )
 
     def _create_version(
@@ -96,7 +97,7 @@ class Registration:
 
     @contextmanager
     def _run(self, name: str) -> Iterator[_Run]:
-        """A run that is FINISHED after the block, FAILED after an error and KILLED after an interruption."""
+        """A run that is FINISHED after the block, FAILED after an error, and KILLED after an interruption."""
         body = {"experiment_id": self._experiment(), "run_name": name, "start_time": _now()}
         run = self._post("runs/create", _Run.read, body)
         try:
@@ -105,19 +106,21 @@ class Registration:
             with suppress(errors.HokusaiError):
                 self._end(run, "FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-        self._end(run, "FINISHED", twice=True)
+        self._end(run, "FINISHED", idempotent=True)
 
-    def _end(self, run: _Run, status: str, *, twice: bool = False) -> None:
-        self._post("runs/update", dict, {"run_id": run.run_id, "status": status, "end_time": _now()}, twice=twice)
+    def _end(self, run: _Run, status: str, *, idempotent: bool = False) -> None:
+        self._post(
+            "runs/update", dict, {"run_id": run.run_id, "status": status, "end_time": _now()}, idempotent=idempotent
+        )
 
     def _experiment(self) -> str:
-        """The id of ``EXPERIMENT``, made or restored where need be."""
+        """The id of ``EXPERIMENT``, which is created or restored if necessary."""
         found = _unless("RESOURCE_DOES_NOT_EXIST", self._find_experiment)
         if found is None:
-            _unless("RESOURCE_ALREADY_EXISTS", self._create_experiment)  # then somebody was quicker
+            _unless("RESOURCE_ALREADY_EXISTS", self._create_experiment)  # another client was faster
             found = self._find_experiment()
         if found.deleted:
-            self._post("experiments/restore", dict, {"experiment_id": found.experiment_id}, twice=True)
+            self._post("experiments/restore", dict, {"experiment_id": found.experiment_id}, idempotent=True)
         return found.experiment_id
 
     def _find_experiment(self) -> _Experiment:
@@ -128,7 +131,7 @@ class Registration:
         self._post("experiments/create", dict, {"name": EXPERIMENT})
 
     def _ready(self, version: ModelVersion) -> ModelVersion:
-        """The version once it is READY. Raises ``errors.VersionNotReady`` if it will not be, or not in time."""
+        """The version once it is READY. Raises ``errors.VersionNotReady`` if it fails, or takes too long."""
         until = time.monotonic() + self._patience
         while version.status == "PENDING_REGISTRATION" and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
@@ -138,9 +141,9 @@ class Registration:
         return version
 
     def _post(
-        self, route: str, read: Callable[[dict[str, Any]], T], body: Mapping[str, Any], *, twice: bool = False
+        self, route: str, read: Callable[[dict[str, Any]], T], body: Mapping[str, Any], *, idempotent: bool = False
     ) -> T:
-        return self._connection.ask("POST", f"{API}/{route}", read, body=body, twice=twice)
+        return self._connection.ask("POST", f"{API}/{route}", read, body=body, idempotent=idempotent)
 
 
 def not_ready(version: ModelVersion) -> errors.VersionNotReady:

@@ -1,4 +1,4 @@
-"""What the SDK returns: frozen values, read from the server's JSON in one place."""
+"""What the SDK returns: frozen values, and how they are read from the server's JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The facts of an API key. The key itself is not among them: the server does not have it.
+    """The facts of an API key, without the key itself, which the server does not store.
 
-    ``hint`` is how it begins; ``state`` is ``active``, ``expired`` or ``revoked``; ``workspace`` is None for
-    a platform key; a rate of None is the server's default; no ``allow_ips`` means everywhere.
+    ``hint`` is how the key begins. ``state`` is ``active``, ``expired`` or ``revoked``. ``workspace`` is None for a
+    platform key. A rate of None means the server's default, and no ``allow_ips`` means everywhere.
     """
 
     key_id: str
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. ``key`` is the secret, shown this once; it is kept out of ``repr``."""
+    """A new key. ``key`` is the secret, which is shown only this once; it is left out of ``repr``."""
 
     key: str = field(repr=False)
     facts: Key
@@ -58,7 +58,7 @@ class UsageHour:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How often a key was used, refused requests included; ``hours`` without a request are left out."""
+    """How often a key was used, including refused requests. ``hours`` has no hour without a request."""
 
     key_id: str
     requests: int
@@ -68,7 +68,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A registered model. ``latest`` is its highest version, None while it has none."""
+    """A registered model. ``latest`` is its highest version; None if it has none."""
 
     name: str
     description: str
@@ -81,7 +81,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version of a registered model. ``status`` is MLflow's: READY when it can be loaded."""
+    """One version of a registered model. ``status`` is MLflow's: READY once it can be loaded."""
 
     name: str
     version: int
@@ -96,13 +96,13 @@ class ModelVersion:
 
     @property
     def uri(self) -> str:
-        """What ``mlflow.pyfunc.load_model`` takes."""
+        """The URI for ``mlflow.pyfunc.load_model``."""
         return f"models:/{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a server, as ``/ready`` tells: ``state`` is ``ok`` or ``down``, the rest says why and what to do."""
+    """One part of a server in ``/ready``. ``state`` is ``ok`` or ``down``; the rest is the error."""
 
     state: str
     code: str = ""
@@ -112,7 +112,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server can do its work, and the state of each part by name."""
+    """Whether the server is ready, and the state of each part, by name."""
 
     ready: bool
     draining: bool
@@ -121,7 +121,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a transfer is: bytes done and in all, and the file that is under way."""
+    """The progress of a transfer: the current file, and the bytes that are done and in total."""
 
     file: str
     done: int
@@ -177,12 +177,12 @@ def usage(document: Document) -> Usage:
 
 
 def registered(document: Document) -> Model:
-    """From the answers that hold one ``RegisteredModel``."""
+    """From an answer with one ``RegisteredModel``."""
     return model(document["registered_model"])
 
 
 def model(document: Document) -> Model:
-    """From MLflow's ``RegisteredModel`` message, where empty fields are absent."""
+    """From MLflow's ``RegisteredModel`` message, in which empty fields are absent."""
     return Model(
         name=document["name"],
         description=document.get("description", ""),
@@ -195,7 +195,7 @@ def model(document: Document) -> Model:
 
 
 def model_version(document: Document) -> ModelVersion:
-    """From MLflow's ``ModelVersion`` message, where empty fields are absent."""
+    """From MLflow's ``ModelVersion`` message, in which empty fields are absent."""
     return ModelVersion(
         name=document["name"],
         version=int(document["version"]),
@@ -211,7 +211,7 @@ def model_version(document: Document) -> ModelVersion:
 
 
 def versioned(document: Document) -> ModelVersion:
-    """From the answers that hold one ``ModelVersion``."""
+    """From an answer with one ``ModelVersion``."""
     return model_version(document["model_version"])
 
 
@@ -232,7 +232,7 @@ def _part(facts: Document) -> Part:
 
 
 def _known(cls: type[T], facts: Document) -> T:
-    """With the fields that this version knows: a newer server may say more."""
+    """With only the fields that this version knows: a newer server may send more."""
     names = cls.__dataclass_fields__  # type: ignore[attr-defined]
     return cls(**{name: facts[name] for name in names if name in facts})
 

@@ -12,13 +12,13 @@ _WORKSPACES = "/api/v1/workspaces"
 
 
 class Workspaces:
-    """One workspace for each outside team. Needs an operator key."""
+    """The workspaces, one for each outside team. Needs an operator key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def create(self, name: str, **quota: int | None) -> Workspace:
-        """``quota`` as in ``set``. Raises ``ApiError`` (409) where the name is taken, or was once."""
+        """``quota`` as in ``set``. Raises ``ApiError`` (409) where the name is or was in use."""
         body = {"name": name} | ({"quota": quota} if quota else {})
         return self._connection.ask("POST", _WORKSPACES, values.workspace, body=body)
 
@@ -29,22 +29,22 @@ class Workspaces:
         return self._connection.ask("GET", _path(name), values.workspace)
 
     def set(self, name: str, **quota: int | None) -> Workspace:
-        """What it may have: ``bytes``, ``files``, ``models``, ``requests_per_hour``. None: the server's default."""
-        return self._connection.ask("PATCH", _path(name), values.workspace, body={"quota": quota}, twice=True)
+        """Set limits: ``bytes``, ``files``, ``models``, ``requests_per_hour``. None means the server's default."""
+        return self._connection.ask("PATCH", _path(name), values.workspace, body={"quota": quota}, idempotent=True)
 
     def delete(self, name: str) -> Workspace:
-        """End it for good and revoke all its keys. What it stored stays, unreachable; its name is never free again."""
-        return self._connection.ask("DELETE", _path(name), values.workspace, twice=True)
+        """Delete it for good and revoke all its keys. Its files stay in the storage; its name is never used again."""
+        return self._connection.ask("DELETE", _path(name), values.workspace, idempotent=True)
 
     def suspend(self, name: str) -> Workspace:
-        """Every key of the workspace is refused until it is resumed."""
+        """Refuse every key of the workspace until it is resumed."""
         return self._act(name, "suspend")
 
     def resume(self, name: str) -> Workspace:
         return self._act(name, "resume")
 
     def _act(self, name: str, verb: str) -> Workspace:
-        return self._connection.ask("POST", f"{_path(name)}/{verb}", values.workspace, body={}, twice=True)
+        return self._connection.ask("POST", f"{_path(name)}/{verb}", values.workspace, body={}, idempotent=True)
 
 
 def _path(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What people and load balancers ask the server itself: the home page, health, readiness, version."""
+"""The server's own pages, for people and load balancers: home, health, readiness, version."""
 
 from hokusai.console.home import Home
 from hokusai.console.readiness import Check, Readiness

@@ -1,4 +1,4 @@
-"""The server's own few routes, as one small ASGI app."""
+"""The server's own routes, as one small ASGI app."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none
 class Home:
     """``/``, ``/health``, ``/ready``, ``/version``, ``/metrics`` and MLflow's ``server-info``.
 
-    ``base`` is the URL clients use; None: whatever they called. ``draining`` tells whether the
-    server is on its way out, ``metrics`` gives content type and text.
+    ``base`` is the URL that clients use; None where it is unknown. ``draining`` tells whether the server is shutting
+    down. ``metrics`` returns content type and text.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Home:
         return 200, content_type, text
 
     async def _mlflow_version(self) -> Answer:
-        """As MLflow's own ``/version``: its clients read the bare number."""
+        """As MLflow's own ``/version``: only the number, which its clients read."""
         return 200, "text/plain; charset=utf-8", self.versions["mlflow"].encode()
 
     async def _server_info(self) -> Answer:
-        """MLflow's ``server-info``: what this front door offers, which is less than MLflow would."""
+        """MLflow's ``server-info``: which features this server offers, which are fewer than MLflow's."""
         return _json(
             {
                 "store_type": "SqlStore",
@@ -110,7 +110,7 @@ def _json(facts: dict[str, Any], status: int = 200) -> Answer:
 
 
 def page(states: list[State], versions: dict[str, str], base: str) -> str:
-    """The home page: each part's state, and the two lines that connect a client."""
+    """The home page: the state of each part, and the two lines that connect a client."""
     rows = "".join(
         f'<tr><td><span class="{"down" if state.error else "ok"}">{"✗" if state.error else "✓"}</span> '
         f"{html.escape(state.name)}</td><td>{html.escape(str(state.error) if state.error else 'ok')}</td></tr>"
@@ -137,7 +137,7 @@ pre {{ border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; o
 <h2>Connect</h2>
 <pre>export MLFLOW_TRACKING_URI={base}/api/mlflow
 export MLFLOW_TRACKING_TOKEN=<em>your key, hk_live_…</em></pre>
-<p>Then use <code>mlflow</code> as you always do. Keys come from this server's operator.</p>
+<p>Then use <code>mlflow</code> as usual. Ask the operator of this server for a key.</p>
 <h2>State</h2>
 <table>{rows}</table>
 </body></html>

@@ -1,4 +1,4 @@
-"""Is everything this server stands on there?"""
+"""Whether everything that this server depends on works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One part's state: ``ok``, or ``down`` with the error's code and what to do. Not all are ``needed`` to serve."""
+    """The state of one part: ``ok``, or ``down`` with its error. The server needs every ``needed`` part to be ready."""
 
     name: str
     error: errors.HokusaiError | None
@@ -34,12 +34,12 @@ class State:
 
 
 class Readiness:
-    """Asks each part, all at once, ``timeout`` seconds each. Without those in ``optional`` the server serves as well.
+    """Checks all parts at the same time, each for at most ``timeout`` seconds. Those in ``optional`` may be down.
 
-    ``about`` are facts to tell of a part.
+    ``about`` has more facts about a part, for the answer.
 
-    The answer is kept for ``keep`` seconds and asked for once at a time: the route is public, and
-    must not be a way to load the database.
+    The result is kept for ``keep`` seconds, and checks never run twice at a time: the route is public, and must not be
+    a way to put load on the database.
     """
 
     def __init__(
@@ -53,21 +53,21 @@ class Readiness:
     ) -> None:
         self._about = dict(about or {})
         self._checks = dict(checks)
-        self._needless = optional
+        self._optional = optional
         self._timeout = timeout
         self._keep = keep
-        self._asking = asyncio.Lock()
-        self._known: list[State] = []
+        self._lock = asyncio.Lock()
+        self._states: list[State] = []
         self._until = 0.0
 
     async def states(self) -> list[State]:
-        async with self._asking:
+        async with self._lock:
             if time.monotonic() >= self._until:
-                self._known = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+                self._states = await asyncio.gather(*(self._check(name, check) for name, check in self._checks.items()))
                 self._until = time.monotonic() + self._keep
-            return self._known
+            return self._states
 
-    async def _ask(self, name: str, check: Check) -> State:
+    async def _check(self, name: str, check: Check) -> State:
         started = time.perf_counter()
         error: errors.HokusaiError | None = None
         try:
@@ -77,10 +77,10 @@ class Readiness:
         except TimeoutError:
             error = _SLOW[name]()
         seconds = time.perf_counter() - started
-        return State(name, error, seconds, needed=name not in self._needless, about=self._about.get(name, {}))
+        return State(name, error, seconds, needed=name not in self._optional, about=self._about.get(name, {}))
 
 
-#: What ``hokusai doctor`` calls the fault behind an error, where the error leaves no doubt.
+#: The fault of ``hokusai doctor`` behind an error, where the error leaves no doubt about it.
 _FAULTS: Mapping[type[errors.HokusaiError], str] = {
     errors.DatabaseDown: "database-down",
     errors.DatabaseReadOnly: "database-read-only",

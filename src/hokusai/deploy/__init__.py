@@ -1,12 +1,12 @@
-"""Releases as code: build, push, migrate, roll out, wait, prove, and take it all back where one of them fails.
+"""Releases as code: build, push, migrate, roll out, wait, prove, and roll back where a step fails.
 
-``STEPS`` is what a ``Release`` consists of; ``plan``, ``up``, ``status`` and ``down`` are what the
-command line does with it. It proves by whatever ``Prove`` it is handed, and imports no server room.
+A ``Release`` goes through ``STEPS``. ``plan``, ``up``, ``status`` and ``down`` are the commands of the command line.
+How a release is proven is an argument (``Prove``). This package imports no server package.
 """
 
 from hokusai.deploy.aws import Aws
 from hokusai.deploy.deployment import down, plan, stack_of, status, up
-from hokusai.deploy.engine import Engine, Tell
+from hokusai.deploy.engine import Engine, OnLine
 from hokusai.deploy.proof import Deployed, Proof, Prove
 from hokusai.deploy.record import Record, Records, instant
 from hokusai.deploy.release import STEPS, Release
@@ -20,6 +20,7 @@ __all__ = [
     "Deployed",
     "Done",
     "Engine",
+    "OnLine",
     "Proof",
     "Prove",
     "Record",
@@ -30,7 +31,6 @@ __all__ = [
     "Stack",
     "State",
     "Step",
-    "Tell",
     "down",
     "instant",
     "plan",

@@ -1,4 +1,4 @@
-"""AWS, as far as a release goes: one call, whose failures become ours at this edge."""
+"""AWS for a release: one call, with boto3's errors translated to ours."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hokusai import errors
 
 T = TypeVar("T")
 
-_NOBODY = frozenset(
+_BAD_CREDENTIALS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
 )
 
 
 class Aws:
-    """An account in one region: the one given, else AWS_REGION, else the profile's.
+    """An account, in the given region, else that of AWS_REGION, else that of the profile.
 
-    ``aws("ecs", "describe_services", …)`` is one call of boto3's.
-    Raises ``errors.DeployExtraMissing``, ``RegionMissing`` or ``CredentialsMissing`` when it is made;
-    a call raises ``CloudRefused`` or ``CloudUnreachable``. Waiting looks every ``pause`` seconds.
+    ``aws("ecs", "describe_services", …)`` is one call of boto3. The constructor raises ``errors.DeployExtraMissing``,
+    ``RegionMissing`` or ``CredentialsMissing``; a call raises ``CloudRefused`` or ``CloudUnreachable``. ``until`` polls
+    every ``pause`` seconds.
     """
 
     def __init__(self, region: str | None = None, *, pause: float = 5.0) -> None:
@@ -39,7 +39,7 @@ class Aws:
         self.account: str = self("sts", "get_caller_identity")["Account"]
 
     def __call__(self, service: str, operation: str, /, **facts: Any) -> Any:
-        """Raises ``errors.CloudRefused`` with the fact ``kind``, AWS's word for it."""
+        """Raises ``errors.CloudRefused``, whose fact ``kind`` is AWS's error code."""
         from botocore import exceptions
 
         try:
@@ -51,12 +51,12 @@ class Aws:
             exceptions.CredentialRetrievalError,
             exceptions.TokenRetrievalError,
         ) as error:
-            raise errors.CredentialsMissing(reason=_said(error)) from None
+            raise errors.CredentialsMissing(reason=_plain(str(error))) from None
         except exceptions.BotoCoreError as error:
-            raise errors.CloudUnreachable(reason=_said(error)) from None
+            raise errors.CloudUnreachable(reason=_plain(str(error))) from None
 
     def until(self, look: Callable[[], T | None], *, seconds: float) -> T | None:
-        """What ``look`` finds, or None after ``seconds``."""
+        """The first result of ``look`` that is not None; None after ``seconds``."""
         end = time.monotonic() + seconds
         while (found := look()) is None and time.monotonic() < end:
             time.sleep(self.pause)
@@ -70,20 +70,16 @@ class Aws:
             config = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 5})
             try:
                 self._clients[service] = self._session.client(service, config=config)
-            except exceptions.BotoCoreError as error:  # a profile that is not there
-                raise errors.CredentialsMissing(reason=_said(error)) from None
+            except exceptions.BotoCoreError as error:  # a profile that does not exist
+                raise errors.CredentialsMissing(reason=_plain(str(error))) from None
         return self._clients[service]
 
 
 def _refused(operation: str, found: dict[str, str]) -> errors.DeployError:
     kind, reason = found.get("Code", "unknown"), _plain(found.get("Message", ""))
-    if kind in _NOBODY:
+    if kind in _BAD_CREDENTIALS:
         return errors.CredentialsMissing(reason=f"{kind}, {reason}")
     return errors.CloudRefused(operation=operation, reason=f"{kind}, {reason}", kind=kind)
-
-
-def _said(error: Exception) -> str:
-    return _plain(str(error))
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the command does: plan and up a release, tell how an environment is, take it down."""
+"""The commands: plan a release, carry it out, show the state of an environment, and delete it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def stack_of(aws: Aws, environment: str) -> Stack:
 
 
 def plan(release: Release) -> Iterator[dict[str, Any]]:
-    """Each step, whether it is done already, and what it would do. Changes nothing."""
+    """For each step: whether it is done already, and what it would do. Changes nothing."""
     for step in STEPS:
         done = step.done(release)
         yield {"step": step.name, "title": step.title, "done": done, "will": [] if done else list(step.plan(release))}
 
 
 def up(release: Release, observe: Observe[Release]) -> errors.HokusaiError | None:
-    """Run the release, and what ran before again where it fails: then with the error that stopped it.
+    """Carry out the release; where a step fails, roll back and return the error.
 
-    The record is written in each case, also when a second Ctrl-C ends it all.
+    The record is written in every case, even if a second Ctrl-C interrupts the rollback.
     """
     record = release.record
     record.before = release.records.unfinished(record)
@@ -45,7 +45,7 @@ def up(release: Release, observe: Observe[Release]) -> errors.HokusaiError | Non
     finally:
         undone = record.before and any(one.state == "undone" for one in run.ended)
         record.take(run.ended)
-        record.finish("released" if released else "taken back" if undone else "stopped", run.error)
+        record.finish("released" if released else "rolled back" if undone else "stopped", run.error)
         release.records.write(record)
     return run.error
 
@@ -58,7 +58,7 @@ def status(aws: Aws, stack: Stack) -> dict[str, Any]:
         return found
     services = Services(aws, state.outputs)
     images = Images(aws, uri=state.outputs["RepositoryUri"], name=state.outputs["RepositoryName"])
-    shown = {"registry_url": "RegistryUrl", "auth_url": "AuthUrl"}  # and where the names are to lead
+    shown = {"registry_url": "RegistryUrl", "auth_url": "AuthUrl"}  # the names must point to the balancers
     shown |= {"registry_balancer": "RegistryBalancerName", "auth_balancer": "AuthBalancerName"}
     found |= {name: state.outputs[output] for name, output in shown.items()}
     found["services"] = [_service(role, services, images) for role in ROLES]
@@ -82,10 +82,10 @@ def _service(role: Role, services: Services, images: Images) -> dict[str, Any]:
 
 
 def down(stack: Stack, *, confirmed: str) -> None:
-    """Delete the stack. Bucket, secrets, logs and a snapshot of each database stay.
+    """Delete the stack. The bucket, the secrets, the logs and a snapshot of each database are kept.
 
-    ``confirmed`` is the environment's name as somebody typed it. Raises ``errors.NameNotConfirmed``,
-    ``Protected`` or ``NotDeployed`` before anything is touched.
+    ``confirmed`` is the environment's name as a person typed it. Raises ``errors.NameNotConfirmed``, ``Protected`` or
+    ``NotDeployed`` before it changes anything.
     """
     state = stack.existing()
     environment = state.parameters.get("Environment", "")

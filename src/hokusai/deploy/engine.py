@@ -1,4 +1,4 @@
-"""The command that builds and pushes images: podman, docker or buildah, which take the same words."""
+"""The command that builds and pushes images: podman, docker or buildah, which have the same options."""
 
 from __future__ import annotations
 
@@ -11,52 +11,54 @@ from pathlib import Path
 
 from hokusai import errors
 
-#: Told each line that a command writes.
-Tell = Callable[[str], None]
+#: Called with each line that a command writes.
+OnLine = Callable[[str], None]
 
 _KNOWN = ("podman", "docker", "buildah")
-_KEPT = 20  # last lines, for the error
+_LAST_LINES = 20  # for the error
 
 
 class Engine:
-    """``command`` is one of the three, or another that takes their words; None looks for one.
+    """``command`` is one of the three, or another with the same options; None: the first that is installed.
 
     Raises ``errors.EngineMissing``; a command that fails raises ``errors.EngineFailed``.
     """
 
     def __init__(self, command: str | None = None) -> None:
-        wanted = shlex.split(command) if command else []
-        found = [place for name in ([wanted[0]] if wanted else _KNOWN) if (place := shutil.which(name))]
+        words = shlex.split(command) if command else []
+        found = [place for name in ([words[0]] if words else _KNOWN) if (place := shutil.which(name))]
         if not found:
             raise errors.EngineMissing
-        self._command = [found[0], *wanted[1:]]
+        self._command = [found[0], *words[1:]]
         self.name = Path(found[0]).name
 
-    def build(self, source: Path, *, containerfile: str, image: str, version: str, platform: str, tell: Tell) -> None:
-        """``platform`` as in ``linux/arm64``; what the tasks run on, whatever this machine is."""
+    def build(
+        self, source: Path, *, containerfile: str, image: str, version: str, platform: str, on_line: OnLine
+    ) -> None:
+        """``platform`` is that of the tasks, such as ``linux/arm64``, whatever this machine is."""
         file = str(source / containerfile)
         named = ("--file", file, "--target", "hokusai", "--build-arg", f"VERSION={version}", "--tag", image)
-        self._run("build", "--platform", platform, *named, str(source), tell=tell)
+        self._run("build", "--platform", platform, *named, str(source), on_line=on_line)
 
     def log_in(self, registry: str, *, user: str, password: str) -> None:
-        """The password goes over standard input: command lines are seen by everybody."""
-        self._run("login", "--username", user, "--password-stdin", registry, tell=lambda _: None, given=password)
+        """The password goes through standard input, because every user of the machine can read command lines."""
+        self._run("login", "--username", user, "--password-stdin", registry, on_line=lambda _: None, stdin=password)
 
-    def push(self, image: str, tell: Tell) -> None:
-        self._run("push", image, tell=tell)
+    def push(self, image: str, on_line: OnLine) -> None:
+        self._run("push", image, on_line=on_line)
 
-    def _run(self, *arguments: str, tell: Tell, given: str | None = None) -> None:
+    def _run(self, *arguments: str, on_line: OnLine, stdin: str | None = None) -> None:
         process = _started([*self._command, *arguments])
-        last: deque[str] = deque(maxlen=_KEPT)
+        last: deque[str] = deque(maxlen=_LAST_LINES)
         try:
             if process.stdin:
-                process.stdin.write(given or "")
+                process.stdin.write(stdin or "")
                 process.stdin.close()
             for line in process.stdout or ():
                 last.append(line.strip())
-                tell(line.strip())
+                on_line(line.strip())
             status = process.wait()
-        except BaseException:  # Ctrl-C: it got the signal as well; what does not end by it is ended
+        except BaseException:  # Ctrl-C: the command received the signal too; end it if it ignores that
             process.terminate()
             process.wait(10)
             raise
@@ -64,7 +66,7 @@ class Engine:
             if process.stdout:
                 process.stdout.close()
         if status:
-            reason = " / ".join(line for line in last if line)[-600:] or "it said nothing"
+            reason = " / ".join(line for line in last if line)[-600:] or "it wrote nothing"
             raise errors.EngineFailed(
                 command=f"{self.name} {arguments[0]}", outcome=f"exited with {status}", reason=reason
             )

@@ -1,4 +1,4 @@
-"""What a release is proven by."""
+"""The proof that a release works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What should be running, and where. The key is in no ``repr``."""
+    """What should be running, and where. The key is left out of ``repr``."""
 
     url: str
     auth_url: str
@@ -19,7 +19,7 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """``document`` is what a program reads, ``markdown`` what people do; ``cause`` and ``cure`` of the worst fault."""
+    """``document`` is for programs, ``markdown`` for people. ``cause`` and ``cure`` are those of the worst fault."""
 
     ok: bool
     summary: str

@@ -1,4 +1,4 @@
-"""The release record: what was done, when, with which image, and what proved it. JSON and Markdown."""
+"""The record of a release: what was done, when, with which image, and its proof. As JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Literal
 from hokusai import errors
 from hokusai.deploy.step import Done
 
-Outcome = Literal["under way", "released", "taken back", "stopped"]
+Outcome = Literal["in progress", "released", "rolled back", "stopped"]
 _MARKS = {"done": "✅", "already": "✅", "failed": "❌", "undone": "↩️", "stuck": "❌"}
 
 
 @dataclass(slots=True)
 class Record:
-    """One release of one environment. ``before`` is what ran, by role: the revision, and how many."""
+    """One release of one environment. ``before`` is what ran before, by role: the revision, and the number of tasks."""
 
     environment: str
     release: str
@@ -28,7 +28,7 @@ class Record:
     region: str
     account: str
     began: str
-    outcome: Outcome = "under way"
+    outcome: Outcome = "in progress"
     ended: str | None = None
     image: str | None = None
     before: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -72,13 +72,13 @@ class Record:
 
 
 class Records:
-    """A directory of records, one below it for each environment."""
+    """A directory of records, with a subdirectory for each environment."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def file(self, record: Record) -> Path:
-        """The JSON; the Markdown lies beside it."""
+        """The JSON file. The Markdown file is next to it."""
         return self.path / record.environment / f"{record.release}.json"
 
     def write(self, record: Record) -> Path:
@@ -98,12 +98,12 @@ class Records:
         return file
 
     def unfinished(self, record: Record) -> dict[str, tuple[str, int]]:
-        """What ran before this release, where an earlier run of it was killed half-way."""
+        """What ran before this release, if an earlier run of the same release was killed in the middle."""
         try:
             found = json.loads(self.file(record).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        if found.get("outcome") != "under way":
+        if found.get("outcome") != "in progress":
             return {}
         return {role: (str(one[0]), int(one[1])) for role, one in found.get("before", {}).items()}
 

@@ -1,4 +1,4 @@
-"""One release to AWS: what it knows, and its steps."""
+"""One release to AWS: its facts and its steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from hokusai import apikey, errors
 from hokusai.deploy.aws import Aws
-from hokusai.deploy.engine import Engine, Tell
+from hokusai.deploy.engine import Engine, OnLine
 from hokusai.deploy.images import Images
 from hokusai.deploy.proof import Deployed, Proof, Prove
 from hokusai.deploy.record import Record, Records
@@ -23,7 +23,7 @@ _KEYS = ("OperatorKeySecret", "ServiceKeySecret")
 
 
 class Release:
-    """The facts that one step finds and another needs. ``given`` are parameters of the template."""
+    """The facts that steps find and pass on to later ones. ``given`` are parameters of the template."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Release:
         record: Record,
         records: Records,
         given: dict[str, str],
-        tell: Tell,
+        on_line: OnLine,
     ) -> None:
         self.aws = aws
         self.source = source
@@ -46,7 +46,7 @@ class Release:
         self.record = record
         self.records = records
         self.given = {**given, "Environment": record.environment}
-        self.tell = tell
+        self.on_line = on_line
         self.secrets = Secrets(aws)
         self.revisions: dict[Role, str] = {}
         self.since = time.time()
@@ -54,7 +54,7 @@ class Release:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """Of the stack, as it was when it was last looked at."""
+        """The outputs of the stack, as they were when they were last read."""
         if not self._outputs:
             self._outputs = dict(self.stack.existing().outputs)
         return self._outputs
@@ -69,14 +69,14 @@ class Release:
 
     @property
     def there(self) -> bool:
-        """Whether there is a stack that was whole once: one that failed while it was made tells nothing."""
+        """Whether there is a complete stack. One that failed while it was created has no outputs."""
         if not self._outputs and (state := self.stack.state()):
             self._outputs = dict(state.outputs)
         return bool(self._outputs)
 
     @property
     def settled(self) -> bool:
-        """Whether a release has ever come to its end."""
+        """Whether a release has ever been completed."""
         return self.there and bool(self.stack.existing().parameters.get("RegistryTaskDefinition"))
 
     @property
@@ -85,7 +85,7 @@ class Release:
 
     @property
     def image(self) -> str:
-        """By digest: what was pushed is what runs, whatever becomes of the tag."""
+        """With its digest: what was pushed is what runs, even if the tag is moved."""
         if self.record.image is None:
             raise errors.ImageMissing(tag=self.source.tag, repository=self.images.uri)
         return self.record.image
@@ -97,16 +97,16 @@ class Release:
         return self.record.image is not None
 
     def apply(self) -> str:
-        """Bring the stack to the checkout's template."""
+        """Update the stack to the template in the checkout."""
         words = self.stack.apply(self.source.template, self.parameters())
         self._outputs = {}
         return words
 
     def parameters(self) -> dict[str, str]:
-        """With the revisions that run, so that an update of the stack changes none of them.
+        """The parameters, with the revisions that run now, so that an update of the stack does not change these.
 
-        Nothing is protected from deletion before it runs: a database that refuses to be deleted would keep
-        CloudFormation from taking back a stack that fails while it is made.
+        Deletion protection comes after the first services run: a protected database would keep CloudFormation from
+        rolling back a stack that fails while it is created.
         """
         if not self.there:
             return self.stack.parameters(self.source.template, {"DeletionProtection": "false", **self.given})
@@ -119,7 +119,7 @@ class Release:
         return self.stack.parameters(self.source.template, {**run, **self.given})
 
     def examine(self) -> Proof:
-        """By the doctor, with the deployment's own operator key; kept in the record."""
+        """Let the doctor examine the deployment, with its operator key. The proof is kept in the record."""
         url, auth_url = self.outputs["RegistryUrl"], self.outputs["AuthUrl"]
         key = self.secrets.get(self.outputs["OperatorKeySecret"])
         proof = self.prove(Deployed(url, auth_url, self.source.version, operator_key=key))
@@ -127,14 +127,14 @@ class Release:
         return proof
 
     def diagnose(self) -> None:
-        """Have the doctor look at services that are about to be taken back, unless that was done."""
+        """Let the doctor examine services that are about to be rolled back, unless it has done so already."""
         if self.record.before and self.record.proof is None:
-            self.tell("asking the doctor first")
-            with suppress(errors.DeployError):  # what stopped the release is told; this says more about it
+            self.on_line("the doctor examines what failed")
+            with suppress(errors.DeployError):  # the error that stopped the release is reported; this only adds to it
                 self.examine()
 
 
-# Each step: what it would do, whether it is done, doing it, undoing it.
+# The functions of each step: plan, done, do and undo (see ``Step``).
 
 
 def _plan_ready(release: Release) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _stack_done(release: Release) -> bool:
 def _plan_keys(release: Release) -> Iterator[str]:
     for name in _KEYS:
         if not release.there or not release.secrets.has(release.outputs[name]):
-            yield f"make a key and keep it in Secrets Manager ({name})"
+            yield f"create a key in Secrets Manager ({name})"
 
 
 def _keys(release: Release) -> str:
@@ -170,7 +170,7 @@ def _keys(release: Release) -> str:
     for name in missing:
         key = apikey.mint("live" if "live" in accepted else "test")
         release.secrets.put(release.outputs[name], key.text)
-    return f"{len(missing)} made"
+    return f"{len(missing)} created"
 
 
 def _plan_build(release: Release) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _build(release: Release) -> str:
         image=image,
         version=release.source.tag,
         platform=platform,
-        tell=release.tell,
+        on_line=release.on_line,
     )
     return f"{release.source.tag} for {platform}"
 
@@ -196,21 +196,21 @@ def _plan_push(release: Release) -> Iterator[str]:
 
 def _push(release: Release) -> str:
     engine = release.engine()
-    release.images.let_in(engine)
-    engine.push(release.tagged, release.tell)
+    release.images.log_in(engine)
+    engine.push(release.tagged, release.on_line)
     release.built()
     return release.image
 
 
 def _plan_migrate(release: Release) -> Iterator[str]:
     for role in ROLES:
-        yield f"run {_of(release, role, 'MigrationArn', 'migration')} once with the new image, to its end"
+        yield f"run {_of(release, role, 'MigrationArn', 'migration')} once with the new image, until it ends"
 
 
 def _migrate(release: Release) -> str:
     for role in ROLES:
         revision = release.services.register(role, release.image, migration=True)
-        release.tell(f"{role}: {revision.rpartition('/')[2]}")
+        release.on_line(f"{role}: {revision.rpartition('/')[2]}")
         release.services.migrate(role, revision)
     return " and ".join(ROLES)
 
@@ -218,15 +218,15 @@ def _migrate(release: Release) -> str:
 def _plan_services(release: Release) -> Iterator[str]:
     for role in ROLES:
         if not release.there:
-            yield f"{role}: start it"
+            yield f"{role}: start"
             continue
         now = release.services.running(role)
         there = f"{now.desired} of {now.revision.rpartition('/')[2]} ({release.services.image(now.revision)})"
-        yield f"{role}: runs {there}; then {release.services.count(role)} of a new revision"
+        yield f"{role}: now {there}; then {release.services.count(role)} of a new revision"
 
 
 def _running(release: Release) -> bool:
-    """Whether both services are told to run this very image as the stack has it now."""
+    """Whether both services are set to run this image, with the stack's current settings."""
     if not release.built() or not all(release.services.fits(role, release.image) for role in ROLES):
         return False
     for role in ROLES:
@@ -241,7 +241,7 @@ def _services(release: Release) -> str:
             now = release.services.running(role)
             record.before[role] = (now.revision, now.desired)
     release.since = time.time()
-    release.records.write(record)  # who goes on after a kill knows what to go back to
+    release.records.write(record)  # so that a run after a kill knows what to roll back to
     for role in ROLES:
         release.revisions[role] = release.services.register(role, release.image)
         release.services.update(role, release.revisions[role], release.services.count(role))
@@ -250,7 +250,7 @@ def _services(release: Release) -> str:
 
 
 def _services_back(release: Release) -> str:
-    """Every role is tried, also after one that failed."""
+    """Rolls back every role, even after one that failed."""
     before = release.record.before
     stuck = None
     for role in ROLES:
@@ -258,8 +258,8 @@ def _services_back(release: Release) -> str:
             stuck = _back(release, role, *before[role]) or stuck
     if stuck is not None:
         raise stuck
-    told = ", ".join(f"{desired} of {revision.rpartition('/')[2]}" for revision, desired in before.values())
-    return told or "nothing had been changed"
+    restored = ", ".join(f"{desired} of {revision.rpartition('/')[2]}" for revision, desired in before.values())
+    return restored or "nothing was changed"
 
 
 def _back(release: Release, role: Role, revision: str, desired: int) -> errors.RollbackFailed | None:
@@ -273,7 +273,7 @@ def _back(release: Release, role: Role, revision: str, desired: int) -> errors.R
 
 
 def _plan_stable(_: Release) -> Iterator[str]:
-    yield "wait until every task is the new one and ready"
+    yield "wait until all tasks are new and ready"
 
 
 def _stable(release: Release) -> str:
@@ -306,12 +306,14 @@ def _doctor(release: Release) -> str:
     proof = release.examine()
     if not proof.ok:
         cause = proof.cause.rstrip(".") or proof.summary.rstrip(".")
-        raise errors.NotProven(url=release.outputs["RegistryUrl"], cause=cause, cure=proof.cure or "See its report.")
+        raise errors.NotProven(
+            url=release.outputs["RegistryUrl"], cause=cause, cure=proof.cure or "See the doctor's report."
+        )
     return proof.summary
 
 
 def _plan_settle(release: Release) -> Iterator[str]:
-    yield "write the new revisions into the stack, so that later updates of it keep them"
+    yield "write the new revisions into the stack, so that later updates keep them"
     if not release.settled and "DeletionProtection" not in release.given:
         yield "protect the databases and the balancers from deletion"
 
@@ -337,7 +339,7 @@ def _platform(release: Release) -> str:
     return _PLATFORMS[used]
 
 
-#: In this order. Whatever fails, what ran before runs again.
+#: In this order. If a step fails, what ran before runs again.
 STEPS: tuple[Step[Release], ...] = (
     Step("ready", "Account and engine", _plan_ready, _never, _ready),
     Step("stack", "Stack", _plan_stack, _stack_done, Release.apply),

@@ -1,4 +1,4 @@
-"""Keys in Secrets Manager that CloudFormation cannot make."""
+"""Keys in Secrets Manager, which CloudFormation cannot create."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hokusai.deploy.aws import Aws
 
 
 class Secrets:
-    """By ARN. No value is ever printed."""
+    """Secrets by their ARN. Their values are never printed."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
     def get(self, arn: str) -> str | None:
-        """None where nothing was put in yet."""
+        """None where the secret has no value yet."""
         try:
             return str(self._aws("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"])
         except errors.CloudRefused as error:

@@ -1,4 +1,4 @@
-"""The ECS side: what runs, revisions of task definitions, one-off tasks, services and their logs."""
+"""ECS: what runs, revisions of task definitions, one-off tasks, services and their logs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PINNED = (
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a service is told to run. ``rollout`` is of its latest deployment."""
+    """What a service is set to run. ``rollout`` is the state of its latest deployment."""
 
     service: str
     revision: str
@@ -38,7 +38,7 @@ class Running:
 
 
 class Services:
-    """The services of one stack, by its outputs."""
+    """The services of one stack, from its outputs."""
 
     def __init__(self, aws: Aws, outputs: Mapping[str, str]) -> None:
         self._aws = aws
@@ -54,7 +54,7 @@ class Services:
         found = self._aws("ecs", "describe_services", cluster=self._cluster, services=[self.name(role)])["services"]
         if not found:
             raise errors.ServiceUnstable(
-                service=self.name(role), reason="it no longer exists", group=self.log_group(role)
+                service=self.name(role), reason="it does not exist any more", group=self.log_group(role)
             )
         service = found[0]
         latest: dict[str, Any] = next((one for one in service["deployments"] if one["status"] == "PRIMARY"), {})
@@ -73,14 +73,14 @@ class Services:
         return str(found["containerDefinitions"][0]["image"])
 
     def fits(self, role: Role, image: str) -> bool:
-        """Whether what the service runs is the blueprint with that image, in a number above none."""
+        """Whether the service runs the stack's task definition with that image, in at least one task."""
         now = self.running(role)
-        return now.desired > 0 and self._pinned(now.revision, None) == self._pinned(self._blueprint(role), image)
+        return now.desired > 0 and self._pinned(now.revision, None) == self._pinned(self._template(role), image)
 
     def register(self, role: Role, image: str, *, migration: bool = False) -> str:
-        """A revision of the blueprint with that image; its ARN."""
-        blueprint = self._blueprint(role, migration=migration)
-        made = self._aws("ecs", "register_task_definition", **self._pinned(blueprint, image))
+        """Register the stack's task definition with that image; returns the ARN of the revision."""
+        template = self._template(role, migration=migration)
+        made = self._aws("ecs", "register_task_definition", **self._pinned(template, image))
         return str(made["taskDefinition"]["taskDefinitionArn"])
 
     def migrate(self, role: Role, revision: str) -> None:
@@ -113,11 +113,11 @@ class Services:
         self._aws("ecs", "update_service", **facts, desiredCount=desired)
 
     def count(self, role: Role) -> int:
-        """How many tasks the stack wants."""
+        """The number of tasks in the stack's settings."""
         return int(self._output(role, "TaskCount"))
 
     def wait(self, role: Role, revision: str) -> Running:
-        """Until the service runs that revision, all of it. Raises ``errors.ServiceUnstable``."""
+        """Wait until all tasks of the service run that revision. Raises ``errors.ServiceUnstable``."""
 
         def look() -> Running | None:
             now = self.running(role)
@@ -127,13 +127,13 @@ class Services:
         found = self._aws.until(look, seconds=_STABLE_SECONDS)
         if found and found.stable and found.revision == revision:
             return found
-        reason = found.reason.strip("; .") if found else f"{_STABLE_SECONDS:.0f} s have passed"
+        reason = found.reason.strip("; .") if found else f"it was not stable after {_STABLE_SECONDS:.0f} s"
         if found and found.revision != revision:
             reason = f"ECS rolled it back to {found.revision.rpartition('/')[2]}: {reason}"
         raise errors.ServiceUnstable(service=self.name(role), reason=reason, group=self.log_group(role))
 
     def lines(self, role: Role, since: float) -> list[str]:
-        """What a service wrote since then (seconds of the epoch), oldest first; at most 10,000 lines."""
+        """What a service has logged ``since`` then (seconds of the epoch), oldest first, at most 10,000 lines."""
         facts = {"logGroupName": self.log_group(role), "startTime": int(since * 1000), "logStreamNamePrefix": "serve"}
         return [str(one["message"]).rstrip() for one in self._events(facts)][:10_000]
 
@@ -145,12 +145,12 @@ class Services:
                 return
             facts = {**facts, "nextToken": page["nextToken"]}
 
-    def _last_lines(self, group: str, prefix: str, most: int = 5) -> Sequence[str]:
+    def _last_lines(self, group: str, prefix: str, count: int = 5) -> Sequence[str]:
         facts = {"logGroupName": group, "startTime": int(time.time() - _TASK_SECONDS) * 1000}
-        return [str(one["message"]).strip() for one in self._events({**facts, "logStreamNamePrefix": prefix})][-most:]
+        return [str(one["message"]).strip() for one in self._events({**facts, "logStreamNamePrefix": prefix})][-count:]
 
     def _ended(self, task: str) -> str | None:
-        """Why a task failed, when it has ended; None where it ended well."""
+        """Wait until a task ends. Returns why it failed, or None."""
 
         def look() -> Any:
             found = self._aws("ecs", "describe_tasks", cluster=self._cluster, tasks=[task])["tasks"]
@@ -173,7 +173,7 @@ class Services:
             facts["containerDefinitions"] = [{**one, "image": image} for one in facts["containerDefinitions"]]
         return facts
 
-    def _blueprint(self, role: Role, *, migration: bool = False) -> str:
+    def _template(self, role: Role, *, migration: bool = False) -> str:
         return self._output(role, "MigrationArn" if migration else "TaskArn")
 
     @property

@@ -1,4 +1,4 @@
-"""What is released: a checkout at one commit."""
+"""The source of a release: a checkout at one commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMMIT_LENGTH = 12
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``version`` is the package's, ``commit`` the one that is checked out."""
+    """``version`` is that of the package, ``commit`` the one that is checked out."""
 
     path: Path
     version: str
@@ -26,12 +26,12 @@ class Source:
 
     @property
     def tag(self) -> str:
-        """What the image is named: version and commit, so that each is built once."""
+        """The tag of the image: version and commit, so that each commit is built once."""
         return f"{self.version}-{self.commit[:_COMMIT_LENGTH]}"
 
 
 def read(path: Path) -> Source:
-    """Raises ``errors.SourceUnusable`` where it is no checkout, or holds what is not committed."""
+    """Raises ``errors.SourceUnusable`` where it is not a checkout, or has changes that are not committed."""
     try:
         template = (path / TEMPLATE).read_text("utf-8")
         version = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -46,7 +46,7 @@ def read(path: Path) -> Source:
 def _git(path: Path, *arguments: str) -> str:
     git = shutil.which("git")
     if git is None:
-        raise errors.SourceUnusable(path=path, reason="git is not installed, so its commit is not known")
+        raise errors.SourceUnusable(path=path, reason="git is not installed, so its commit is unknown")
     ran = subprocess.run([git, *arguments], cwd=path, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     if ran.returncode:
         raise errors.SourceUnusable(path=path, reason=_short(ran.stderr))

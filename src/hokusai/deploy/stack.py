@@ -1,4 +1,4 @@
-"""The CloudFormation stack: what is there, and bringing it to a template through a change set."""
+"""The CloudFormation stack: its state, and its update to a template through a change set."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hokusai import errors
 from hokusai.deploy.aws import Aws
 
 _SECONDS = 3600.0  # two databases with a standby take half of that
-_SAME = ("didn't contain changes", "No updates are to be performed")
+_NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 _GONE = frozenset({"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"})
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A stack as it is. ``settled`` means that nothing is under way."""
+    """The state of a stack. ``settled``: no operation is in progress."""
 
     status: str
     reason: str
@@ -43,7 +43,7 @@ class Stack:
         self.name = name
 
     def state(self) -> State | None:
-        """None where there is no stack, or only one that nobody has yet agreed to."""
+        """None where there is no stack, or only one whose first change set was never executed."""
         try:
             found = self._aws("cloudformation", "describe_stacks", StackName=self.name)["Stacks"][0]
         except errors.CloudRefused as error:
@@ -66,7 +66,7 @@ class Stack:
         return found
 
     def parameters(self, template: str, given: Mapping[str, str]) -> dict[str, str]:
-        """Every parameter of the template: what is given, else what the stack has, else the default.
+        """Every parameter of the template: the given value, else that of the stack, else the default.
 
         Raises ``errors.ParametersMissing``, also for a name that the template does not have.
         """
@@ -81,10 +81,10 @@ class Stack:
         return {name: str(chosen[name]) for name in defaults}
 
     def differences(self, template: str, parameters: Mapping[str, str]) -> Iterator[str]:
-        """What would change, in lines for people. Nothing where all is as it should be."""
+        """What an update would change, as lines for people. Nothing where it would change nothing."""
         state = self.state()
         if state is None:
-            yield f"make the stack {self.name}: {template.count('    Type: AWS::')} resources"
+            yield f"create the stack {self.name}: {template.count('    Type: AWS::')} resources"
             yield from (f"{name} = {value}" for name, value in parameters.items() if value)
             return
         if not state.good:
@@ -100,9 +100,9 @@ class Stack:
             yield from lines
 
     def apply(self, template: str, parameters: Mapping[str, str]) -> str:
-        """Bring it to the template. What is under way is waited for. Returns what was done.
+        """Update the stack to the template, after any operation in progress. Returns what was done.
 
-        CloudFormation itself takes a change back that fails. Raises ``errors.StackFailed``.
+        CloudFormation itself rolls back an update that fails. Raises ``errors.StackFailed``.
         """
         state = self._settled()
         if state and not state.good:
@@ -126,7 +126,7 @@ class Stack:
         after = self._settled()
         if after is None or after.status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise self._failed(after)
-        return f"{'changed' if state else 'made'} {changes} resources"
+        return f"{'changed' if state else 'created'} {changes} resources"
 
     def delete(self) -> None:
         """Raises ``errors.StackFailed``."""
@@ -135,7 +135,7 @@ class Stack:
             raise self._failed(state)
 
     def _change_set(self, name: str) -> int | None:
-        """How many changes there are; None, and no change set, where there are none."""
+        """The number of changes. None, and the change set is deleted, where there are none."""
 
         def look() -> Any:
             found = self._aws("cloudformation", "describe_change_set", StackName=self.name, ChangeSetName=name)
@@ -146,7 +146,7 @@ class Stack:
             return len(found.get("Changes", ()))
         self._aws("cloudformation", "delete_change_set", StackName=self.name, ChangeSetName=name)
         reason = found.get("StatusReason", "") if found else "its change set did not become ready"
-        if any(words in reason for words in _SAME):
+        if any(words in reason for words in _NO_CHANGE):
             return None
         raise errors.StackFailed(stack=self.name, state="unchanged", reason=reason.rstrip("."))
 
@@ -159,7 +159,9 @@ class Stack:
 
         found = self._aws.until(look, seconds=_SECONDS)
         if found is None:
-            raise errors.StackFailed(stack=self.name, state="still in progress", reason=f"{_SECONDS:.0f} s have passed")
+            raise errors.StackFailed(
+                stack=self.name, state="still in progress", reason=f"it had not ended after {_SECONDS:.0f} s"
+            )
         return found if isinstance(found, State) else None
 
     def _failed(self, state: State | None) -> errors.StackFailed:
@@ -168,7 +170,7 @@ class Stack:
         return errors.StackFailed(stack=self.name, state=state.status, reason=self._cause() or state.reason)
 
     def _cause(self) -> str:
-        """Of the latest change, the first resource that failed: the others were cancelled because of it."""
+        """The first resource that failed in the latest change: the others were cancelled because of it."""
         cause = ""
         for one in self._aws("cloudformation", "describe_stack_events", StackName=self.name)["StackEvents"]:
             said, status = one.get("ResourceStatusReason", ""), one.get("ResourceStatus", "")

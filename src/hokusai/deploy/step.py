@@ -1,4 +1,4 @@
-"""A release as a list of steps, run one after another and taken back together."""
+"""A release as a list of steps, run one after another, and undone together where one fails."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 State = Literal["running", "done", "already", "failed", "undoing", "undone", "stuck"]
 
-#: Told of each step: its name and title, how it stands, and a few words about that.
+#: Called whenever the state of a step changes, with a few words about it.
 Observe = Callable[["Step[T]", State, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[T]):
-    """``do``, ``plan`` and ``undo`` say what they did, would do or took back.
+    """``do``, ``plan`` and ``undo`` return in words what they did, would do or undid.
 
-    ``done`` tells that there is nothing to do; it may learn what later steps need, and changes
-    nothing, as ``plan`` does. With ``proven`` a failure takes nothing back any more.
+    ``done`` tells whether there is nothing left to do. It changes nothing, as ``plan``, but may collect facts for later
+    steps. With ``proven``, the release works already, and a failure of this step undoes nothing.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Done:
 
 
 class Run(Generic[T]):
-    """Runs steps on ``subject``; ``ended`` is what became of each so far, ``error`` what stopped it.
+    """Runs steps on ``subject``. ``ended`` has the result of each so far, ``error`` is what stopped it.
 
-    ``diagnose`` looks at what a failed step has left, before it is taken back.
+    ``diagnose`` is called after a step has failed, before anything is undone.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Run(Generic[T]):
         self.error: errors.HokusaiError | None = None
 
     def go(self) -> bool:
-        """Whether all went well. A step that fails, or Ctrl-C, has those before it undone, latest first.
+        """Whether all steps succeeded. After a failed step, or Ctrl-C, the steps so far are undone, latest first.
 
-        So does a fault of our own, which is raised again then. A second Ctrl-C ends it all, with
+        The same after an unexpected exception, which is then raised again. A second Ctrl-C raises
         ``KeyboardInterrupt``.
         """
         begun: list[Step[T]] = []
@@ -78,8 +78,8 @@ class Run(Generic[T]):
                 self.error = error
             except KeyboardInterrupt:
                 self.error = errors.Interrupted(step=step.title)
-            except Exception as fault:
-                self._stopped(begun, f"{type(fault).__name__}: {fault}")
+            except Exception as unexpected:
+                self._stopped(begun, f"{type(unexpected).__name__}: {unexpected}")
                 raise
             self._stopped(begun, str(self.error))
             return False
@@ -91,7 +91,7 @@ class Run(Generic[T]):
             return
         if self.error is not None and not isinstance(self.error, errors.Interrupted):
             self._diagnose(self._subject)
-        self._back(begun)
+        self._undo(begun)
 
     def _one(self, step: Step[T]) -> None:
         self._begin(step, "running")
@@ -100,7 +100,7 @@ class Run(Generic[T]):
         else:
             self._end(step, "done", step.do(self._subject))
 
-    def _back(self, begun: Sequence[Step[T]]) -> None:
+    def _undo(self, begun: Sequence[Step[T]]) -> None:
         for step in reversed(begun):
             if step.undo is None:
                 continue

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from hokusai import apikey
 from hokusai.doctor.trouble import Trouble
 
 #: Bytes of a body that are kept; the rest is counted and hashed.
 KEPT = 256 * 1024
-_KEY = re.compile(r"hk_(live|test)_[0-9A-Za-z_-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[0-9a-z+/=._~-]{16,}")
 _TELLING = 8  # characters that a key is known by
 _SHOWN = 160
@@ -43,7 +43,7 @@ def redacted(text: str, keys: Iterable[str] = ()) -> str:
     """The text without anything that could be a key, nor ``keys``, whatever they look like, even if cut short."""
     for key in keys:
         text = re.sub(re.escape(key[:_TELLING]) + r"[^\s\"',;<>]*", "…", text)
-    return _KEY.sub(r"hk_\1_…", _BEARER.sub(r"\1 …", text))
+    return apikey.TRACE.sub(r"hk_\1_…", _BEARER.sub(r"\1 …", text))
 
 
 def told(text: str, keys: Iterable[str] = ()) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Self, dataclass_transform
+
+from hokusai.apikey import masked
 
 __all__ = [
     "CODE_HEADER",
@@ -36,13 +37,6 @@ __all__ = [
 
 #: Carries the code of an error beside its body, for logs and audits along the way.
 CODE_HEADER = b"x-hokusai-code"
-
-_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{8,}")
-
-
-def masked(text: str) -> str:
-    """``text`` with a few words in the place of each API key: for errors and logs."""
-    return _KEY.sub("(an API key)", text)
 
 
 def reason_of(error: Exception) -> str:

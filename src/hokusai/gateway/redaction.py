@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote
 
-_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]+")
+from hokusai import apikey
+
 _SPELLINGS = 5  # how often a text may have been percent-encoded
 
 
 def holds_key(text: str) -> bool:
     """Whether ``text`` contains an API key, plain or percent-encoded, once or several times."""
     for _ in range(_SPELLINGS):
-        if _KEY.search(text):
+        if apikey.TRACE.search(text):
             return True
         if "%" not in text:
             return False
         text = unquote(text)
-    return bool(_KEY.search(text))
+    return bool(apikey.TRACE.search(text))
 
 
 def shown(path: str, *, limit: int) -> str:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 on the wire, below ASGI: what is refused before it is a request, large bodies in, files out.
+"""HTTP/1.1 on the wire, below ASGI.
 
-Start at ``protocol.py``, uvicorn's protocol with our bounds; ``large_body.py`` takes over for a body of known
-length, ``sendfile.py`` for a file that the kernel sends.
+``protocol.py`` is uvicorn's protocol with limits, and begins with its theory of operation. ``large_body.py`` receives
+a large body of known length past the parser. ``sendfile.py`` sends files past this process's memory.
 """
 
 from hokusai.http.protocol import Protocol

@@ -1,4 +1,44 @@
-"""HTTP/1.1 on one connection: what is refused before a request reaches the application."""
+"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on everything that no application has seen yet.
+
+Theory of operation
+===================
+
+Uvicorn's ``HttpToolsProtocol`` parses requests, queues pipelined ones, and runs the application for each
+(``RequestResponseCycle``). This class adds what uvicorn leaves to a proxy: limits on the size of headers and the time
+they take, on connections, and refusals of requests that another server on the way could read differently.
+
+Receiving is always in one of these states:
+
+============  ===================================================  ==================================================
+state         what it means                                        what ends it
+============  ===================================================  ==================================================
+idle          no byte of the next request has arrived              a byte: *head*; the keep-alive time-out: closed
+head          a request line and its headers are arriving          complete: *body*; too large, too slow or malformed:
+                                                                   *refused*
+body          a body is parsed and passed to the application       its end: *idle*; malformed: *refused*
+large body    a body of known length, at least ``THRESHOLD``,      its last byte: *idle*, with a new parser
+              goes past the parser (``LargeBody`` is the
+              transport's protocol)
+refused       a request could not be read. Nothing more is         the last earlier request is answered: *lingering*
+              parsed; earlier requests are still being answered
+lingering     the refusal is sent and our side is closed; what     the client closes, or ``linger_seconds``: closed
+              still arrives is dropped
+============  ===================================================  ==================================================
+
+In the code, *head* is ``_deadline is not None``; *body* is ``_in_body``; *large body* is ``_large_body is not None``;
+*refused* and *lingering* are ``_refused is not None``.
+
+Invariants:
+
+- At most ``head_bytes`` are held that belong to nothing complete: ``_unread`` counts bytes since the last complete
+  head, piece of body or message.
+- A request reaches the application only after all checks of its head, and gets exactly one response. Responses are
+  in the order of the requests: ``_unanswered`` has them, the oldest first.
+- A refusal is sent after all earlier responses, and nothing is sent after it.
+- Every state ends by itself: by a timer, or because the application's own limits end the request that it waits for.
+- A body goes past the parser only when its request is the only unanswered one, so no byte of a pipelined request can
+  be taken for a part of it.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +54,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hokusai import errors
+from hokusai.asgi import ZERO_COPY_SEND
 from hokusai.http.large_body import THRESHOLD, LargeBody
-from hokusai.http.sendfile import ZEROCOPY, SendFile, available
+from hokusai.http.sendfile import SendFile, available
 
 log = logging.getLogger("hokusai.http.protocol")
 
@@ -24,42 +65,44 @@ _TARGET = re.compile(rb"/.*|\*|https?://[^/?@]+(?:[/?].*)?", re.IGNORECASE)
 
 
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's protocol with bounds on what nobody has read yet, and with our answers.
+    """One connection. See the theory of operation above.
 
-    A request line with its headers takes at most ``head_bytes``, and is complete ``head_seconds``
-    after its first byte (RFC 9110, 15.5.9 and RFC 6585, 5); so are a chunk's framing and trailers
-    at most as large. Trailers are read past: what stands there is no header (RFC 9110, 6.5.1). A
-    process has at most ``most_connections`` open; one more is closed at once.
+    A request line with its headers has at most ``head_bytes``, and is complete ``head_seconds`` after its first byte
+    (RFC 9110, 15.5.9 and RFC 6585, 5). The framing of a chunk and trailers have the same limit. Trailers are ignored:
+    a field there is not a header (RFC 9110, 6.5.1). A process has at most ``max_connections`` open, and closes any
+    further one at once.
     """
 
     head_bytes = 64 * 1024
     head_seconds = 20.0
     linger_seconds = 2.0
-    most_connections = 4096
+    max_connections = 4096
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._in_body = False
-        self._unread = 0  # bytes since the parser last came to an end of something, by chunks received
+        self._unread = 0  # bytes received since the last complete head, piece of body or message
         self._refused: errors.HokusaiError | None = None
         self._unanswered: deque[RequestResponseCycle] = deque()  # oldest first
-        self._intake: LargeBody | None = None
+        self._large_body: LargeBody | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most_connections:
-            log.warning("a connection was closed: %d are open", self.most_connections)
+        if len(self.connections) > self.max_connections:
+            log.warning(
+                "a new connection was closed: %d are open already, the most for one process", self.max_connections
+            )
             transport.abort()
             return
-        # Uvicorn starts it after a response only; a connection may never send a byte.
+        # Uvicorn starts this timer after a response only, and a client may connect and never send a byte.
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self._stop_deadline()
         self._unset_keepalive_if_required()
-        for cycle in self._unanswered:  # uvicorn tells the last one alone
-            _hang_up(cycle)
+        for cycle in self._unanswered:  # uvicorn tells only the last one
+            _disconnect(cycle)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +110,7 @@ class Protocol(HttpToolsProtocol):
             return
         if not self._in_body:
             self._unset_keepalive_if_required()
-            self._await_head()
+            self._start_deadline()
         self._unread += len(data)
         try:
             self._feed(memoryview(data))
@@ -76,15 +119,15 @@ class Protocol(HttpToolsProtocol):
         except errors.HokusaiError as error:
             self._refuse(error)
         else:
-            if self._intake is not None and self._intake.remaining:
-                self.transport.set_protocol(self._intake)
+            if self._large_body is not None and self._large_body.remaining:
+                self.transport.set_protocol(self._large_body)
 
     def _feed(self, data: memoryview) -> None:
         while data:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as ended:
-                # No other protocol is spoken here (RFC 9110, 7.8): what follows is the next request.
+                # We never switch to another protocol (RFC 9110, 7.8): what follows is the next request.
                 data = data[ended.args[0] :]
             except httptools.HttpParserError as error:
                 raise _reason(error) from error
@@ -92,7 +135,7 @@ class Protocol(HttpToolsProtocol):
                 return
 
     def on_message_begin(self) -> None:
-        self._await_head()
+        self._start_deadline()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -100,7 +143,7 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        self._stop_deadline()
         self._unread = 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.head_bytes:
             raise errors.HeadersTooLarge(limit=self.head_bytes)
@@ -112,48 +155,50 @@ class Protocol(HttpToolsProtocol):
         self._in_body = True
         if available(self.transport):
             self.cycle.send = SendFile(self.cycle)  # type: ignore[method-assign]
-            self.scope["extensions"] = {ZEROCOPY: {}}
+            self.scope["extensions"] = {ZERO_COPY_SEND: {}}
         length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         if length >= THRESHOLD and len(self._unanswered) == 1:
-            self._intake = LargeBody(self, self.cycle, self.flow, length=length, done=self._body_ends)
-            self.cycle.receive = self._intake.receive  # type: ignore[assignment, method-assign]
+            self._large_body = LargeBody(self, self.cycle, self.flow, length=length, done=self._large_body_ends)
+            self.cycle.receive = self._large_body.receive  # type: ignore[assignment, method-assign]
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
-        if self._intake is not None:
-            self._intake.feed(body)
+        if self._large_body is not None:
+            self._large_body.feed(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unread = 0
         self._in_body = False
-        self._intake = None
+        self._large_body = None
         super().on_message_complete()
-        if not self.parser.should_keep_alive():  # a trailer may say so too; the parser reads no more
+        if not self.parser.should_keep_alive():  # a trailer may end it too; the parser reads nothing after it
             if self.cycle.response_complete:
                 self.transport.close()
             self.cycle.keep_alive = False
 
-    def _body_ends(self) -> None:
-        """What comes next is for a parser again: a new one, for the last has not seen the body."""
+    def _large_body_ends(self) -> None:
+        """The next request is for a parser again: for a new one, because the old one has not seen the body."""
         self.transport.set_protocol(self)
         self.on_message_complete()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def on_response_complete(self) -> None:
-        vars(self._unanswered.popleft()).pop("send", None)  # which refers to it: no work for the garbage collector
+        vars(self._unanswered.popleft()).pop(
+            "send", None
+        )  # a reference cycle, which would have to wait for the garbage collector
         super().on_response_complete()
         if self._refused is not None and not self._unanswered:
             self._unset_keepalive_if_required()
-            self._end(self._refused)
+            self._send_refusal(self._refused)
 
-    def _await_head(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.head_seconds, self._too_slow)
 
-    def _stop_waiting(self) -> None:
+    def _stop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -161,21 +206,21 @@ class Protocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._deadline = None
         if self._unanswered:
-            self._await_head()  # a pipelined request: reading may pause until its forerunner is answered
+            self._start_deadline()  # pipelined: reading may be paused until the request before is answered
         else:
             self._refuse(errors.HeadersTooSlow(seconds=self.head_seconds))
 
     def _refuse(self, error: errors.HokusaiError) -> None:
-        """Take no more requests from this connection, and end it once those before are answered."""
+        """Read no more requests from this connection, and end it once the earlier ones are answered."""
         self._refused = error
-        self._stop_waiting()
+        self._stop_deadline()
         if self._in_body:
             self._abandon()
         if not self._unanswered:
-            self._end(error)
+            self._send_refusal(error)
 
     def _abandon(self) -> None:
-        """Give up the request whose body cannot be read: the refusal is the answer to it, if one is due."""
+        """Drop the request whose body cannot be read: the refusal is its response, unless it has one already."""
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -185,13 +230,13 @@ class Protocol(HttpToolsProtocol):
             return
         if cycle.response_started:
             self.transport.close()
-        _hang_up(cycle)
+        _disconnect(cycle)
 
-    def _end(self, error: errors.HokusaiError) -> None:
-        """Answer, where an answer is expected, and end the connection.
+    def _send_refusal(self, error: errors.HokusaiError) -> None:
+        """Send the refusal, unless the request has its response already, and end the connection.
 
-        What the client is still sending is read and dropped for ``linger_seconds``: closing at once
-        would reset the connection, and the answer could be lost (RFC 9112, 9.6).
+        What the client still sends is read and dropped for ``linger_seconds``: closing at once would reset the
+        connection, and the refusal could be lost (RFC 9112, 9.6).
         """
         if self.transport.is_closing():
             return
@@ -201,11 +246,11 @@ class Protocol(HttpToolsProtocol):
         if self._in_body and self.cycle.response_complete:
             self.transport.close()
             return
-        self.transport.write(self._answer(error, request_id))
+        self.transport.write(self._response(error, request_id))
         self.flow.resume_reading()
         self.transport.write_eof()
 
-    def _answer(self, error: errors.HokusaiError, request_id: str) -> bytes:
+    def _response(self, error: errors.HokusaiError, request_id: str) -> bytes:
         body = error.body(request_id)
         headers = [
             *self.server_state.default_headers,
@@ -218,8 +263,8 @@ class Protocol(HttpToolsProtocol):
         return STATUS_LINE[error.status] + lines + b"\r\n" + body
 
 
-def _hang_up(cycle: RequestResponseCycle) -> None:
-    """For the application, the client has gone; nothing that it says goes out any more."""
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    """Tell the application that the client has disconnected. Nothing that it sends goes out any more."""
     cycle.waiting_for_100_continue = False
     cycle.disconnected = True
     cycle.message_event.set()
@@ -228,22 +273,22 @@ def _hang_up(cycle: RequestResponseCycle) -> None:
 
 
 def _faults(version: str, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:
-    """What the parser lets through, and another server on the way may read in another way."""
+    """What the parser accepts, and a proxy or another server may read differently."""
     if version not in {"1.0", "1.1"}:
         yield "its version is neither 1.0 nor 1.1"
     if method == b"CONNECT":
-        yield "this is not a proxy"  # the parser would take what follows for another protocol
+        yield "this is not a proxy"  # after CONNECT the parser would take everything for another protocol
     if b"#" in target or not _TARGET.fullmatch(target):
         yield "its target is not a path"
     names = [name for name, _ in headers]
     hosts = names.count(b"host")
     if hosts > 1 or (not hosts and version == "1.1"):
-        yield "it needs exactly one Host header"  # RFC 9112, 3.2
+        yield "it must have one Host header"  # RFC 9112, 3.2
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
         yield "its Transfer-Encoding is not just chunked"  # RFC 9112, 6.1
     if b"upgrade" in names and (codings or _has_length(headers)):
-        yield "it has both a body and an Upgrade header"  # as CONNECT: the body would be lost
+        yield "it has both a body and an Upgrade header"  # as with CONNECT, the body would be lost
 
 
 def _has_length(headers: list[tuple[bytes, bytes]]) -> bool:
@@ -251,7 +296,7 @@ def _has_length(headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def _reason(error: httptools.HttpParserError) -> errors.HokusaiError:
-    """What went wrong, without the bytes that were sent: they may hold a key."""
+    """The refusal. It does not repeat what the client sent, which may contain a key."""
     if isinstance(error.__context__, errors.HokusaiError):
         return error.__context__
     if isinstance(error, httptools.HttpParserCallbackError):

@@ -1,4 +1,4 @@
-"""Files from the page cache into the socket, past this process's memory (``sendfile(2)``)."""
+"""Files sent from the page cache to the socket, without passing through this process (``sendfile(2)``)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from typing import Any, TypeVar
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-#: ASGI's message and extension of this name (its specification, "Zero Copy Send").
-ZEROCOPY = "http.response.zerocopysend"
+from hokusai.asgi import ZERO_COPY_SEND
 
-#: Bytes read at once, while the transport still has something of its own to send, or for want of a better way.
+#: Bytes in one read, where ``sendfile`` cannot be used: not supported, or the transport has data of its own to send.
 _READ = 256 * 1024
-#: What a file system says that cannot do it.
-_UNABLE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-#: What the network says of a client that has gone without a word.
-_UNREACHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
-#: Calls at a time: each lasts until the socket's buffer is full, or for as long as a disk takes.
+#: Errors of a file system that does not support ``sendfile``.
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+#: Errors of a connection whose client has vanished.
+_UNREACHABLE = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
+#: Calls at a time. Each lasts until the socket's buffer is full, or as long as the disk takes.
 _THREADS = 8
 
 T = TypeVar("T")
@@ -30,69 +29,69 @@ _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sendfile")
 
 
 def available(transport: asyncio.Transport) -> bool:
-    """Whether what is written to the connection's socket is what the client gets."""
+    """Whether the client gets what is written to the socket as it is: not so with TLS."""
     return hasattr(os, "sendfile") and transport.get_extra_info("sslcontext") is None
 
 
 class SendFile:
-    """ASGI's ``send`` for one response, which also takes stretches of files.
+    """ASGI's ``send`` for one response, which also accepts slices of files (``ZERO_COPY_SEND``).
 
-    A stretch is sent on a thread, for its pages may have to come from a disk. Between two calls the event
-    loop waits until the socket takes more; ``wake`` ends that when the connection is lost.
+    A slice is sent on a thread, because its pages may have to be read from a disk. Between two calls the event loop
+    waits until the socket is writable; ``wake`` ends that wait when the connection is lost.
     """
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._send = cycle.send
         self._writable = asyncio.Event()
-        self._unable = False
+        self._unsupported = False
 
     async def __call__(self, message: Any) -> None:
-        if message["type"] != ZEROCOPY:
+        if message["type"] != ZERO_COPY_SEND:
             await self._send(message)
             return
         cycle, count, more = self._cycle, message["count"], message.get("more_body", False)
         if cycle.disconnected or cycle.transport.is_closing():
             return
         if cycle.chunked_encoding is not False or count > cycle.expected_content_length:
-            raise RuntimeError("a stretch of a file has to fit into the response's Content-Length")
-        with _Pair(cycle.transport, message["file"]) as pair:
-            sent = await self._stretch(pair, message["offset"], count)
+            raise RuntimeError("a slice of a file must fit into the response's Content-Length")
+        with _Descriptors(cycle.transport, message["file"]) as descriptors:
+            sent = await self._send_slice(descriptors, message["offset"], count)
         if sent == count and not more:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def wake(self) -> None:
         self._writable.set()
 
-    async def _stretch(self, pair: _Pair, offset: int, count: int) -> int:
-        """Returns how much of it was sent: all, where the client is still there."""
+    async def _send_slice(self, descriptors: _Descriptors, offset: int, count: int) -> int:
+        """Returns how many bytes were sent: all of them, unless the client has disconnected."""
         sent = 0
         while sent < count and not self._cycle.disconnected:
-            if self._unable or self._cycle.transport.get_write_buffer_size():  # which comes first
-                piece = await pair.run(os.pread, pair.file, min(count - sent, _READ), offset + sent)
+            if self._unsupported or self._cycle.transport.get_write_buffer_size():  # it comes first
+                piece = await descriptors.run(os.pread, descriptors.file, min(count - sent, _READ), offset + sent)
                 sent += len(piece)
                 if not piece:
                     raise _shorter()
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-            elif done := await self._some(pair, offset + sent, count - sent):
+            elif done := await self._sendfile(descriptors, offset + sent, count - sent):
                 sent += done
                 self._cycle.expected_content_length -= done
-            elif not self._unable:
-                await self._until_writable(pair.socket)
+            elif not self._unsupported:
+                await self._until_writable(descriptors.socket)
         return sent
 
-    async def _some(self, pair: _Pair, offset: int, count: int) -> int:
-        """What the socket takes now; 0 where that is nothing."""
+    async def _sendfile(self, descriptors: _Descriptors, offset: int, count: int) -> int:
+        """How many bytes the socket accepted now; 0 for none."""
         try:
-            if done := await pair.run(os.sendfile, pair.socket, pair.file, offset, count):
+            if done := await descriptors.run(os.sendfile, descriptors.socket, descriptors.file, offset, count):
                 return done
         except BlockingIOError:
             return 0
         except OSError as error:
-            if error.errno in _UNABLE:
-                self._unable = True
-            elif isinstance(error, ConnectionError) or error.errno in _UNREACHED:
-                self._cycle.transport.abort()  # it tells everybody that the client has gone
+            if error.errno in _UNSUPPORTED:
+                self._unsupported = True
+            elif isinstance(error, ConnectionError) or error.errno in _UNREACHABLE:
+                self._cycle.transport.abort()  # and everybody learns that the client has gone
                 self._cycle.disconnected = True
             else:
                 raise
@@ -102,7 +101,7 @@ class SendFile:
     async def _until_writable(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
         self._writable.clear()
-        if self._cycle.disconnected:  # while the thread was at it
+        if self._cycle.disconnected:  # during the call on the thread
             return
         loop.add_writer(descriptor, self._writable.set)
         try:
@@ -112,11 +111,11 @@ class SendFile:
 
 
 def _shorter() -> OSError:
-    return OSError(errno.EIO, "the file is shorter than it was")
+    return OSError(errno.EIO, "the file has become shorter")
 
 
-class _Pair:
-    """Descriptors of our own for a connection and a file, closed when no thread uses them any more."""
+class _Descriptors:
+    """Duplicates of the descriptors of a connection and a file, closed once no thread uses them any more."""
 
     def __init__(self, transport: asyncio.Transport, file: int) -> None:
         self.socket = -1
@@ -128,7 +127,7 @@ class _Pair:
             self._close()
             raise
 
-    def __enter__(self) -> _Pair:
+    def __enter__(self) -> _Descriptors:
         return self
 
     async def run(self, call: Callable[..., T], *args: Any) -> T:
@@ -138,7 +137,7 @@ class _Pair:
     def __exit__(self, *_: object) -> None:
         if self._running is None:
             self._close()
-        else:  # called at once where it has ended, or will never begin
+        else:  # at once where the call has ended, or will never begin
             self._running.add_done_callback(self._close)
 
     def _close(self, _: object = None) -> None:

@@ -1,7 +1,8 @@
-"""Running it: the port, the processes, the signals, the first operator key.
+"""The server as processes: its port, its signals, its workers, and what happens before it serves.
 
-``run`` is ``hokusai serve``, ``migrate`` is ``hokusai migrate``. One process serves (``process.py``), or ``Workers``
-keeps several of them on one socket; each drains before it ends (``draining.py``).
+``run`` is ``hokusai serve`` (``running.py``), ``migrate`` is ``hokusai migrate`` (``migration.py``). One process serves
+(``process.py``), or ``Workers`` keeps several on one socket (``workers.py``). Each drains before it ends
+(``draining.py``).
 """
 
 from hokusai.server.migration import migrate

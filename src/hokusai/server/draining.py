@@ -18,10 +18,10 @@ log = logging.getLogger("hokusai")
 
 
 class DrainingServer(uvicorn.Server):
-    """Uvicorn, except that the first SIGTERM or SIGINT lets what is under way finish.
+    """Uvicorn, except that the first SIGTERM or SIGINT lets the requests in progress finish.
 
-    Until that is done, or ``drain_seconds`` are over, the port stays open and new requests get 503,
-    so that a load balancer learns of it. A second signal ends at once.
+    Until they have finished, or ``drain_seconds`` have passed, the port stays open and new requests get 503, so that a
+    load balancer notices. A second signal ends the process at once.
     """
 
     def __init__(self, config: uvicorn.Config, application: Application, drain_seconds: float) -> None:
@@ -55,16 +55,19 @@ class DrainingServer(uvicorn.Server):
         drain = self.application.drain
         if drain is not None:
             drain.begin()
-            log.info("draining: what is under way has %g seconds", self.drain_seconds)
+            log.info("draining: requests in progress have %g seconds to finish", self.drain_seconds)
             if not await drain.finished(self.drain_seconds):
-                log.warning("draining: requests were still under way after %g seconds", self.drain_seconds)
+                log.warning(
+                    "draining: some requests did not finish within %g seconds and are cut off", self.drain_seconds
+                )
         self.should_exit = True
 
 
 def freeze_objects() -> None:
-    """What is in memory now stays for good: the collector need not look through it again and again.
+    """Exempt all objects that exist now from garbage collection: they live as long as the process.
 
-    MLflow brings hundreds of thousands of objects, and a look through them stops every request for a tenth of a second.
+    MLflow creates hundreds of thousands of them. A collection that looks through them stops every request for a tenth
+    of a second.
     """
     gc.collect()
     gc.freeze()

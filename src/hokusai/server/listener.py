@@ -1,4 +1,4 @@
-"""The listening socket, and the URL it is reached at."""
+"""The listening socket and its URL."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
                 raise errors.PortInUse(host=host, port=port, other=port + 1) from None
             setting = "HOKUSAI_PORT" if error.errno == errno.EACCES else "HOKUSAI_HOST"
             raise errors.SettingInvalid(setting=setting, reason=errors.reason_of(error)) from None
-        listener.set_inheritable(True)
+        listener.set_inheritable(True)  # worker processes serve on it
         yield listener
 
 
 def address(listener: socket.socket) -> str:
-    """The URL of a listening socket. One that takes every address is named after the machine."""
+    """The URL of a listening socket; with the machine's name, where it listens on every address."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = socket.gethostname()

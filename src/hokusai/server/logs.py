@@ -1,19 +1,19 @@
-"""The server's log: on stderr, with API keys masked."""
+"""The server's log: lines on stderr, with API keys masked."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
-from hokusai import errors
+from hokusai.apikey import masked
 from hokusai.settings import Settings
 
 
 class MaskingFormatter(logging.Formatter):
-    """What went wrong may be told with a client's own words, and an API key in them."""
+    """Masks API keys: a log line may quote what a client sent."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return errors.masked(super().format(record))
+        return masked(super().format(record))
 
 
 def configure_logging(settings: Settings) -> None:

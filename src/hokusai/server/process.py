@@ -1,4 +1,4 @@
-"""One serving process: every part started, requests answered, drained, every part closed."""
+"""One serving process: it starts every part, answers requests, drains, and closes every part."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from hokusai.server.draining import DrainingServer
 from hokusai.server.listener import BACKLOG
 from hokusai.settings import Settings
 
-KEEP_ALIVE = 75  # longer than load balancers keep idle connections (60 s is common), so that they end them
+#: Seconds. Longer than load balancers keep idle connections (60 s is common), so that the balancer closes them first.
+KEEP_ALIVE = 75
+
+
+def serve(settings: Settings, listener: socket.socket, url: str) -> None:
+    """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set."""
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
+        runner.run(_serve(settings, listener, url))
 
 
 async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
-    """One process's life: start every part, answer requests, drain, close every part."""
     application = Application(settings, base=url)
     await application.start()
     try:
@@ -30,25 +36,6 @@ async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
             await server.serve(sockets=[listener])
     finally:
         await application.close()
-
-
-@contextlib.contextmanager
-def _metrics(settings: Settings, application: Application) -> Iterator[None]:
-    """The counters on a port of their own, where one is set. Raises ``errors.PortInUse``."""
-    port = settings.metrics_port
-    if port is None:
-        yield
-        return
-    try:
-        server, thread = prometheus_client.start_http_server(port, settings.host, application.metrics.registry)
-    except OSError:
-        raise errors.PortInUse(host=settings.host, port=port, other=port + 1) from None
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _config(application: Application) -> uvicorn.Config:
@@ -68,7 +55,20 @@ def _config(application: Application) -> uvicorn.Config:
     )
 
 
-def serve(settings: Settings, listener: socket.socket, url: str) -> None:
-    """Serve in this process, on the fastest event loop there is."""
-    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
-        runner.run(_serve(settings, listener, url))
+@contextlib.contextmanager
+def _metrics(settings: Settings, application: Application) -> Iterator[None]:
+    """Serve the metrics on a port of their own, where one is set. Raises ``errors.PortInUse``."""
+    port = settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = prometheus_client.start_http_server(port, settings.host, application.metrics.registry)
+    except OSError:
+        raise errors.PortInUse(host=settings.host, port=port, other=port + 1) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

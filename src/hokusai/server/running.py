@@ -1,4 +1,4 @@
-"""``hokusai serve``: from settings to a server that has drained."""
+"""``hokusai serve``, from the settings to the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("hokusai")
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` when it cannot start."""
+    """Serve until SIGTERM or SIGINT, then drain. Raises an ``errors.StartError`` where it cannot start."""
     configure_logging(settings)
     log.info("hokusai %s starts", __version__)
     setting_conflicts.refuse(settings)

@@ -1,4 +1,4 @@
-"""Several serving processes on one listening socket, watched and replaced."""
+"""Several serving processes on one listening socket, supervised and replaced."""
 
 from __future__ import annotations
 
@@ -21,39 +21,33 @@ from hokusai.settings import Settings
 
 log = logging.getLogger("hokusai")
 
-EXIT_START = 2  # a worker's exit code when it could not start
+#: The exit code of a worker that could not start.
+EXIT_START = 2
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds before a worker that ended is replaced
-
-
-def _work(settings: Settings, listener: socket.socket, url: str) -> None:
-    """A worker process's main function."""
-    os.setpgrp()  # Ctrl-C reaches the supervisor alone, which passes it on once
-    configure_logging(settings)
-    try:
-        serve(settings, listener, url)
-    except errors.HokusaiError as error:
-        log.critical("%s %s %s", error.code, error, error.advice)
-        sys.exit(EXIT_START)
+#: Seconds to wait before a worker that ended is replaced. Doubled while its replacements end as well.
+_MIN_BACKOFF, _MAX_BACKOFF = 1.0, 30.0
 
 
 @dataclass
 class _Worker:
-    """One process, and in ``pause`` seconds of waiting how its forerunners fared."""
+    """A worker process. ``backoff`` is how long it was waited for before it was started, in seconds.
+
+    Once it has ended, ``replace_at`` is when its replacement starts (``time.monotonic``).
+    """
 
     process: multiprocessing.process.BaseProcess
-    pause: float
+    backoff: float
     started: float
-    due: float | None = None  # when it is to be replaced, once it has ended
-    told: bool = False  # that it is to end
+    replace_at: float | None = None
+    signalled: bool = False
 
 
 class Workers:
     """Keeps ``settings.workers`` processes on one listening socket.
 
-    A worker that dies is replaced, after a pause that doubles while its successors die as well. At
-    the first start, one that cannot start ends them all; later the cause is taken for one that
-    passes. SIGTERM and SIGINT are passed on, and every worker drains.
+    A worker that ends is replaced, after a wait that doubles while its replacements end as well. If a worker cannot
+    start at the first start, everything ends; later the cause is assumed to be temporary. SIGTERM and SIGINT are passed
+    on, and every worker drains.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
@@ -61,55 +55,66 @@ class Workers:
         self._count = settings.workers
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
-        self._ending = False
+        self._stopping = False
 
     def run(self) -> None:
+        """Returns after a signal, when every worker has ended. Raises ``errors.WorkerFailed``."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
-        while len(self._workers) < self._count and not self._ending:
-            self._workers.append(self._worker(pause=0))
-        while not self._ending:
-            alive = [worker.process.sentinel for worker in self._workers if worker.due is None]
+            signal.signal(number, self._stop)
+        while len(self._workers) < self._count and not self._stopping:
+            self._workers.append(self._started(backoff=0))
+        while not self._stopping:
+            alive = [worker.process.sentinel for worker in self._workers if worker.replace_at is None]
             multiprocessing.connection.wait(alive, timeout=1)
             self._replace()
-        self._tell([worker for worker in self._workers if not worker.told])  # started while the signal came
+        self._terminate([worker for worker in self._workers if not worker.signalled])  # started during the signal
         for worker in self._workers:
             worker.process.join()
 
     def _replace(self) -> None:
         for place, worker in enumerate(self._workers):
-            if self._ending or worker.process.is_alive():
+            if self._stopping or worker.process.is_alive():
                 continue
-            if worker.due is None:
+            if worker.replace_at is None:
                 self._ended(worker)
-            elif time.monotonic() >= worker.due:
-                self._workers[place] = self._worker(pause=worker.pause)
+            elif time.monotonic() >= worker.replace_at:
+                self._workers[place] = self._started(backoff=worker.backoff)
 
     def _ended(self, worker: _Worker) -> None:
         process, now = worker.process, time.monotonic()
-        if process.exitcode == EXIT_START and not worker.pause:
-            self._end(signal.SIGTERM, None)
+        if process.exitcode == EXIT_START and not worker.backoff:
+            self._stop(signal.SIGTERM, None)
             raise errors.WorkerFailed()
-        lasted = now - worker.started > 2 * _LONGEST_PAUSE
-        worker.pause = _FIRST_PAUSE if lasted else min(max(2 * worker.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-        worker.due = now + worker.pause
-        text = "worker %s ended with %s; starting another in %g seconds"
-        log.error(text, process.pid, process.exitcode, worker.pause)
+        lasted = now - worker.started > 2 * _MAX_BACKOFF
+        worker.backoff = _MIN_BACKOFF if lasted else min(max(2 * worker.backoff, _MIN_BACKOFF), _MAX_BACKOFF)
+        worker.replace_at = now + worker.backoff
+        text = "worker process %s ended with exit code %s; another one starts in %g seconds"
+        log.error(text, process.pid, process.exitcode, worker.backoff)
 
-    def _worker(self, *, pause: float) -> _Worker:
-        return _Worker(self._spawn(), pause=pause, started=time.monotonic())
+    def _started(self, *, backoff: float) -> _Worker:
+        return _Worker(self._spawn(), backoff=backoff, started=time.monotonic())
 
     def _spawn(self) -> multiprocessing.process.BaseProcess:
-        process = self._context.Process(target=_work, args=self._arguments)
+        process = self._context.Process(target=_worker_main, args=self._arguments)
         process.start()
         return process
 
-    def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._ending = True
-        self._tell(self._workers)
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+        self._terminate(self._workers)
 
-    def _tell(self, workers: list[_Worker]) -> None:
+    def _terminate(self, workers: list[_Worker]) -> None:
         for worker in workers:
-            worker.told = True
+            worker.signalled = True
             if worker.process.is_alive() and worker.process.pid:
                 os.kill(worker.process.pid, signal.SIGTERM)
+
+
+def _worker_main(settings: Settings, listener: socket.socket, url: str) -> None:
+    os.setpgrp()  # Ctrl-C reaches only the supervisor, which passes it on once
+    configure_logging(settings)
+    try:
+        serve(settings, listener, url)
+    except errors.HokusaiError as error:
+        log.critical("%s %s %s", error.code, error, error.advice)
+        sys.exit(EXIT_START)

@@ -14,6 +14,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.database import first_line
 from hokusai.mlflow_api import ARTIFACTS_SCHEME
 from hokusai.tracking.engine import MLFLOW_MINOR
 from hokusai.tracking.wsgi import Bridge, WsgiApp
@@ -75,8 +76,9 @@ class LocalEngine:
             with _alone(self._url):
                 handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
         except Exception as error:
-            reason = str(error).strip().splitlines()[0][:300]
-            raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
+            raise errors.DatabaseUnreachable(
+                setting="HOKUSAI_TRACKING_DATABASE_URL", reason=first_line(error)
+            ) from error
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return Bridge(app, threads=self._threads, timeout=self._timeout)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from hokusai import errors
 from hokusai.mlflow_api import SERVER_INFO
 from hokusai.tracking.engine import MAX_ANSWER_BYTES, MLFLOW_MINOR
+from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 log = logging.getLogger("hokusai.tracking")
 
@@ -81,11 +81,9 @@ class RemoteEngine:
 
 def _without_password(url: str) -> str:
     """The URL for people: user and password are sent to MLflow, and shown to nobody."""
-    with contextlib.suppress(httpx2.InvalidURL):
-        parsed = httpx2.URL(url)
-        if parsed.scheme in {"http", "https"} and parsed.host:
-            return str(parsed.copy_with(username=None, password=None))
-    raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason="it is not an http:// or https:// URL")
+    if WebUrl.parse(url) is None:
+        raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason=NOT_A_WEB_URL)
+    return str(httpx2.URL(url).copy_with(username=None, password=None))
 
 
 async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hokusai import errors
+from hokusai import apikey, errors
 from hokusai.text import is_unprintable
 from hokusai.tracking.request import TrackingRequest
 
@@ -37,7 +37,6 @@ _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     }
 )
 
-_API_KEY = re.compile(r"hk_(?:live|test)_[0-9A-Za-z]{38}")
 #: An identifier that nothing has.
 _NO_ID = "-1"
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -87,7 +86,7 @@ def _printable(request: TrackingRequest, name: str) -> None:
 def _check_printable(text: str, name: str) -> None:
     if is_unprintable(text):
         raise errors.TextUnprintable(name=name)
-    if _API_KEY.search(text):
+    if apikey.WHOLE.search(text):
         raise errors.KeyInName(name=name)
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from hokusai import errors
+from hokusai.database import first_line
 
 
 def is_mlflows(table: str) -> bool:
@@ -31,7 +32,6 @@ def create(url: str, revision: str) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except (CommandError, sa.exc.SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=reason) from error
+        raise errors.DatabaseUnreachable(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=first_line(error)) from error
     finally:
         engine.dispose()

@@ -15,11 +15,11 @@ GOOD = f"sha-256=:{base64.b64encode(SHA256.digest()).decode()}:"
 
 
 def test_there_and_back() -> None:
-    proofs = dict(digests.proofs(SHA256.hexdigest()))
-    assert proofs[b"repr-digest"] == GOOD.encode()
-    assert proofs[b"etag"] == f'"{SHA256.hexdigest()}"'.encode()
+    headers = dict(digests.digest_headers(SHA256.hexdigest()))
+    assert headers[b"repr-digest"] == GOOD.encode()
+    assert headers[b"etag"] == f'"{SHA256.hexdigest()}"'.encode()
     assert digests.claimed(GOOD) == [SHA256.hexdigest()]
-    assert digests.proofs(None) == []
+    assert digests.digest_headers(None) == []
 
 
 @pytest.mark.parametrize("value", [f"sha-512=:YQ==:, {GOOD}", f"{GOOD};note=1", f" {GOOD} ,md5=:YQ==:"])

@@ -16,7 +16,7 @@ import pytest
 
 from hokusai import errors
 from hokusai.artifacts import ArtifactStore, Entry, Written, store_at
-from hokusai.artifacts.store import CHUNK, PAGE, STRETCH, Stretch
+from hokusai.artifacts.store import CHUNK, PAGE, SLICE, FileSlice
 
 STORES: Mapping[str, Callable[[Path, pytest.FixtureRequest], ArtifactStore]] = {
     "local": lambda directory, _: store_at(directory.as_uri()),
@@ -112,17 +112,17 @@ async def test_parts(store: ArtifactStore) -> None:
         assert await get(store, KEY, offset, length) == data[offset : offset + length]
 
 
-async def test_stretches_of_a_file_are_the_same_bytes(store: ArtifactStore) -> None:
-    content = os.urandom(STRETCH + CHUNK + 3)
+async def test_slices_of_a_file_are_the_same_bytes(store: ArtifactStore) -> None:
+    content = os.urandom(SLICE + CHUNK + 3)
     await put(store, "a/b", content)
     reader = await store.open("a/b")
     assert reader is not None
     async with aclosing(reader):
-        for offset, length in ((0, len(content)), (5, STRETCH), (7, 3), (len(content) - 1, 1), (3, 0)):
+        for offset, length in ((0, len(content)), (5, SLICE), (7, 3), (len(content) - 1, 1), (3, 0)):
             found = b""
-            async for piece in reader.stretches(offset, length):
-                assert len(piece) <= STRETCH
-                found += os.pread(piece.file, len(piece), piece.offset) if isinstance(piece, Stretch) else piece
+            async for piece in reader.slices(offset, length):
+                assert len(piece) <= SLICE
+                found += os.pread(piece.file, len(piece), piece.offset) if isinstance(piece, FileSlice) else piece
             assert found == content[offset : offset + length]
 
 

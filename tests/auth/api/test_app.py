@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hokusai import errors
-from hokusai.auth import KeyStore, first_key
+from hokusai.auth import KeyStore, create_operator_key
 from hokusai.auth.keys import Grant, parse
 from hokusai.database import Database
 from hokusai.identity import Permission
@@ -213,7 +213,7 @@ async def test_every_route_answers_503_in_an_outage(own_postgres: Postgres) -> N
     database = Database(own_postgres.create_database())
     await database.migrate()
     store = KeyStore(database, pepper=PEPPER)
-    operator = await first_key(store)
+    operator = await create_operator_key(store)
     found = await store.find(store.digest(parse(operator)))
     assert found is not None
     service = Api(store, principal=found.principal)
@@ -233,7 +233,7 @@ async def test_a_fault_of_ours_says_nothing_of_its_cause(postgres: Postgres) -> 
     await database.migrate()
     store = KeyStore(database, pepper=PEPPER)
     service = Api(store)
-    operator = await first_key(store)
+    operator = await create_operator_key(store)
     own = await service.ok(operator, "GET", "/keys/self")
     async with database.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE hokusai_usage DROP COLUMN refused"))

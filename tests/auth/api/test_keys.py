@@ -435,7 +435,7 @@ async def test_revocation_shows_at_once(service: Api, store: KeyStore, admin: st
 
 
 async def test_a_full_workspace(service: Api, database: Database) -> None:
-    small = KeyStore(database, pepper=PEPPER, most_keys=1)
+    small = KeyStore(database, pepper=PEPPER, max_keys=1)
     _, key = await issue(small, "acme", "admin")
     full = Api(small)
     assert await full.error(key.text, "POST", "/keys", new()) == (409, "HK2010")

@@ -1,4 +1,4 @@
-"""The ``mlflow-artifacts`` API over ASGI: requests, ranges, conditions, digests and answers.
+"""The ``mlflow-artifacts`` API over ASGI: requests, ranges, conditions, digests and responses.
 
 Start at ``app.py``, which sends each request to ``upload.py``, ``download.py`` or a listing.
 """

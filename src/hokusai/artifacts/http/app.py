@@ -16,27 +16,28 @@ from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.download import Downloads
 from hokusai.artifacts.http.responses import JSON, answer, header, stream
 from hokusai.artifacts.http.upload import Uploads
-from hokusai.artifacts.ledger import Ledger, Record
+from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
+from hokusai.artifacts.record import Record
 from hokusai.artifacts.store import ArtifactStore, Entry
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Quota, principal_of
 
 ROUTE = mlflow_api.ARTIFACTS.encode()
-_PARTS = mlflow_api.MULTIPART.encode() + b"/create/"
-_UNBOUNDED = Quota()
+_MULTIPART = mlflow_api.MULTIPART.encode() + b"/create/"
+_UNLIMITED = Quota()
 
 
 class ArtifactsApp:
     """Lists, uploads, downloads and deletes the artifacts of the caller's workspace.
 
-    Expects the gateway's principal in the scope and a canonical ``raw_path``; permissions were
-    checked there. Raises ``errors.HokusaiError`` for the gateway to render, before the answer has
-    begun; later than that, the answer is cut short, which ``Content-Length`` lets the client notice.
+    Expects the gateway's principal in the scope and a canonical ``raw_path``; the gateway has checked permissions.
+    Raises ``errors.HokusaiError`` for the gateway to render, as long as the response has not begun. After that, the
+    response is cut short, which the client notices by ``Content-Length``.
 
-    ``max_upload_bytes`` bounds one file, ``quota`` a workspace whose own says nothing, and ``uploads``
-    how many of it may be under way here; ``idle_seconds`` is how long a sender may pause, and
-    ``stall_seconds`` how long a reader may take for one megabyte.
+    ``max_upload_bytes`` limits one file. ``quota`` limits a workspace that has no quota of its own, and ``max_uploads``
+    the uploads of each workspace at a time, in this process. ``idle_seconds`` is how long a sender may pause, and
+    ``stall_seconds`` how long a reader may take for one MiB.
     """
 
     def __init__(
@@ -47,8 +48,8 @@ class ArtifactsApp:
         max_upload_bytes: int,
         idle_seconds: float,
         stall_seconds: float = 300,
-        quota: Quota = _UNBOUNDED,
-        uploads: int = 1_000,
+        quota: Quota = _UNLIMITED,
+        max_uploads: int = 1_000,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -56,7 +57,7 @@ class ArtifactsApp:
         self._uploads = Uploads(
             store=store,
             ledger=ledger,
-            upload_quota=UploadQuota(ledger, uploads=uploads),
+            upload_quota=UploadQuota(ledger, max_uploads=max_uploads),
             quota=quota,
             max_bytes=max_upload_bytes,
             idle_seconds=idle_seconds,
@@ -64,14 +65,14 @@ class ArtifactsApp:
         self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
 
     async def close(self) -> None:
-        """Waits for files that are landing."""
+        """Waits for uploads that are being committed."""
         await self._uploads.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = principal_of(scope)
         if principal.workspace is None:
             raise errors.WorkspaceNone()
-        if scope["raw_path"].startswith(_PARTS):
+        if scope["raw_path"].startswith(_MULTIPART):
             raise errors.PartsNotOffered()
         method, remainder = scope["method"], scope["raw_path"].removeprefix(ROUTE)
         if remainder in {b"", b"/"} and method in {"GET", "HEAD"}:
@@ -92,8 +93,8 @@ class ArtifactsApp:
             raise errors.RouteUnknown(method=method, path=scope["path"], base=mlflow_api.TRACKING_PREFIX)
 
     async def _list(self, workspace: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """``ListArtifacts``. As in MLflow, a file and an unknown directory have nothing in them."""
-        found = _asked(scope["query_string"], workspace)
+        """``ListArtifacts``. As in MLflow, a file and an unknown directory give an empty list."""
+        found = _listed_directory(scope["query_string"], workspace)
         if isinstance(found, errors.ArtifactUnknown):
             await answer(send, headers=[JSON], body=b'{"files": []}')
         elif isinstance(found, errors.HokusaiError):
@@ -102,7 +103,7 @@ class ArtifactsApp:
             await stream(self._listing(found), receive, send, headers=[JSON], stall_seconds=self._stall_seconds)
 
     async def _listing(self, found: Place) -> AsyncGenerator[bytes, None]:
-        """One JSON document, a page at a time."""
+        """The JSON document of a listing, a page at a time."""
         before = b'{"files": ['
         async with aclosing(self._store.list(found.key)) as pages:
             async for page in pages:
@@ -111,38 +112,38 @@ class ArtifactsApp:
         yield b"]}" if before == b", " else b'{"files": []}'
 
     async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
-        """Both or neither, where the store removes at once; else files first: records without a file are never read."""
+        """Files and records together where the store deletes at once; else files first, for lone records do no harm."""
         record = await self._ledger.find(found) if condition else None
         if self._store.deletes_at_once:
-            async with self._ledger.forgetting(found) as forgotten:
-                await self._judge(found, condition, record)
+            async with self._ledger.deleting(found) as records:
+                await self._check(found, condition, record)
                 removed = await self._store.delete(found.key)
         else:
-            await self._judge(found, condition, record)
+            await self._check(found, condition, record)
             now = datetime.now(UTC)
             removed = await self._store.delete(found.key)
-            forgotten = await self._ledger.forget(found, before=now)
-        if not removed and not forgotten:
+            records = await self._ledger.delete(found, before=now)
+        if not removed and not records:
             raise found.unknown
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
 
-    async def _judge(self, found: Place, condition: Condition, record: Record | None) -> None:
-        """Conditions are on a file: there is none where a directory is. Raises ``errors.ConditionFailed``.
+    async def _check(self, found: Place, condition: Condition, record: Record | None) -> None:
+        """Raises ``errors.ConditionFailed``. A condition applies to a file, never to a directory.
 
-        A file that came after the record was read is not the one that the record speaks for.
+        Where the file was replaced after ``record`` was read, the record does not describe it any more.
         """
         if not condition:
             return
         if not (stat := await self._store.stat(found.key)):
             raise found.unknown
-        condition.check(exists=True, sha256=record.sha256 if record and record.speaks_for(stat) else None)
+        condition.check(exists=True, sha256=record.sha256 if record and record.describes(stat) else None)
 
 
 def _named(remainder: bytes, method: str, workspace: str) -> Place:
-    """The place that a path names. Raises the refusal; what changes things may not name a whole workspace."""
+    """The place that a path names. Raises the refusal. An upload or deletion may not name a whole workspace."""
     raw = remainder.removeprefix(b"/")
     if method == "DELETE":
-        raw = raw.removesuffix(b"/")  # MLflow's client deletes the whole of an artifact URI as ``<path>/``
+        raw = raw.removesuffix(b"/")  # MLflow's client deletes all of an artifact URI as ``<path>/``
     found = _found(ArtifactPath.decode(raw), workspace)
     if isinstance(found, errors.HokusaiError):
         raise found
@@ -155,8 +156,8 @@ def _found(path: ArtifactPath | errors.ArtifactPathInvalid, workspace: str) -> P
     return place(path, workspace) if isinstance(path, ArtifactPath) else path
 
 
-def _asked(query: bytes, workspace: str) -> Place | errors.HokusaiError:
-    """The directory that ``?path=`` names; the workspace's root without it."""
+def _listed_directory(query: bytes, workspace: str) -> Place | errors.HokusaiError:
+    """The directory that ``?path=`` names; without it, the workspace's root."""
     try:
         fields = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=16)
     except ValueError:
@@ -169,7 +170,7 @@ def _asked(query: bytes, workspace: str) -> Place | errors.HokusaiError:
 
 
 def _info(entry: Entry) -> dict[str, object]:
-    """MLflow's ``FileInfo``; ``path`` is the name alone, as its server sends it."""
+    """MLflow's ``FileInfo``. As in MLflow's own answers, ``path`` is only the name."""
     if entry.size is None:
         return {"path": entry.name, "is_dir": True}
     return {"path": entry.name, "is_dir": False, "file_size": entry.size}

@@ -13,7 +13,7 @@ from hokusai.artifacts.http.responses import header
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What ``If-Match`` and ``If-None-Match`` ask of a file, in their own words; None for what is not asked."""
+    """The values of ``If-Match`` and ``If-None-Match``; None for a header that was not sent."""
 
     match: str | None = None
     none_match: str | None = None
@@ -26,23 +26,25 @@ class Condition:
         return self.match is not None or self.none_match is not None
 
     def check(self, exists: bool, sha256: str | None) -> None:
-        """For what changes the file. Raises ``errors.ConditionFailed``; one of unknown digest is no match but ``*``."""
-        if self.fails(exists, sha256) or (self.none_match is not None and _names(self.none_match, exists, sha256)):
+        """For a change of the file. Raises ``errors.ConditionFailed``. Without a digest a file matches ``*`` only."""
+        if self.match_fails(exists, sha256) or (
+            self.none_match is not None and _names(self.none_match, exists, sha256)
+        ):
             raise errors.ConditionFailed(header="If-None-Match" if self.match is None else "If-Match")
 
-    def fails(self, exists: bool, sha256: str | None) -> bool:
-        """Whether ``If-Match`` is not met."""
+    def match_fails(self, exists: bool, sha256: str | None) -> bool:
+        """Whether there is an ``If-Match`` that does not match."""
         return self.match is not None and not _names(self.match, exists, sha256, weak=False)
 
     def unchanged(self, sha256: str | None) -> bool:
-        """Whether ``If-None-Match`` names the file, so that nobody need send it again."""
+        """Whether ``If-None-Match`` matches: the client has this version already."""
         return self.none_match is not None and _names(self.none_match, exists=True, sha256=sha256)
 
 
 def _names(value: str, exists: bool, sha256: str | None, *, weak: bool = True) -> bool:
-    """Whether a list of entity tags names the file; ``*`` is any (section 8.8.3.2 for weak comparison).
+    """Whether a list of entity tags contains the file's; ``*`` matches any (section 8.8.3.2 for weak comparison).
 
-    Sent in two lines, ``*`` stands in a list, where the RFC has no place for it: it is any there too.
+    Where the header was sent twice, ``*`` may be in a list, which the RFC does not provide for: it matches any too.
     """
     tags = [one.strip() for one in value.split(",")]
     if "*" in tags:

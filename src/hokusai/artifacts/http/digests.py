@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection
 
 from hokusai import errors
 
@@ -16,24 +15,19 @@ def etag(sha256: str) -> str:
     return f'"{sha256}"'
 
 
-def proofs(sha256: str | None) -> list[tuple[bytes, bytes]]:
-    """The headers that name a file's bytes; none where the digest is not known."""
+def digest_headers(sha256: str | None) -> list[tuple[bytes, bytes]]:
+    """``ETag`` and ``Repr-Digest`` of a file; none where its digest is not known."""
     if sha256 is None:
         return []
     value = b"sha-256=:" + base64.b64encode(bytes.fromhex(sha256)) + b":"
     return [(b"etag", etag(sha256).encode()), (b"repr-digest", value)]
 
 
-def check(claimed: Collection[str], sha256: str) -> None:
-    """Raises ``errors.DigestMismatch`` where a client claims another digest than its bytes have."""
-    if any(one != sha256 for one in claimed):
-        raise errors.DigestMismatch(reason="does not match the bytes that arrived")
-
-
 def claimed(value: str) -> list[str] | errors.DigestMismatch:
-    """The SHA-256 digests that a digest field names; other algorithms are passed over.
+    """The SHA-256 digests in a digest field. Other algorithms are ignored.
 
-    What is a name of ours but for its case or a space is no other: it would be taken for checked.
+    ``sha-256`` in another case or with spaces still counts as SHA-256: otherwise a client would believe that its digest
+    was compared.
     """
     found: list[str] = []
     for member in value.split(","):

@@ -1,4 +1,4 @@
-"""Downloads: streamed from the store, whole or in part, with what proves the bytes."""
+"""Downloads: streamed from the store, whole or in ranges, with headers that prove the bytes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from hokusai import errors
 from hokusai.artifacts.http import digests
 from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.ranges import Span, spans_of
-from hokusai.artifacts.http.responses import ZEROCOPY, answer, header, stream
+from hokusai.artifacts.http.responses import answer, header, stream
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.store import ArtifactStore, Piece, Stat, Stretch
+from hokusai.artifacts.store import ArtifactStore, FileSlice, Piece, Stat
+from hokusai.asgi import ZERO_COPY_SEND
 
-#: A stranger's file is data: never rendered, never run, whatever it says it is.
+#: A client's file is data: browsers must never render or run it, whatever it contains.
 _INERT = [
     (b"content-type", b"application/octet-stream"),
     (b"content-security-policy", b"sandbox; default-src 'none'"),
@@ -41,7 +42,7 @@ class Downloads:
             raise place.unknown
         sha256 = await self._sha256(place, stat)
         if unchanged(scope, sha256):
-            await answer(send, status=304, headers=digests.proofs(sha256))
+            await answer(send, status=304, headers=digests.digest_headers(sha256))
         else:
             await answer(send, headers=_headers(place, stat.size, sha256))
 
@@ -51,12 +52,12 @@ class Downloads:
         async with aclosing(reader):
             sha256 = await self._sha256(place, reader.stat)
             if unchanged(scope, sha256):
-                await answer(send, status=304, headers=digests.proofs(sha256))
+                await answer(send, status=304, headers=digests.digest_headers(sha256))
                 return
             size = reader.stat.size
-            spans = wanted(scope, size, sha256)
+            spans = requested(scope, size, sha256)
             headers = _headers(place, size, sha256)
-            read = reader.stretches if ZEROCOPY in scope.get("extensions", ()) else reader.chunks
+            read = reader.slices if ZERO_COPY_SEND in scope.get("extensions", ()) else reader.chunks
             pieces = read(0, size)
             if len(spans) == 1:
                 headers = [*_headers(place, spans[0].length, sha256), (b"content-range", spans[0].content_range(size))]
@@ -75,17 +76,17 @@ class Downloads:
             )
 
     async def _sha256(self, place: Place, stat: Stat) -> str | None:
-        """None for a file that the ledger does not know: one that was there before us."""
+        """None for a file without a record of its own."""
         record = await self._ledger.find(place)
-        return record.sha256 if record and record.speaks_for(stat) else None
+        return record.sha256 if record and record.describes(stat) else None
 
 
-#: ``Reader.chunks`` or ``Reader.stretches``.
+#: ``Reader.chunks`` or ``Reader.slices``.
 Read = Callable[[int, int], AsyncGenerator[Any, None]]
 
 
 class Parts:
-    """Several parts of one file in one body (``multipart/byteranges``, RFC 9110, section 14.6)."""
+    """Several ranges of one file in one body (``multipart/byteranges``, RFC 9110, section 14.6)."""
 
     def __init__(self, spans: Sequence[Span], size: int) -> None:
         boundary = secrets.token_hex(16).encode()
@@ -99,7 +100,7 @@ class Parts:
         self._end = b"\r\n--%s--\r\n" % boundary
         self.length = sum(map(len, self._heads)) + sum(span.length for span in spans) + len(self._end)
 
-    async def of(self, read: Read) -> AsyncGenerator[Piece | Stretch, None]:
+    async def of(self, read: Read) -> AsyncGenerator[Piece | FileSlice, None]:
         for head, span in zip(self._heads, self._spans, strict=True):
             yield head
             async with aclosing(read(span.offset, span.length)) as pieces:
@@ -109,21 +110,21 @@ class Parts:
 
 
 def unchanged(scope: Scope, sha256: str | None) -> bool:
-    """Whether the client has this already (``If-None-Match``). Raises ``errors.ConditionFailed`` (``If-Match``)."""
+    """Whether the client has this version (``If-None-Match``). Raises ``errors.ConditionFailed`` (``If-Match``)."""
     condition = Condition.of(scope)
-    if condition.fails(exists=True, sha256=sha256):
+    if condition.match_fails(exists=True, sha256=sha256):
         raise errors.ConditionFailed(header="If-Match")
     return sha256 is not None and condition.unchanged(sha256)
 
 
-def wanted(scope: Scope, size: int, sha256: str | None) -> Sequence[Span]:
-    """The parts asked for; none for all of it. Raises ``errors.RangeUnsatisfiable``."""
+def requested(scope: Scope, size: int, sha256: str | None) -> Sequence[Span]:
+    """The requested ranges; none: the whole file. Raises ``errors.RangeUnsatisfiable``."""
     value = header(scope, b"range")
     if not value:
         return ()
     version = header(scope, b"if-range")
     if version is not None and (sha256 is None or version.strip() != digests.etag(sha256)):
-        return ()  # the client holds part of another version
+        return ()  # the client has part of another version
     spans = spans_of(value, size)
     if isinstance(spans, errors.RangeUnsatisfiable):
         raise spans
@@ -131,14 +132,14 @@ def wanted(scope: Scope, size: int, sha256: str | None) -> Sequence[Span]:
 
 
 def disposition(name: str) -> bytes:
-    """To be saved, not shown, under its own name (RFC 6266; in full by RFC 8187)."""
+    """Browsers save the file under its own name, and do not show it (RFC 6266; non-ASCII names by RFC 8187)."""
     return f"attachment; filename=\"{_PLAIN.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
 
 
 def _headers(place: Place, length: int, sha256: str | None) -> list[tuple[bytes, bytes]]:
     return [
         *_INERT,
-        *digests.proofs(sha256),
+        *digests.digest_headers(sha256),
         (b"content-disposition", disposition(place.name)),
         (b"accept-ranges", b"bytes"),
         (b"content-length", str(length).encode()),

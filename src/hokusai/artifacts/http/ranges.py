@@ -1,4 +1,4 @@
-"""Parts of a file (RFC 9110, section 14)."""
+"""Ranges of a file (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hokusai import errors
 _UNIT = re.compile(r"bytes=(.+)", re.ASCII | re.IGNORECASE)
 _RANGE = re.compile(r"\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII)
 
-#: Parts in one answer. More are not answered in parts: each costs a look at the disk and a head of its own.
-MOST = 16
+#: Ranges in one answer. A request for more gets the whole file: each range costs a disk access and a header.
+MAX_RANGES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Part of a file, in bytes; never empty."""
+    """A range of a file, in bytes; never empty."""
 
     offset: int
     length: int
@@ -27,16 +27,16 @@ class Span:
 
 
 def spans_of(value: str, size: int) -> Sequence[Span] | errors.RangeUnsatisfiable:
-    """The parts that a ``Range`` field asks of a file of ``size`` bytes, in its order.
+    """The ranges that a ``Range`` field requests of a file of ``size`` bytes, in the field's order.
 
-    None stand for the whole file: the field is malformed, has another unit, or asks for more than
-    ``MOST`` or for more bytes than the file has, all of which a server may ignore (section 14.2).
+    None of them means the whole file: the field is malformed, has another unit, or requests more than ``MAX_RANGES``
+    or more bytes than the file has. A server may ignore all of these (section 14.2).
     """
     unit = _UNIT.fullmatch(value)
-    asked = unit[1].split(",") if unit else []
-    if not asked or len(asked) > MOST:
+    requested = unit[1].split(",") if unit else []
+    if not requested or len(requested) > MAX_RANGES:
         return ()
-    ends = [_ends(one, size) for one in asked]
+    ends = [_ends(one, size) for one in requested]
     if None in ends:
         return ()
     spans = [Span(first, min(last + 1, size) - first) for first, last in filter(None, ends) if first < size]
@@ -46,7 +46,7 @@ def spans_of(value: str, size: int) -> Sequence[Span] | errors.RangeUnsatisfiabl
 
 
 def _ends(text: str, size: int) -> tuple[int, int] | None:
-    """First and last position, the latter perhaps beyond the file, the former where nothing is to be had; or None."""
+    """First and last position, either perhaps beyond the end of the file; None for a malformed range."""
     found = _RANGE.fullmatch(text)
     if not found or (not found[1] and not found[2]):
         return None

@@ -1,4 +1,4 @@
-"""Uploads: any size in constant memory, hashed as they stream, whole or not at all."""
+"""Uploads: any size in constant memory, hashed while they stream, visible whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from hokusai.artifacts.group_commit import GroupCommit, PendingFile
 from hokusai.artifacts.http import digests
 from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.responses import JSON, answer, header
-from hokusai.artifacts.ledger import Arrival, Ledger, Seen
+from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.resumable import Name, ResumableUploads, Running, Transfer
+from hokusai.artifacts.record import ExpectedVersion, PendingRecord
+from hokusai.artifacts.resumable import ResumableUploads, Transfer, UploadName, UploadRequest
 from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Principal, Quota
 
-#: Messages gathered into one write, at most: a sender of tiny ones must not fill memory with their overhead.
-_MESSAGES = 512
+#: The most messages in one write: a client that sends tiny ones must not fill memory with their overhead.
+_MAX_MESSAGES = 512
 
 _REST = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 
 
 class Body:
-    """A request's body, gathered into batches of about ``CHUNK`` bytes.
+    """A request's body, in batches of about ``CHUNK`` bytes.
 
-    ``declared`` is ``Content-Length``, or None for a chunked body; ``limit`` is in bytes;
-    ``idle_seconds`` is how long a client may send nothing.
+    ``declared`` is ``Content-Length``, or None for a chunked body; ``limit`` is in bytes; ``idle_seconds`` is how
+    long a client may pause.
     """
 
     def __init__(
-        self, receive: Receive, running: Running, *, declared: int | None, limit: int, idle_seconds: float
+        self, receive: Receive, request: UploadRequest, *, declared: int | None, limit: int, idle_seconds: float
     ) -> None:
         self.declared = declared
         self.size = 0
         self._receive = receive
-        self._running = running
+        self._request = request
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._more = True
@@ -56,19 +57,19 @@ class Body:
     async def _batch(self) -> list[Piece]:
         batch: list[Piece] = []
         start = self.size
-        while self._more and self.size - start < CHUNK and len(batch) < _MESSAGES:
+        while self._more and self.size - start < CHUNK and len(batch) < _MAX_MESSAGES:
             batch.append(await self._next())
         return batch
 
     async def _next(self) -> Piece:
         try:
-            async with self._running.wait(self._idle_seconds):
+            async with self._request.wait(self._idle_seconds):
                 message = await self._receive()
         except TimeoutError:
-            if self._running.is_cut:
+            if self._request.is_aborted:
                 raise self._incomplete() from None
             raise errors.BodyTooSlow(seconds=self._idle_seconds) from None
-        if message["type"] == "http.disconnect" or self._running.is_cut:
+        if message["type"] == "http.disconnect" or self._request.is_aborted:
             raise self._incomplete()
         self._more = message.get("more_body", False)
         piece: Piece = message.get("body", b"")
@@ -83,29 +84,29 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """What the headers say of the body: its bytes, where in the file they begin, and what the file is to be.
+class UploadHeaders:
+    """What the headers of a PUT say: where in the file the body begins, its length, and how the file is identified.
 
-    ``declared`` is None for a body of unknown length; ``name`` is the upload's, where its client may go
-    on with it; ``digests`` are those of the whole file, in hexadecimal.
+    ``declared`` is None for a body of unknown length. ``name`` is the upload's name, where the client can resume it.
+    ``digests`` are those of the whole file, in hexadecimal.
     """
 
     offset: int
     declared: int | None
-    name: Name | None
+    name: UploadName | None
     digests: tuple[str, ...]
 
     @classmethod
-    def read(cls, place: Place, key_id: str, scope: Scope) -> Sending:
+    def read(cls, place: Place, key_id: str, scope: Scope) -> UploadHeaders:
         """Raises ``errors.UploadNotPlain`` or ``DigestMismatch``."""
         if header(scope, b"content-encoding") not in {None, "identity"}:
             raise errors.UploadNotPlain(header="Content-Encoding", reason="files are stored as they are sent")
         length = header(scope, b"content-length")
         declared = None if length is None else int(length)
-        name = Name.read(place, key_id, header(scope, resumable.NAME))
+        name = UploadName.read(place, key_id, header(scope, resumable.NAME))
         rest = header(scope, b"content-range")
         offset = 0 if rest is None else _offset(rest, declared if name else None)
-        # A rest has a digest of its own that says nothing of the file. Else both fields speak of the same bytes.
+        # In a resumed upload, Content-Digest is that of the rest only. Otherwise both fields are about the whole file.
         fields = (b"repr-digest",) if offset else (b"repr-digest", b"content-digest")
         return cls(offset, declared, name, tuple(sha256 for field in fields for sha256 in _claimed(scope, field)))
 
@@ -113,8 +114,8 @@ class Sending:
 class Uploads:
     """``PUT …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``UploadArtifact``).
 
-    One with a ``Hokusai-Upload`` header whose connection breaks is kept for ``keep_seconds``. ``HEAD`` with
-    the same header tells in ``Upload-Offset`` what is there, and a PUT with ``Content-Range`` sends the rest.
+    An upload with a ``Hokusai-Upload`` header is kept for ``keep_seconds`` when its connection breaks. ``HEAD`` with
+    the same header returns in ``Upload-Offset`` how much has arrived, and a PUT with ``Content-Range`` sends the rest.
     """
 
     def __init__(
@@ -135,83 +136,84 @@ class Uploads:
         self._quota = quota
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
-        self._suspended = ResumableUploads(seconds=keep_seconds)
+        self._resumable = ResumableUploads(seconds=keep_seconds)
 
     async def put(self, place: Place, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Everything that the headers alone can tell is refused before the body is asked for."""
+        """Whatever the headers alone can rule out is refused before the body is read."""
         quota = principal.quota.over(self._quota)
-        sending = Sending.read(place, principal.key_id, scope)
-        limit = self._max_bytes - sending.offset
-        if sending.declared is not None and sending.declared > limit:
+        headers = UploadHeaders.read(place, principal.key_id, scope)
+        limit = self._max_bytes - headers.offset
+        if headers.declared is not None and headers.declared > limit:
             raise errors.ArtifactTooLarge(limit=self._max_bytes)
-        seen = await self._seen(place, Condition.of(scope))
-        transfer = await self._transfer(place, quota, sending)
+        expected = await self._expected(place, Condition.of(scope))
+        transfer = await self._transfer(place, quota, headers)
         async with transfer.stack:
-            with self._suspended.under_way(sending.name) as running:
-                body = Body(receive, running, declared=sending.declared, limit=limit, idle_seconds=self._idle_seconds)
-                await self._receive(transfer, body, sending)
-            if file := await transfer.upload.stage():
-                landing = PendingFile(place, principal.key_id, quota, sending.digests, seen, file)
-                written = await self._group_commit.land(landing)
+            with self._resumable.request(headers.name) as request:
+                body = Body(receive, request, declared=headers.declared, limit=limit, idle_seconds=self._idle_seconds)
+                await self._receive(transfer, body, headers)
+            if staged := await transfer.upload.stage():
+                file = PendingFile(place, principal.key_id, quota, headers.digests, expected, staged)
+                written = await self._group_commit.commit(file)
             else:
                 written = await transfer.upload.finish()
-                digests.check(sending.digests, written.sha256)
-                async with self._ledger.recording(Arrival(place, written, principal.key_id, quota, seen)):
+                written.verify(headers.digests)
+                async with self._ledger.recording(PendingRecord(place, written, principal.key_id, quota, expected)):
                     await transfer.upload.commit()
             transfer.reservation.release()
-        await answer(send, headers=[JSON, (b"content-length", b"2"), *digests.proofs(written.sha256)], body=b"{}")
+        proof = digests.digest_headers(written.sha256)
+        await answer(send, headers=[JSON, (b"content-length", b"2"), *proof], body=b"{}")
 
     async def offset(self, place: Place, principal: Principal, name: str, send: Send) -> None:
-        """What is there of an upload, in bytes; 0 for one that is not known, or no longer."""
-        found = Name.read(place, principal.key_id, name)
-        size = await self._suspended.size(found) if found else 0
+        """Answers how many bytes of an upload have arrived; 0 for one that is unknown or no longer kept."""
+        found = UploadName.read(place, principal.key_id, name)
+        size = await self._resumable.offset(found) if found else 0
         await answer(send, status=204, headers=[(b"upload-offset", str(size).encode())])
 
     async def close(self) -> None:
-        await self._suspended.close()
+        await self._resumable.close()
         await self._group_commit.close()
 
-    async def _transfer(self, place: Place, quota: Quota, sending: Sending) -> Transfer:
-        """A new one, or the one that this goes on with."""
-        if sending.offset and sending.name:
-            if transfer := self._suspended.take(sending.name, sending.offset):
+    async def _transfer(self, place: Place, quota: Quota, headers: UploadHeaders) -> Transfer:
+        """A new one, or the suspended one that this request resumes."""
+        if headers.offset and headers.name:
+            if transfer := self._resumable.resume(headers.name, headers.offset):
                 return transfer
-            raise errors.UploadLost(offset=sending.offset)
+            raise errors.UploadLost(offset=headers.offset)
         async with AsyncExitStack() as stack:
             reservation = await stack.enter_async_context(
-                self._upload_quota.upload(place, quota, declared=sending.declared)
+                self._upload_quota.upload(place, quota, declared=headers.declared)
             )
             upload = await stack.enter_async_context(self._store.upload(place.key))
             return Transfer(upload, reservation, stack.pop_all())
 
-    async def _receive(self, transfer: Transfer, body: Body, sending: Sending) -> None:
+    async def _receive(self, transfer: Transfer, body: Body, headers: UploadHeaders) -> None:
         start = transfer.size
         try:
             async with aclosing(body.batches()) as batches:
                 async for batch in batches:
-                    transfer.reservation.reach(start + body.size)
+                    transfer.reservation.grow_to(start + body.size)
                     await transfer.upload.write(batch)
                     transfer.size = start + body.size
         except (errors.UploadIncomplete, errors.BodyTooSlow):
-            if sending.name:
-                self._suspended.keep(sending.name, transfer)
+            if headers.name:
+                self._resumable.suspend(headers.name, transfer)
             raise
 
-    async def _seen(self, place: Place, condition: Condition) -> Seen | None:
-        """What is there now, which the conditions allow to be replaced, where there are any.
+    async def _expected(self, place: Place, condition: Condition) -> ExpectedVersion | None:
+        """The version there now, which the request's conditions allow to be replaced; None without conditions.
 
         Raises ``errors.ConditionFailed``.
         """
         if not condition:
             return None
         stat, record = await self._store.stat(place.key), await self._ledger.find(place)
-        seen = Seen(record.sha256 if record else None)
-        condition.check(stat is not None, seen.sha256 if stat and record and record.speaks_for(stat) else None)
-        return seen
+        known = record.sha256 if stat and record and record.describes(stat) else None
+        condition.check(stat is not None, known)
+        return ExpectedVersion(record.sha256 if record else None)
 
 
 def _offset(rest: str, declared: int | None) -> int:
-    """Where the rest of a file begins. Raises ``errors.UploadNotPlain`` unless it is that of a named upload."""
+    """Where the rest of a file begins. Raises ``errors.UploadNotPlain`` unless it is the rest of a named upload."""
     found = _REST.fullmatch(rest)
     first, last, size = (int(number) for number in found.groups()) if found else (0, 0, 0)
     if not found or declared is None or last + 1 != size or first + declared != size:

@@ -25,23 +25,23 @@ from hokusai.quota import UseStore
 _PREFIX = "/api/v1"
 _ABOUT = """Keys, workspaces and usage of a Hokusai deployment.
 
-Every request carries an API key. Every error has the one shape `Error`. A key of a workspace sees
-that workspace alone: what belongs to another is answered as if it did not exist."""
+Every request needs an API key. Every error has the shape `Error`. A key of a workspace sees only that
+workspace: what belongs to another one is answered as if it did not exist."""
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": responses.Error, "description": "The request cannot be understood."},
     401: {"model": responses.Error, "description": "The key is missing, malformed, unknown, expired or revoked."},
-    403: {"model": responses.Error, "description": "The key is good and may not do this."},
-    404: {"model": responses.Error, "description": "No such thing, or not in the key's workspace."},
+    403: {"model": responses.Error, "description": "The key is valid, but may not do this."},
+    404: {"model": responses.Error, "description": "It does not exist, or not in the key's workspace."},
     409: {"model": responses.Error, "description": "It exists already, or its state does not allow this."},
-    429: {"model": responses.Error, "description": "A rate is used up; see Retry-After."},
+    429: {"model": responses.Error, "description": "A rate limit is exceeded; see Retry-After."},
     503: {"model": responses.Error, "description": "A dependency is down or slow; see Retry-After."},
     "default": {"model": responses.Error, "description": "Any other error."},
 }
 
 
 class AuthService(FastAPI):
-    """``auth_service`` makes one. Paths are whole: they begin with ``/api/v1``."""
+    """Made by ``auth_service``. Its paths are absolute: they begin with ``/api/v1``."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -54,10 +54,10 @@ class AuthService(FastAPI):
 def auth_service(
     *, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int = 100_000, use: UseStore | None = None
 ) -> AuthService:
-    """The auth service over ``store``, to be called behind the gateway's identification.
+    """The auth service over ``store``, for use behind the gateway, which identifies the caller.
 
-    The caller is ``identity.principal_of(scope)``. ``default_rate`` is what the gateway allows keys
-    without a rate of their own, in requests an hour. ``use`` is what workspaces have, where that is known here.
+    The caller is ``identity.principal_of(scope)``. ``default_rate`` is the rate, in requests an hour, that the gateway
+    allows keys without a rate of their own. ``use`` tells what workspaces have stored, where this server stores it.
     """
     app = AuthService(
         title="Hokusai auth service",
@@ -93,7 +93,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _documented(schema: dict[str, Any]) -> dict[str, Any]:
-    """With what FastAPI cannot know: how a caller shows who it is."""
+    """The schema, with what FastAPI cannot know: how a caller authenticates."""
     schema["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `hk_live_…` or `hk_test_…`."},
         "basic": {"type": "http", "scheme": "basic", "description": "The key as the password, any user name."},
@@ -101,6 +101,6 @@ def _documented(schema: dict[str, Any]) -> dict[str, Any]:
     }
     schema["security"] = [{"bearer": []}, {"basic": []}, {"header": []}]
     validate = schema["paths"][f"{_PREFIX}/keys/validate"]["post"]
-    # Here the other headers carry, or could be taken to carry, the key under test.
+    # Here the other headers are for the key to be validated.
     validate["security"] = [{"header": []}]
     return schema

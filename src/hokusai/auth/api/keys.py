@@ -1,4 +1,4 @@
-"""``/api/v1/keys``: making, showing, rotating and revoking keys."""
+"""``/api/v1/keys``: creating, showing, rotating and revoking keys."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ Reader = Annotated[Principal, Depends(permitted(Permission.KEYS_READ))]
 Writer = Annotated[Principal, Depends(permitted(Permission.KEYS_WRITE))]
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 
-_EXPIRES = "Lifetime from now, as a number and s, m, h, d or w: `90d`. Unset: the caller's own end, or none."
-_EXPIRES_AT = "The end as a time (ISO 8601 with offset), instead of `expires`."
+_EXPIRES = "Lifetime from now, as a number and s, m, h, d or w: `90d`. Unset: as long as the caller's key."
+_EXPIRES_AT = "Time of expiry (ISO 8601 with offset), in place of `expires`."
 
-#: What means something inside a workspace alone.
+#: Permissions that are of use only inside a workspace.
 _INSIDE = frozenset(one for one in Permission if one.startswith(("runs:", "models:", "artifacts:")))
-_REACHES_NOTHING = (
-    "a key with these permissions reaches nothing without one; give one (--workspace), "
-    "or permissions of the platform, such as service or operator"
+_NEEDS_WORKSPACE = (
+    "a key with these permissions needs one; name one (--workspace), "
+    "or give permissions of the platform, such as service or operator"
 )
 
 
 class NewKey(Body):
-    """The key to make. Where a field is unset, the key it is made with gives its own bound."""
+    """The key to create. The limits of the calling key apply where a field is unset."""
 
-    name: Line = Field(description="What people call it.")
+    name: Line = Field(description="A name for people.")
     workspace: WorkspaceName | None = Field(
-        default=None, description="Unset: the caller's own; for an operator, a platform key."
+        default=None, description="Unset: the caller's own workspace; for an operator, none (a platform key)."
     )
     user_id: Line | None = Field(
         default=None,
-        description="Whose key it is. A platform key may name anybody (unset: the name of the new key); "
-        "any other makes keys for its own user alone.",
+        description="The user that the key belongs to. A platform key may name any user (unset: the name of the new "
+        "key); other keys create keys for their own user only.",
     )
     permissions: Annotated[list[Word], Field(min_length=1, max_length=64)] = Field(
         description="Permissions (`models:write`) or sets of them (`read`, `write`, `admin`, `service`, `operator`)."
@@ -49,73 +49,75 @@ class NewKey(Body):
     expires: str | None = Field(default=None, description=_EXPIRES)
     expires_at: str | None = Field(default=None, description=_EXPIRES_AT, json_schema_extra={"format": "date-time"})
     service_id: str | None = Field(
-        default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The service it is for; unset: the caller's."
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="The service that the key is for; unset: the caller's.",
     )
     environment: Literal["live", "test"] | None = Field(default=None, description="Unset: the caller's.")
     rate: str | None = Field(
         default=None, description="Requests per s, m, h or d: `1000/h`. Unset: the server's default."
     )
     allow_ips: Annotated[list[Word], Field(max_length=64)] = Field(
-        default=[], description="Networks (CIDR) or addresses it may be used from; empty: from anywhere."
+        default=[], description="Networks (CIDR) or addresses from which the key may be used; empty: from everywhere."
     )
 
 
 class Rotation(Body):
-    """How to rotate."""
+    """How to rotate a key."""
 
     overlap: str = Field(
-        default="24h", description="How long the old key goes on working: `24h`, or `0s` for not at all."
+        default="24h", description="How long the old key keeps working: `24h`, or `0s` to end it at once."
     )
     expires: str | None = Field(
-        default=None, description="Lifetime of the new key from now; unset: the end of the old one."
+        default=None, description="Lifetime of the new key from now; unset: until the old one would have expired."
     )
     expires_at: str | None = Field(default=None, description=_EXPIRES_AT, json_schema_extra={"format": "date-time"})
 
 
 class KeyFacts(BaseModel):
-    """One key, without the key."""
+    """One key, without its secret."""
 
-    key_id: str = Field(description="Names the key; not a secret.")
+    key_id: str = Field(description="Identifies the key. Not a secret.")
     name: str
     hint: str = Field(description="The first characters of the key.")
     state: Literal["active", "expired", "revoked"]
-    workspace: str | None = Field(description="null: a platform key.")
+    workspace: str | None = Field(description="null: it is a platform key.")
     user_id: str
     permissions: list[str]
     service_id: str
     environment: Literal["live", "test"]
     rate_limit_per_hour: int | None = Field(description="Requests an hour; null: the server's default.")
-    allow_ips: list[str] = Field(description="Networks it may be used from; empty: anywhere.")
+    allow_ips: list[str] = Field(description="Networks from which the key may be used; empty: everywhere.")
     created_at: AwareDatetime
-    created_by: str = Field(description="The id of the key that made it.")
+    created_by: str = Field(description="The id of the key that created it.")
     expires_at: AwareDatetime | None = Field(description="null: never.")
     revoked_at: AwareDatetime | None
-    rotated_to: str | None = Field(description="The id of the key that took its place.")
+    rotated_to: str | None = Field(description="The id of the key that replaced it.")
 
 
 class MadeKey(KeyFacts):
-    """A key just made, with the key: it is shown this once."""
+    """A new key with its secret, which is shown only this once."""
 
-    key: str = Field(description="The secret. It is stored nowhere and cannot be shown again.")
+    key: str = Field(description="The secret. It is not stored and cannot be shown again.")
 
 
 class KeyPage(BaseModel):
-    """Keys in the order they were made."""
+    """Keys in the order of their creation."""
 
     keys: list[KeyFacts]
-    next_page_token: str | None = Field(description="Send as `page_token` for the rest; null: this is all.")
+    next_page_token: str | None = Field(description="Send it as `page_token` for the next page; null: there is none.")
 
 
 class KeyQuery(Parameters):
-    """Which keys."""
+    """Which keys to list."""
 
-    workspace: WorkspaceName | None = Field(default=None, description="Of this workspace alone.")
-    limit: int = Field(default=100, ge=1, le=1000, description="The most keys in one answer.")
-    page_token: str | None = Field(default=None, description="From the answer before.")
+    workspace: WorkspaceName | None = Field(default=None, description="Only keys of this workspace.")
+    limit: int = Field(default=100, ge=1, le=1000, description="The most keys in one page.")
+    page_token: str | None = Field(default=None, description="`next_page_token` of the page before.")
 
 
 class KeysApi:
-    """The routes under ``/keys``, but for validation. A key of a workspace reaches that workspace's keys alone."""
+    """The routes under ``/keys``, except validation. A key of a workspace reaches only the keys of that workspace."""
 
     def __init__(self, *, store: KeyStore, default_rate: int) -> None:
         self.store = store
@@ -140,19 +142,19 @@ class KeysApi:
         if query.page_token is not None:
             after = await self.store.get(query.page_token, workspace=scope)
             if after is None:
-                raise errors.FieldInvalid(field="page_token", reason="it was not issued by this server")
+                raise errors.FieldInvalid(field="page_token", reason="it is not one that this server returned")
         found = await self.store.page(workspace=scope, limit=query.limit + 1, after=after)
         shown = found[: query.limit]
         token = shown[-1].id if len(found) > len(shown) else None
         return KeyPage(keys=[_facts(one) for one in shown], next_page_token=token)
 
     async def create(self, body: NewKey, caller: Writer) -> MadeKey:
-        """Make a key, at most as strong as the one it is made with."""
+        """Create a key, at most as strong as the calling one."""
         creator = await self._creator(caller)
         grant = inherited(_grant(body, creator), creator)
         self._check(grant, creator)
         if grant.workspace is None and grant.permissions <= _INSIDE:
-            raise errors.FieldInvalid(field="workspace", reason=_REACHES_NOTHING)
+            raise errors.FieldInvalid(field="workspace", reason=_NEEDS_WORKSPACE)
         return _made(*await self.store.create(grant, created_by=creator.id))
 
     async def own(self, request: Request) -> KeyFacts:
@@ -164,29 +166,29 @@ class KeysApi:
         return _facts(await self._known(key_id, caller))
 
     async def revoke(self, key_id: str, caller: Writer) -> KeyFacts:
-        """Refuse a key from now on: here at once, in other servers within 2 seconds."""
+        """Refuse a key from now on: at once here, within 2 seconds in other servers."""
         revoked = await self.store.revoke(key_id, workspace=caller.workspace)
         if revoked is None:
             raise key_unknown(key_id)
         return _facts(revoked)
 
     async def rotate(self, key_id: str, caller: Writer, body: Rotation | None = None) -> MadeKey:
-        """Make a key that takes another's place, worth the same; the old one ends after the overlap."""
-        wanted = body or Rotation()
+        """Create a key to replace another one, with the same rights. The old one ends after the overlap."""
+        rotation = body or Rotation()
         old = await self._known(key_id, caller)
         creator = await self._creator(caller)
-        expires_at = _end(wanted.expires, wanted.expires_at) or old.expires_at
+        expires_at = _end(rotation.expires, rotation.expires_at) or old.expires_at
         self._check(replace(old.grant(), expires_at=expires_at), creator)
         made = await self.store.rotate(
             old,
-            overlap=read("overlap", parse_duration, wanted.overlap),
+            overlap=read("overlap", parse_duration, rotation.overlap),
             expires_at=expires_at,
             created_by=creator.id,
         )
         return _made(*made)
 
     async def _creator(self, caller: Principal) -> KeyRecord:
-        """The calling key as it is now: what was remembered about it may be seconds old."""
+        """The calling key as it is stored now: the cached one may be seconds old."""
         creator = await self.store.get(caller.key_id)
         if creator is None:
             raise errors.KeyUnknown
@@ -224,11 +226,11 @@ def _grant(body: NewKey, creator: KeyRecord) -> Grant:
 
 
 def _user(body: NewKey, creator: KeyRecord) -> str:
-    """Whose key it is. The audit names the user, so a team cannot make up another."""
+    """The new key's user. The audit trail names users, so a team must not invent one."""
     if creator.workspace is None:
         return body.user_id or body.name
     if body.user_id not in {None, creator.user_id}:
-        raise errors.KeyEscalation(reason=f"it makes keys only for its own user, {creator.user_id!r}")
+        raise errors.KeyEscalation(reason=f"it creates keys only for its own user, {creator.user_id!r}")
     return creator.user_id
 
 
@@ -243,7 +245,7 @@ def _end(lifetime: str | None, at: str | None) -> datetime | None:
     if lifetime is None and at is None:
         return None
     if lifetime is not None and at is not None:
-        raise errors.FieldInvalid(field="expires", reason="send it or expires_at, not both")
+        raise errors.FieldInvalid(field="expires", reason="send either it or expires_at, not both")
     if lifetime is not None:
         end = now() + read("expires", parse_duration, lifetime)
     else:

@@ -1,4 +1,4 @@
-"""How the auth service answers: its errors, and the parts its endpoints share."""
+"""The responses of the auth service: errors, and the parts that its endpoints share."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ T = TypeVar("T")
 
 
 class ErrorFacts(BaseModel):
-    """What Hokusai adds to MLflow's error shape."""
+    """What Hokusai adds to the shape of MLflow's errors."""
 
     code: str = Field(description="Stable code, `HK` and four digits.")
     remedy: str = Field(description="What to do next.")
-    request_id: str = Field(description="Names this request; also in `X-Request-Id`.")
+    request_id: str = Field(description="Identifies this request. Also in `X-Request-Id`.")
     subject: str | None = Field(
-        None, description="`candidate` where the key under test was refused, not the caller's own."
+        None, description="`candidate` where the key to be validated was refused, not the caller's own."
     )
-    facts: dict[str, str] | None = Field(None, description="With `subject`: what the message was made from.")
+    facts: dict[str, str] | None = Field(None, description="With `subject`: the values in the message.")
 
 
 class Error(BaseModel):
     """Every error."""
 
-    error_code: str = Field(description="MLflow's vocabulary, for example `PERMISSION_DENIED`.")
-    message: str = Field(description="The layer, what happened, and what to do.")
+    error_code: str = Field(description="One of MLflow's error codes, for example `PERMISSION_DENIED`.")
+    message: str = Field(description="Which layer refused, what happened, and what to do.")
     hokusai: ErrorFacts
 
 
 class Body(BaseModel):
-    """A request body: every field is known, and of its own type."""
+    """A request body: unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Parameters(BaseModel):
-    """Query parameters: every name is known."""
+    """Query parameters: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +56,7 @@ def _printable(text: str) -> str:
     return text
 
 
-#: A line of text that a person wrote, safe to show and to log.
+#: One line of text from a person, safe to show and to log.
 Line = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
 
 #: As ``identity.WORKSPACE_NAME``.
@@ -64,7 +64,7 @@ WorkspaceName = Annotated[str, Field(pattern=f"^{WORKSPACE_NAME.pattern}$")]
 
 
 def permitted(permission: Permission) -> Callable[[Request], Awaitable[Principal]]:
-    """A dependency: the caller, who carries the permission. The gateway's table says the same."""
+    """A dependency that returns the caller, who must have the permission. The gateway's table requires it too."""
 
     async def caller(request: Request) -> Principal:
         principal = principal_of(request.scope)
@@ -91,12 +91,12 @@ def read(field: str, parse: Callable[[str], T], text: str) -> T:
 
 
 def key_unknown(key_id: str) -> errors.KeyIdUnknown:
-    """The same for an id that nobody has and one of another workspace. Repeats nothing but ids."""
+    """The same for an unknown id and one of another workspace. Repeats the text only if it is an id."""
     return errors.KeyIdUnknown(key_id=key_id if is_id(key_id) else "of that form")
 
 
 def answer(error: errors.HokusaiError, request: Request, **more: object) -> Response:
-    """The error in our one shape; ``more`` goes into ``hokusai``."""
+    """The error in the shape of every error; ``more`` is added to ``hokusai``."""
     body = error.body(request.scope.get(REQUEST_ID, ""))
     if more:
         shape = json.loads(body)
@@ -132,7 +132,7 @@ def route_unknown(request: Request) -> errors.RouteUnknown:
 
 
 def _invalid(found: dict[str, Any]) -> errors.HokusaiError:
-    """From Pydantic's first complaint, without the input it complains about."""
+    """From Pydantic's first error, without the input that it quotes."""
     if found.get("type") == "json_invalid":
         return errors.BodyUnreadable(reason=str(found["ctx"]["error"]))
     place = [part if part.isprintable() else ascii(part) for part in map(str, found.get("loc", ()))]

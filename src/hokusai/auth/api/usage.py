@@ -16,19 +16,17 @@ from hokusai.identity import Permission, Principal
 
 Reader = Annotated[Principal, Depends(permitted(Permission.USAGE_READ))]
 _WRITER = [Depends(permitted(Permission.USAGE_WRITE))]
-_MOST = 10**12
+_MAX_COUNT = 10**12
 
 
 class Counted(Body):
-    """What a server counted since it last told."""
+    """What a server has counted since its last report."""
 
     requests: int = Field(
-        default=1, ge=1, le=_MOST, description="Requests made with the key, the refused ones included."
+        default=1, ge=1, le=_MAX_COUNT, description="Requests with the key, including the refused ones."
     )
-    refused: int = Field(default=0, ge=0, le=_MOST, description="How many of them were refused.")
-    hour: str | None = Field(
-        default=None, description="Any time in the hour that they fell into (ISO 8601); unset: now."
-    )
+    refused: int = Field(default=0, ge=0, le=_MAX_COUNT, description="How many of these were refused.")
+    hour: str | None = Field(default=None, description="Any time in the hour of these requests (ISO 8601); unset: now.")
 
 
 class HourOfUsage(BaseModel):
@@ -40,22 +38,24 @@ class HourOfUsage(BaseModel):
 
 
 class Stats(BaseModel):
-    """The use of one key in the last hours."""
+    """The usage of one key in the last hours."""
 
     key_id: str
-    requests: int = Field(description="In all these hours, the refused ones included.")
+    requests: int = Field(description="In all these hours, including the refused ones.")
     refused: int
-    hours: list[HourOfUsage] = Field(description="Oldest first; hours without a request are left out.")
+    hours: list[HourOfUsage] = Field(description="Oldest first, without hours that had no request.")
 
 
 class StatsQuery(Parameters):
-    """How far back."""
+    """Which hours."""
 
-    hours: int = Field(default=24, ge=1, le=24 * 366, description="The last so many hours, the current one included.")
+    hours: int = Field(
+        default=24, ge=1, le=24 * 366, description="How many hours, up to and including the current one."
+    )
 
 
 class UsageApi:
-    """The routes under ``/usage``. Stored numbers lag behind by the few seconds that servers count in memory."""
+    """The routes under ``/usage``. The stored counts are a few seconds old: servers count in memory first."""
 
     def __init__(self, *, store: KeyStore) -> None:
         self.store = store
@@ -67,9 +67,9 @@ class UsageApi:
         return router
 
     async def add(self, key_id: str, body: Counted) -> HourOfUsage:
-        """Add to a key's usage. Answered once it is stored."""
+        """Add to a key's usage. The answer comes once it is stored."""
         if body.refused > body.requests:
-            raise errors.FieldInvalid(field="refused", reason="there cannot be more refused requests than requests")
+            raise errors.FieldInvalid(field="refused", reason="it is larger than requests")
         if await self.store.get(key_id) is None:
             raise key_unknown(key_id)
         hour = hour_of(read("hour", parse_instant, body.hour) if body.hour else now())
@@ -78,7 +78,7 @@ class UsageApi:
         return _hour(counted)
 
     async def stats(self, key_id: str, query: Annotated[StatsQuery, Query()], caller: Reader) -> Stats:
-        """A key's usage by the hour. A key of a workspace sees that workspace's keys."""
+        """Show a key's usage by the hour. A key of a workspace sees only the keys of that workspace."""
         if await self.store.get(key_id, workspace=caller.workspace) is None:
             raise key_unknown(key_id)
         found = await self.store.usage.of(key_id, hours=query.hours)

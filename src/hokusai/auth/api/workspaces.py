@@ -1,4 +1,4 @@
-"""``/api/v1/workspaces``: tenants, for operators."""
+"""``/api/v1/workspaces``: the tenants. For operators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hokusai import errors
 from hokusai.auth.api.responses import Body, Parameters, WorkspaceName, permitted
 from hokusai.auth.contract import QuotaFacts
 from hokusai.auth.workspaces import WorkspaceStore
-from hokusai.identity import LARGEST_SIZE, Permission, Workspace
+from hokusai.identity import MAX_SIZE, Permission, Workspace
 from hokusai.quota import UseStore
 
 _READER = [Depends(permitted(Permission.WORKSPACES_READ))]
@@ -20,7 +20,7 @@ _WRITER = [Depends(permitted(Permission.WORKSPACES_WRITE))]
 
 
 class UseFacts(BaseModel):
-    """What a workspace has now."""
+    """What a workspace uses now."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -34,13 +34,15 @@ class WorkspaceFacts(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    name: str = Field(description="Also the name of its MLflow workspace.")
+    name: str = Field(description="Also the name of its workspace in MLflow.")
     created_at: AwareDatetime
-    suspended_at: AwareDatetime | None = Field(description="Since when all its keys are refused; null: they are not.")
-    deleted_at: AwareDatetime | None = Field(description="When it ended; its name is not given out again.")
+    suspended_at: AwareDatetime | None = Field(
+        description="Since when all its keys are refused; null: it is not suspended."
+    )
+    deleted_at: AwareDatetime | None = Field(description="When it was deleted; its name is never used again.")
     quota: QuotaFacts
     use: UseFacts | None = Field(
-        description="What it has now. null: in a list, or where another server keeps files and models."
+        description="What it uses now; null in a list, or where another server stores files and models."
     )
 
 
@@ -48,19 +50,19 @@ class WorkspacePage(BaseModel):
     """Workspaces in the order of their names."""
 
     workspaces: list[WorkspaceFacts]
-    next_page_token: str | None = Field(description="Send as `page_token` for the rest; null: this is all.")
+    next_page_token: str | None = Field(description="Send it as `page_token` for the next page; null: there is none.")
 
 
-Bound = Annotated[int | None, Field(ge=0, le=LARGEST_SIZE)]
+Limit = Annotated[int | None, Field(ge=0, le=MAX_SIZE)]
 Rate = Annotated[int | None, Field(ge=1, le=2**31 - 1)]
 
 
 class NewQuota(Body):
-    """The bounds to set; null: the server's default. What is absent stays as it is."""
+    """The limits to set; null: the server's default. An absent field stays as it is."""
 
-    bytes: Bound = Field(default=None, description="Bytes of artifacts.")
-    files: Bound = Field(default=None, description="Artifacts.")
-    models: Bound = Field(default=None, description="Registered models.")
+    bytes: Limit = Field(default=None, description="Bytes of artifacts.")
+    files: Limit = Field(default=None, description="Artifacts.")
+    models: Limit = Field(default=None, description="Registered models.")
     requests_per_hour: Rate = Field(default=None, description="Requests an hour by all its keys together.")
 
     def sent(self) -> dict[str, int | None]:
@@ -68,31 +70,31 @@ class NewQuota(Body):
 
 
 class NewWorkspace(Body):
-    """The workspace to make."""
+    """The workspace to create."""
 
     name: str = Field(description="2 to 63 lower-case letters, digits and hyphens.")
-    quota: NewQuota = Field(default=NewQuota(), description="What it may have.")
+    quota: NewQuota = Field(default=NewQuota(), description="Its limits.")
 
 
 class Change(Body):
     """What to change."""
 
-    quota: NewQuota = Field(description="What it may have.")
+    quota: NewQuota = Field(description="Its limits.")
 
 
 class Nothing(Body):
-    """No fields."""
+    """A body without fields."""
 
 
 class WorkspaceQuery(Parameters):
-    """Which page."""
+    """Which page to list."""
 
-    limit: int = Field(default=100, ge=1, le=1000, description="The most workspaces in one answer.")
-    page_token: WorkspaceName | None = Field(default=None, description="From the answer before.")
+    limit: int = Field(default=100, ge=1, le=1000, description="The most workspaces in one page.")
+    page_token: WorkspaceName | None = Field(default=None, description="`next_page_token` of the page before.")
 
 
 class WorkspacesApi:
-    """The routes under ``/workspaces``. ``use`` is None where files and models are kept elsewhere."""
+    """The routes under ``/workspaces``. ``use`` is None where another server stores files and models."""
 
     def __init__(self, *, store: WorkspaceStore, use: UseStore | None) -> None:
         self.store = store
@@ -122,21 +124,21 @@ class WorkspacesApi:
         return _facts(await self.store.create(body.name, body.quota.sent()))
 
     async def show(self, workspace: str) -> WorkspaceFacts:
-        """Show a workspace, and what it has now."""
+        """Show a workspace, its limits and what it uses now."""
         found = await self.store.get(workspace)
         if found is not None and self.use is not None:
             found = replace(found, use=await self.use.of(found.name))
         return _known(found, workspace)
 
     async def change(self, workspace: str, body: Change) -> WorkspaceFacts:
-        """Set what a workspace may have: here at once, in other servers within 2 seconds."""
-        return _known(await self.store.bound(workspace, body.quota.sent()), workspace)
+        """Set the limits of a workspace: at once here, within 2 seconds in other servers."""
+        return _known(await self.store.set_quota(workspace, body.quota.sent()), workspace)
 
     async def delete(self, workspace: str) -> WorkspaceFacts:
-        """End a workspace for good and revoke all its keys.
+        """Delete a workspace for good and revoke all its keys.
 
-        Its models, runs and files stay where they are, out of everybody's reach, for the operator to
-        purge. Its name is not given out again.
+        Its models, runs and files stay in the storage, where nobody can reach them, until the operator removes
+        them. Its name is never used again.
         """
         return _known(await self.store.delete(workspace), workspace)
 

@@ -1,10 +1,10 @@
-"""An S3 bucket, reached the way Amazon's own tools would reach it.
+"""An S3 bucket, configured as for Amazon's own tools.
 
-Everything but bucket and prefix is the environment's, under its usual names (AWS SDKs and Tools
-Reference Guide): ``AWS_ACCESS_KEY_ID`` and its kin, a web identity, a container's or an instance's
-role, ``AWS_REGION``, ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``,
-``AWS_VIRTUAL_HOSTED_STYLE_REQUEST``, ``AWS_SERVER_SIDE_ENCRYPTION``. obstore reads them. A profile
-(``AWS_PROFILE``) is boto3's to read, where that is installed.
+Everything except bucket and prefix comes from the environment, under its usual names (AWS SDKs and Tools Reference
+Guide): ``AWS_ACCESS_KEY_ID`` and the other credentials, a web identity, the role of a container or an instance,
+``AWS_REGION``, ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, ``AWS_VIRTUAL_HOSTED_STYLE_REQUEST``,
+``AWS_SERVER_SIDE_ENCRYPTION``. obstore reads them, except a profile (``AWS_PROFILE``), which boto3 reads where it is
+installed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 def bucket(name: str, prefix: str, environ: Mapping[str, str], *, seconds: float = 30) -> S3Store:
-    """The bucket, below a prefix. Nothing is asked of it yet.
+    """The bucket, below a prefix. Sends no request yet.
 
-    A request fails that is silent for ``seconds``; it is tried again while less than half of that
-    has passed. Raises ``errors.SettingInvalid``.
+    A request fails when no byte arrives for ``seconds``. It is retried during half that time. Raises
+    ``errors.SettingInvalid``.
     """
-    _forget_empty()
+    _unset_empty_endpoints()
     try:
         return S3Store(
             name,
@@ -45,15 +45,15 @@ def bucket(name: str, prefix: str, environ: Mapping[str, str], *, seconds: float
         raise _unusable("AWS_*", str(error).partition("\n")[0]) from None
 
 
-def _forget_empty() -> None:
-    """An endpoint that is set and empty is none, as Amazon's own tools have it; obstore 0.12 would end the process."""
+def _unset_empty_endpoints() -> None:
+    """As in Amazon's own tools, an empty endpoint counts as unset. obstore 0.12 would end the process."""
     for name in _ENDPOINTS:
         if os.environ.get(name) == "":
             del os.environ[name]
 
 
 def _client(environ: Mapping[str, str], seconds: float) -> ClientConfig:
-    """Plain HTTP is for an endpoint that says so. ``timeout`` would cut long downloads: ``read_timeout`` does not."""
+    """Plain HTTP only for an endpoint with ``http://``. ``timeout`` would end long downloads, ``read_timeout`` not."""
     endpoint = next((environ[name] for name in _ENDPOINTS if environ.get(name)), "")
     return {
         "allow_http": endpoint.startswith("http://"),
@@ -69,14 +69,16 @@ def _retry(seconds: float) -> RetryConfig:
 
 
 def _profile(environ: Mapping[str, str]) -> Any:
-    """What reads the profile that is asked for by name; None where keys are given, or no profile is."""
+    """The reader of the profile in ``AWS_PROFILE``; None where there is no profile, or keys are given as well."""
     if not environ.get("AWS_PROFILE") or environ.get("AWS_ACCESS_KEY_ID"):
         return None
     try:
         return importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider()
     except ImportError:
-        raise _unusable("AWS_PROFILE", "boto3 reads profiles, and is not installed: pip install boto3") from None
-    except Exception as error:  # botocore's errors have no root that may be imported without it
+        raise _unusable(
+            "AWS_PROFILE", "profiles are read by boto3, which is not installed: pip install boto3"
+        ) from None
+    except Exception as error:  # the base class of botocore's errors cannot be imported here
         raise _unusable("AWS_PROFILE", str(error)) from None
 
 

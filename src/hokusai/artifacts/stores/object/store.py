@@ -18,8 +18,9 @@ from obstore.store import MemoryStore, S3Store
 
 from hokusai import errors
 from hokusai.artifacts.store import CHUNK, PAGE, Entry, Stat
+from hokusai.artifacts.stores import store_errors
 from hokusai.artifacts.stores.object.listing import Listing
-from hokusai.artifacts.stores.object.store_errors import status_of, translating
+from hokusai.artifacts.stores.object.s3_errors import status_of, translate_errors
 from hokusai.artifacts.stores.object.upload import CREATED, ObjectUpload
 
 if TYPE_CHECKING:
@@ -27,26 +28,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hokusai.artifacts")
 
-#: Ours, at the top of the store: no key reaches it, no listing shows it.
+#: The store's own directory at its root. No key leads there, and no listing shows it.
 RESERVED = ".hokusai"
 _PROBE = f"{RESERVED}/probe"
 
-#: Seconds for which a store that took a probe counts as ready: ``/ready`` is public, and requests cost money.
+#: Seconds for which a successful check is valid: ``/ready`` is public, and requests to a bucket cost money.
 _GOOD_SECONDS = 10
 
-#: Seconds for which a directory counts as one, after a file has landed in it from this process.
+#: Seconds for which a name is known to be a directory, after this process has stored a file in it.
 _DIRECTORY_SECONDS = 60
 
 
 class ObjectStore:
-    """Objects in a flat namespace that behaves as a tree: a directory is there while something is in it.
+    """Objects in a flat namespace, presented as a tree: a directory exists while there is an object below it.
 
-    A bucket has no transactions: a file and a directory may get one name where two uploads of the
-    same moment ask for it. Both can be read and deleted then.
+    A bucket has no transactions: two uploads at the same moment may give one name to a file and to a directory. Both
+    can be read and deleted then.
 
-    Each call has ``seconds``; a ``commit`` has ``commit_seconds``, and a transaction waits for it.
-    Several processes may share a bucket. It cannot be asked for uploads that were never completed
-    (obstore 0.12 has no call for that): those of killed processes are for the bucket's own rule.
+    A call takes at most ``seconds``, and a ``commit``, for which a transaction waits, at most ``commit_seconds``.
+    Several processes may share a bucket. ``sweep`` cannot find the parts that a killed process left (obstore 0.12
+    does not list them): the bucket's lifecycle rule for incomplete uploads removes them.
     """
 
     deletes_at_once = False
@@ -85,7 +86,7 @@ class ObjectStore:
         return found[0]
 
     async def list(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
-        listing = Listing(self.vendor, directory, hidden=RESERVED, following=self._following)
+        listing = Listing(self.vendor, directory, hidden=RESERVED, next_page=self._next_page)
         async with contextlib.aclosing(listing.pages()) as pages:
             async for page in pages:
                 yield page
@@ -94,7 +95,7 @@ class ObjectStore:
         self._directories.clear()
         found = False
         keys = obstore.list(self.vendor, key, chunk_size=PAGE)
-        while page := await self._following(keys):
+        while page := await self._next_page(keys):
             await self._remove([one["path"] for one in page])
             found = True
         if await self._head(key):
@@ -106,14 +107,14 @@ class ObjectStore:
         try:
             await self.check()
         except errors.ArtifactStoreFull:
-            log.warning("the artifact store is full: what is there can be read, and nothing added")
+            log.warning("the artifact store is full: downloads work, uploads fail until there is space")
         except errors.HokusaiError as error:
             reason = str(error).removeprefix("artifacts: ").removesuffix(".")
             raise errors.ArtifactStoreUnusable(reason=f"{reason} ({error.code}, the cause is in the log)") from None
         try:
             await self._remove([_PROBE])
         except errors.HokusaiError:
-            log.warning("nothing can be deleted from the artifact store: deletions will fail, all else works")
+            log.warning("the artifact store refuses deletions: they will fail, everything else works")
 
     async def check(self) -> None:
         if time.monotonic() < self._good_until:
@@ -132,30 +133,30 @@ class ObjectStore:
             await asyncio.wait(self._ending, timeout=self.seconds)
 
     async def refuse_taken(self, key: str) -> None:
-        """Raises ``errors.ArtifactPathTaken`` where a file of this name would share it with a directory.
+        """Raises ``errors.ArtifactPathTaken`` where a directory has this name, or a file the name of a parent.
 
-        A directory that took a file a moment ago is not asked after again, nor are those above it.
+        A parent is not checked again for a while after a file was stored in it.
         """
         parents = [parent for parent in _parents(key) if parent not in self._directories]
         inside, *found = await asyncio.gather(self._first(key), *(self._head(parent) for parent in parents))
         if inside:
-            raise errors.ArtifactPathTaken(reason="a directory has this name")
+            raise store_errors.is_directory()
         if any(found):
-            raise errors.ArtifactPathTaken(reason="a file has the name of a parent")
+            raise store_errors.parent_is_file()
 
-    def landed(self, key: str) -> None:
-        """Remember that ``key`` is a file, and what is above it directories."""
+    def stored(self, key: str) -> None:
+        """Remember that ``key`` is a file, and its parents are directories."""
         self._directories.pop(key, None)
         self._directories.update(dict.fromkeys(_parents(key)))
 
     @asynccontextmanager
     async def calling(self, action: str, seconds: float | None = None) -> AsyncIterator[None]:
-        with translating(action):
+        with translate_errors(action):
             async with asyncio.timeout(seconds or self.seconds):
                 yield
 
     async def _head(self, key: str) -> tuple[Stat, str | None] | None:
-        """The answer to HEAD has no body that tells why: where it is a refusal, a listing says more."""
+        """The answer to HEAD has no body, so it gives no reason for a refusal; the answer to a listing does."""
         async with self.calling("read"):
             try:
                 found = await obstore.get_async(self.vendor, key, options={"head": True})
@@ -164,23 +165,23 @@ class ObjectStore:
             except exceptions.BaseError as error:
                 if (status := status_of(error)) in {400, 403}:
                     await self._confirm()
-                if status == 400:  # the store is well, so it is the name that no object can have
+                if status == 400:  # the store itself works: no object can have this name
                     return None
                 raise
-        told = found.attributes.get(CREATED)
-        created = datetime.fromisoformat(told) if told else found.meta["last_modified"]
+        attribute = found.attributes.get(CREATED)
+        created = datetime.fromisoformat(attribute) if attribute else found.meta["last_modified"]
         return Stat(found.meta["size"], created), found.meta["e_tag"]
 
     async def _confirm(self) -> None:
-        """Raises where the whole store is away: then nothing in it may be called unknown."""
+        """Raises where the whole store is unavailable: then no file may be called unknown."""
         await self._first(RESERVED)
 
     async def _first(self, directory: str) -> Sequence[ObjectMeta]:
-        return await self._following(obstore.list(self.vendor, directory, chunk_size=1))
+        return await self._next_page(obstore.list(self.vendor, directory, chunk_size=1))
 
-    async def _following(self, keys: ListStream[Sequence[ObjectMeta]]) -> Sequence[ObjectMeta]:
+    async def _next_page(self, keys: ListStream[Sequence[ObjectMeta]]) -> Sequence[ObjectMeta]:
         async with self.calling("list"):
-            try:  # not anext(keys, ()): it does not take obstore's own awaitables (CPython 3.11)
+            try:  # not anext(keys, ()): it does not accept obstore's awaitables (CPython 3.11)
                 return await anext(keys)
             except StopAsyncIteration:
                 return ()
@@ -191,7 +192,7 @@ class ObjectStore:
 
 
 class ObjectReader:
-    """One version of one object, told by its entity tag."""
+    """One version of one object, identified by its entity tag."""
 
     def __init__(self, store: ObjectStore, key: str, stat: Stat, etag: str | None) -> None:
         self.stat = stat
@@ -203,7 +204,7 @@ class ObjectReader:
         if not length:
             return
         options: GetOptions = {"if_match": self._etag}
-        if length < self.stat.size:  # some servers answer a range that is the whole with the whole
+        if length < self.stat.size:  # some servers answer a range that covers the whole object without a range
             options["range"] = (offset, offset + length)
         async with self._store.calling("read"):
             found = await obstore.get_async(self._store.vendor, self._key, options=options)
@@ -213,12 +214,12 @@ class ObjectReader:
                 try:
                     data = bytes(await anext(stream))
                 except StopAsyncIteration:
-                    raise OSError("the object is shorter than it was") from None
+                    raise OSError("the object has become shorter") from None
             length -= len(data)
             for start in range(0, len(data), CHUNK):
                 yield data[start : start + CHUNK]
 
-    stretches = chunks
+    slices = chunks
 
     async def aclose(self) -> None: ...
 

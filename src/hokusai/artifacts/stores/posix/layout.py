@@ -1,6 +1,6 @@
-"""The directory a local store keeps: where things are, and how they are removed. Everything here blocks."""
+"""The directory of a local store: where files are, and how they are removed. Everything here blocks."""
 
-# Paths are bytes, so that the process's locale has no say in file names; pathlib takes no bytes.
+# Paths are bytes, so that file names do not depend on the process's locale; pathlib does not support bytes.
 # ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH208
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import os
 import secrets
 import shutil
 
+from hokusai import disk
 from hokusai.artifacts.path import WORKSPACES
 
-#: Ours, at the top of the store: no key reaches it, no listing shows it.
+#: The store's own directory at its root. No key leads there, and no listing shows it.
 RESERVED = b".hokusai"
 
-#: What the system says of a path with nothing there.
+#: What the system raises for a path where nothing exists.
 NOTHING = (FileNotFoundError, NotADirectoryError)
 
 
 class Layout:
-    """Where things are below one root directory."""
+    """The places below one root directory."""
 
     def __init__(self, root: bytes) -> None:
         self.root = root
@@ -40,32 +41,32 @@ class Layout:
                 os.mkdir(directory, mode=0o700)
         workspaces = os.path.join(self.root, WORKSPACES.encode())
         if os.path.exists(workspaces) and os.stat(workspaces).st_dev != os.stat(self.uploads).st_dev:
-            raise OSError(errno.EXDEV, f"{WORKSPACES!r} in it is on another file system: nothing can be renamed there")
+            raise OSError(errno.EXDEV, f"{WORKSPACES!r} in it is on another file system: files cannot be renamed to it")
 
     def confirm(self) -> None:
-        """Raises ``FileNotFoundError`` where the whole store is away: then nothing in it may be called unknown."""
+        """Raises ``FileNotFoundError`` where the whole store is missing (unmounted): then no file is unknown."""
         os.stat(self.uploads)
 
     def sweep(self) -> int:
-        """Remove uploads that no living process holds, and what deletions left behind."""
+        """Remove uploads that no running process has locked, and the remains of deletions."""
         uploads = sum(_sweep(entry) for entry in _entries(self.uploads))
         return uploads + sum(purge(entry) for entry in _entries(self.trash))
 
 
 def remove(layout: Layout, key: str) -> bytes | None:
-    """Take a file or a whole directory out of sight at once; ``purge`` then frees what is returned."""
+    """Move a file or a whole directory into the trash, at once; ``purge`` then frees the path that is returned."""
     target = layout.of(key)
-    doomed = os.path.join(layout.trash, secrets.token_hex(16).encode())
+    trashed = os.path.join(layout.trash, secrets.token_hex(16).encode())
     try:
-        os.rename(target, doomed)
+        os.rename(target, trashed)
     except NOTHING:
         layout.confirm()
         os.stat(layout.trash)
         return None
     with contextlib.suppress(*NOTHING):
-        sync(os.path.dirname(target))
+        disk.sync(os.path.dirname(target))
     prune(os.path.dirname(target), layout.root)
-    return doomed
+    return trashed
 
 
 def purge(path: bytes) -> bool:
@@ -78,20 +79,12 @@ def purge(path: bytes) -> bool:
 
 
 def prune(directory: bytes, root: bytes) -> None:
-    """Remove directories that have become empty, upwards: an object store has none either."""
+    """Remove directories that have become empty, upwards. As in an object store, there are no empty directories."""
     with contextlib.suppress(OSError):
         while directory != root:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(directory)
             directory = os.path.dirname(directory)
-
-
-def sync(directory: bytes) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(path: bytes) -> bool:
@@ -102,7 +95,7 @@ def _sweep(path: bytes) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
-    except OSError:  # it is in use, or gone
+    except OSError:  # in use, or already gone
         return False
     finally:
         os.close(descriptor)

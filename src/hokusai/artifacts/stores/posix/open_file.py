@@ -1,4 +1,4 @@
-"""Stored files and directories on a POSIX file system. Everything here blocks; ``local.py`` runs it on threads."""
+"""Stored files and directories on a POSIX file system. Everything here blocks; ``store.py`` runs it on threads."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hokusai.artifacts.stores.posix.layout import NOTHING, RESERVED, Layout
 from hokusai.buffers import Buffers
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
-#: Bytes read at once: they are still in the processor's cache when the socket takes them.
+#: Bytes in one read: few enough to be still in the processor's cache when they are written to the socket.
 PIECE = 1 << 19
 
-#: Pieces of one file that are used in turns: one is being sent, one is next, one is read.
+#: Buffers for one file: one is being sent, one is next, one is being read.
 _BUFFERS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SMALL = 1 << 16  # of these, new memory comes without page faults
+_SMALL = 1 << 16  # bytes; memory of this size comes without page faults
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 
 class OpenFile:
-    """A stored file, open for reading. Symbolic links and other special files count as nothing.
+    """A stored file, open for reading. Symbolic links and special files are treated as missing.
 
-    The lock is for a thread that still reads when its request has ended: it must never find the
-    descriptor's number in use for another file.
+    The lock is for a thread that is still reading when its request has ended: the descriptor's number must not be
+    closed, and used for another file, under it.
     """
 
     def __init__(self, layout: Layout, key: str) -> None:
@@ -39,7 +39,7 @@ class OpenFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
         self._done = False
-        self._buffers = Buffers(PIECE, most=_BUFFERS)
+        self._buffers = Buffers(PIECE, max_kept=_BUFFERS)
 
     def open(self) -> Stat | None:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -57,25 +57,25 @@ class OpenFile:
 
     @property
     def number(self) -> int:
-        """Its descriptor, for as long as it is not closed. Raises ``OSError`` afterwards."""
+        """Its descriptor. Raises ``OSError`` once the file is closed."""
         if self._descriptor is None:
             raise OSError(errno.EBADF, "the file was closed")
         return self._descriptor
 
     def read(self, offset: int, length: int) -> Piece:
-        """At most ``PIECE`` bytes, and at least one."""
+        """At least one byte, and at most ``PIECE``."""
         with self._lock:
             if not (piece := self._into(self._buffer(length), offset, 0)):
-                raise OSError(errno.EIO, "the file is shorter than it was")
+                raise OSError(errno.EIO, "the file has become shorter")
             return piece
 
     def cached(self, offset: int, length: int) -> Piece | None:
-        """What the page cache holds of it, without waiting for the disk (``preadv2(2)``, RWF_NOWAIT); else None."""
+        """Bytes from the page cache, without waiting for the disk (``preadv2(2)``, RWF_NOWAIT), or None."""
         if _NOWAIT is None or not self._lock.acquire(blocking=False):
             return None
         try:
             return self._into(self._buffer(length), offset, _NOWAIT) or None
-        except OSError:  # not there yet, or a file system that cannot tell
+        except OSError:  # not in the cache, or a file system without support
             return None
         finally:
             self._lock.release()
@@ -95,7 +95,7 @@ class OpenFile:
 
 
 class Scan:
-    """A directory's entries, page by page, without holding them all."""
+    """A directory's entries, page by page, without all of them in memory."""
 
     def __init__(self, layout: Layout, directory: str) -> None:
         self._layout = layout
@@ -136,7 +136,7 @@ def stat_of(layout: Layout, key: str) -> Stat | None:
 
 
 def _entry(found: os.DirEntry[bytes]) -> Entry | None:
-    """None for what no path of ours can name, for links and special files, and for what has just gone."""
+    """None for a name that no artifact path can have, for links and special files, and for what was just deleted."""
     try:
         name = found.name.decode("utf-8")
         if found.is_dir(follow_symlinks=False):
@@ -152,5 +152,5 @@ def _regular(found: os.stat_result) -> Stat | None:
 
 
 def created(found: os.stat_result) -> datetime:
-    """The modification time, cut to the microsecond: what a database keeps exactly."""
+    """The modification time, to the microsecond: the precision that databases keep."""
     return _EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)

@@ -1,6 +1,6 @@
-"""A file on its way onto a POSIX file system. Everything here blocks; ``local.py`` runs it on threads."""
+"""A file that is being uploaded to a POSIX file system. Everything here blocks; ``upload.py`` runs it on threads."""
 
-# Paths are bytes, so that the process's locale has no say in file names; pathlib takes no bytes.
+# Paths are bytes, so that file names do not depend on the process's locale; pathlib does not support bytes.
 # ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH118, PTH120
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from hokusai import disk
 from hokusai.artifacts.store import Piece, Written
-from hokusai.artifacts.stores.posix.layout import NOTHING, Layout, prune, sync
+from hokusai.artifacts.stores.posix.layout import NOTHING, Layout, prune
 from hokusai.artifacts.stores.posix.open_file import created
 
-#: Bytes after which the disk is made to begin: it writes while more arrives, and ``finish`` has little to wait for.
+#: Bytes between two syncs: the disk writes while more arrives, and ``finish`` has little left to wait for.
 SYNC = 32 << 20
 
-#: Directories may vanish under an upload that is landing, while another request removes them.
+#: Directories may disappear during ``commit``, while another request deletes them.
 _ATTEMPTS = 16
 
 
 class PartFile:
-    """One upload: a file under a temporary name, until ``commit`` gives it its own.
+    """One upload: a file under a temporary name, until ``commit`` renames it.
 
-    ``write``, ``hash`` and ``sync`` may run at the same time, each after the last of its kind. The locks
-    are for a thread that still writes when its request has ended: it must never find the descriptor's
-    number in use for another file.
+    ``write``, ``hash`` and ``sync`` may run at the same time, but no two calls of the same one. The locks are for a
+    thread that is still writing when its request has ended: the descriptor's number must not be closed, and used for
+    another file, under it.
     """
 
     def __init__(self, layout: Layout, key: str) -> None:
@@ -61,13 +62,13 @@ class PartFile:
             self._sha256.update(piece)
 
     def sync(self) -> None:
-        """Wait until the disk has what was written before."""
+        """Wait until everything written so far is on the disk."""
         with self._sync_lock:
             if self._descriptor is not None:
                 os.fdatasync(self._descriptor)
 
     def finish(self) -> Written:
-        """After all else: what makes the whole safe. Doing it again changes nothing."""
+        """After the last ``write``: make the whole file durable. May be called twice."""
         with self._open() as descriptor:
             if self._written is None:
                 now = time.time_ns() // 1000 * 1000
@@ -77,7 +78,7 @@ class PartFile:
             return self._written
 
     def commit(self) -> None:
-        """Doing it again changes nothing."""
+        """Give the file its own name. May be called twice."""
         with self._open():
             if not self._path:
                 return
@@ -93,16 +94,16 @@ class PartFile:
             self._path = b""
             self._unsynced.add(os.path.dirname(self._target))
 
-    def settle(self, synced: set[bytes]) -> None:
-        """Make the name as safe as the bytes, and let go; but for directories in ``synced``, which these join."""
+    def sync_names(self, synced: set[bytes]) -> None:
+        """Sync the directories that got a new name, except those in ``synced``, add them to it, and close the file."""
         for directory in self._unsynced - synced:
             with contextlib.suppress(*NOTHING):
-                sync(directory)
+                disk.sync(directory)
         synced |= self._unsynced
         self.discard()
 
     def discard(self) -> None:
-        """Let go. Before ``commit``, nothing remains; in any order with the other calls, and twice."""
+        """Close the file; before ``commit``, remove it too. Allowed at any time, and twice."""
         with self._lock, self._sync_lock:
             self._done = True
             if self._path:
@@ -117,7 +118,7 @@ class PartFile:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[int]:
-        """Raises ``IsADirectoryError`` or ``NotADirectoryError`` where the file could never land."""
+        """Raises ``IsADirectoryError`` or ``NotADirectoryError`` where the file could never get its name."""
         with self._lock:
             if self._descriptor is None:
                 self._begin()
@@ -133,19 +134,19 @@ class PartFile:
             self._create()
 
     def _create(self) -> None:
-        """A new file with our lock on it, which tells ``sweep`` of any process that we are alive."""
+        """A new file with our lock on it, which tells the ``sweep`` of any process that it is in use."""
         path = os.path.join(self._layout.uploads, secrets.token_hex(16).encode())
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._descriptor, self._path = descriptor, path
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if not os.fstat(descriptor).st_nlink:  # a sweep came between: begin again
+        if not os.fstat(descriptor).st_nlink:  # a sweep removed it before it was locked: try again
             self._descriptor, self._path = None, b""
             os.close(descriptor)
 
     def _make(self, directory: bytes) -> None:
-        """Make what is missing of a directory, but never the root: its disk may be away.
+        """Create a directory and its missing parents, but never the root: its disk may be unmounted.
 
-        Raises ``FileNotFoundError`` where something vanished meanwhile.
+        Raises ``FileNotFoundError`` where a parent was removed meanwhile.
         """
         root = self._layout.root
         made = root

@@ -1,4 +1,4 @@
-"""Is this key good, here and now? A pure decision over what the store knows."""
+"""Whether a key may be used here and now: a pure decision on what the store knows about it."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from hokusai import errors
 from hokusai.auth.keys import KeyRecord, Network, now
 from hokusai.identity import Principal
 
-#: Said in the address's place where the asker did not name one.
+#: In messages, where the caller did not name an address.
 NO_ADDRESS = "an address that was not stated"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one look-up learned: the key, its principal, and whether its workspace is suspended."""
+class FoundKey:
+    """The result of one look-up: the key, its principal, and whether its workspace is suspended."""
 
     record: KeyRecord
     principal: Principal
     suspended: bool
 
 
-def judge(
-    found: Found | None, *, service_id: str, environments: Set[str], address: str | None
+def check_key(
+    found: FoundKey | None, *, service_id: str, environments: Set[str], address: str | None
 ) -> Principal | errors.Denied:
-    """The principal, or the refusal. ``address`` None passes only keys without an address list."""
+    """The principal, or the refusal. With ``address`` None, a key with an address list is refused."""
     if found is None:
         return errors.KeyUnknown()
     refusal = (
-        _over(found.record)
+        _ended(found.record)
         or _suspended(found)
-        or _elsewhere(found.record, service_id, environments)
-        or _from_outside(found.record, address)
+        or _wrong_service(found.record, service_id, environments)
+        or _wrong_address(found.record, address)
     )
     if refusal is None:
         return found.principal
-    refusal.key_id = found.record.id  # whose failed attempts these are
+    refusal.key_id = found.record.id  # for the rate limit of failed attempts
     return refusal
 
 
@@ -51,7 +51,7 @@ def is_address(text: str) -> bool:
 
 
 def allowed(address: str | None, networks: tuple[Network, ...]) -> bool:
-    """Whether the address lies in one of the networks. What is no IP address lies in none."""
+    """Whether the address is in one of the networks. Text that is not an IP address is in none."""
     parsed = _address(address or "")
     return parsed is not None and any(parsed in network for network in networks)
 
@@ -64,7 +64,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
 
 
-def _over(record: KeyRecord) -> errors.Denied | None:
+def _ended(record: KeyRecord) -> errors.Denied | None:
     if record.revoked_at is None and record.expires_at is None:
         return None
     state = record.state(now())
@@ -73,11 +73,11 @@ def _over(record: KeyRecord) -> errors.Denied | None:
     return expired(record.expires_at) if state == "expired" and record.expires_at else None
 
 
-def _suspended(found: Found) -> errors.Denied | None:
+def _suspended(found: FoundKey) -> errors.Denied | None:
     return errors.WorkspaceSuspended(workspace=str(found.record.workspace)) if found.suspended else None
 
 
-def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.Denied | None:
+def _wrong_service(record: KeyRecord, service_id: str, environments: Set[str]) -> errors.Denied | None:
     if record.service_id != service_id:
         return errors.ServiceMismatch(issued_for=record.service_id, used_at=service_id)
     if record.environment not in environments:
@@ -85,7 +85,7 @@ def _elsewhere(record: KeyRecord, service_id: str, environments: Set[str]) -> er
     return None
 
 
-def _from_outside(record: KeyRecord, address: str | None) -> errors.Denied | None:
+def _wrong_address(record: KeyRecord, address: str | None) -> errors.Denied | None:
     if not record.allow_ips or allowed(address, record.allow_ips):
         return None
     return errors.AddressRefused(address=address or NO_ADDRESS)

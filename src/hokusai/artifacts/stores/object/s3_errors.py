@@ -1,7 +1,7 @@
-"""What a store says went wrong, in our words.
+"""Errors of an object store, translated to ours.
 
-An object store's own text names hosts, buckets and keys, and its answers to a bad credential repeat
-the credential: a line of it goes into the log, nothing of it into an error.
+An object store's own messages contain hosts, buckets and keys, and an answer to a bad credential repeats the
+credential. One line of such a message goes into the log, and nothing of it into an error.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ from contextlib import contextmanager
 from obstore import exceptions
 
 from hokusai import errors
+from hokusai.artifacts.stores import store_errors
 
 log = logging.getLogger("hokusai.artifacts")
-
-_DENIED: Mapping[str, type[errors.ArtifactStoreDenied]] = {
-    "read": errors.ArtifactReadDenied,
-    "list": errors.ArtifactListDenied,
-    "delete": errors.ArtifactDeleteDenied,
-}
 
 #: By the ``Code`` of an error (Amazon S3 API reference, "Error responses"; MinIO's and STS's own).
 _CODES: Mapping[str, Callable[[], errors.HokusaiError]] = {
@@ -75,21 +70,17 @@ _CREDENTIALS = re.compile(r"Error performing \w+ (?:REDACTED|http://169\.254\.|\
 
 
 @contextmanager
-def translating(action: str) -> Iterator[None]:
-    """``action`` is what the store was to do: read, write, list or delete."""
+def translate_errors(action: str) -> Iterator[None]:
+    """Turns what the store raises in the block into an error of ours. ``action``: read, write, list or delete."""
     try:
         yield
     except (exceptions.BaseError, OSError) as error:  # TimeoutError is one
-        log.error("the artifact store failed (%s): %s", action, _line(error))
+        log.error("the artifact store failed to %s: %s", action, _line(error))
         raise _translated(action, error) from None
 
 
-def denied(action: str) -> errors.ArtifactStoreDenied:
-    return _DENIED.get(action, errors.ArtifactStoreDenied)()
-
-
 def status_of(error: Exception) -> int | None:
-    """The HTTP status a store answered with, if it did."""
+    """The HTTP status of the store's answer, where there was one."""
     found = _STATUS.search(str(error))
     return int(found[1]) if found else None
 
@@ -97,7 +88,7 @@ def status_of(error: Exception) -> int | None:
 def _translated(action: str, error: Exception) -> errors.HokusaiError:
     text, code = str(error), _code(str(error))
     if code == "KeyTooLongError":
-        return errors.ArtifactPathInvalid(reason="it is too long for the artifact store")
+        return store_errors.name_too_long()
     if code in _CODES:
         return _CODES[code]()
     if _CREDENTIALS.search(text):
@@ -105,7 +96,7 @@ def _translated(action: str, error: Exception) -> errors.HokusaiError:
     if "Received redirect" in text:
         return errors.ArtifactStoreElsewhere()
     if isinstance(error, exceptions.PermissionDeniedError) or code == "AccessDenied":
-        return denied(action)
+        return store_errors.denied(action)
     return _STATUSES.get(status_of(error), errors.ArtifactStoreDown)()
 
 
@@ -115,7 +106,7 @@ def _code(text: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    """The request and how it ended, without the body of the answer."""
+    """The request and its result, without the body of the answer."""
     text = str(error)
     line = re.split(r"<\?xml|<Error|\n", text)[0].strip() or repr(error)
     kind = _KIND.search(text)

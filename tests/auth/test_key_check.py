@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hokusai.auth.judge import allowed, is_address
+from hokusai.auth.key_check import allowed, is_address
 from hokusai.auth.keys import parse_network
 
 NETWORKS = (parse_network("192.0.2.0/24"), parse_network("2001:db8::/32"))

@@ -1,0 +1,6 @@
+"""Names of the ASGI specification that a server and an application both use."""
+
+from __future__ import annotations
+
+#: The extension, and its message, for a stretch of an open file that the server sends itself ("Zero Copy Send").
+ZERO_COPY_SEND = "http.response.zerocopysend"
