@@ -1,1 +1,1 @@
-"""The failure lab: small deployments, each with exactly one fault, and what the doctor says of them."""
+"""The failure lab: small deployments, each with exactly one fault, and what the doctor names for them."""

@@ -1,4 +1,4 @@
-"""Faults of buckets and of Redis: moto speaks S3, with its access rules switched on where a row needs them."""
+"""Faults of buckets and of Redis. moto is the S3 server, with its access rules turned on where a row needs them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import boto3
 import httpx2
 
 from lab.behind import refused
-from lab.parts import PROXY_ADDRESS, NotHere, free_port, listening, location, nginx, server
-from lab.rows import Bench, Seen, keys, planted
+from lab.parts import PROXY_ADDRESS, CannotBuild, free_port, listening, location, nginx, server
+from lab.rows import Bench, Deployment, keys, planted
 from tests.redis import NoRedis, Redis
 from tests.s3 import S3Server
 from tests.serving import serving
@@ -34,7 +34,7 @@ def _redis() -> Iterator[Redis]:
     try:
         server = Redis()
     except NoRedis as error:
-        raise NotHere(str(error)) from None
+        raise CannotBuild(str(error)) from None
     try:
         yield server
     finally:
@@ -42,29 +42,29 @@ def _redis() -> Iterator[Redis]:
 
 
 @planted("artifact-store-unreachable", "the bucket was deleted")
-def _(bench: Bench) -> Iterator[Seen]:
+def _(bench: Bench) -> Iterator[Deployment]:
     with _bucket() as (s3, name):
         settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **s3.environ()}
-        with serving(bench.place() / "data", settings=settings) as running:
+        with serving(bench.directory() / "data", settings=settings) as running:
             team = running.workspace("team", permissions=["admin"])
             for key in s3.keys(name):
                 s3.client.delete_object(Bucket=name, Key=key)
             s3.client.delete_bucket(Bucket=name)
-            yield Seen(running.url, variables=keys(running, team))
+            yield Deployment(running.url, variables=keys(running, team))
 
 
-@planted("artifact-store-unreachable", "the bucket's endpoint is away")
-def _(bench: Bench) -> Iterator[Seen]:
+@planted("artifact-store-unreachable", "the bucket's endpoint is down")
+def _(bench: Bench) -> Iterator[Deployment]:
     with _bucket() as (s3, name):
         settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **s3.environ()}
-        with serving(bench.place() / "data", settings=settings) as running:
+        with serving(bench.directory() / "data", settings=settings) as running:
             team = running.workspace("team", permissions=["admin"])
             s3.close()
-            yield Seen(running.url, variables=keys(running, team))
+            yield Deployment(running.url, variables=keys(running, team))
 
 
 class _Tenant:
-    """A user of IAM with a key of its own, and what it may do."""
+    """An IAM user with an access key of its own, and its permissions."""
 
     def __init__(self, s3: S3Server) -> None:
         self._s3 = s3
@@ -84,7 +84,7 @@ class _Tenant:
         }
 
     def may(self, *actions: str) -> None:
-        """These alone, from now on. moto asks nobody for rights until it has counted down to none."""
+        """Only these, from now on. moto checks permissions only after the number of requests set here."""
         self._count(b"1000000")
         allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
@@ -96,20 +96,20 @@ class _Tenant:
         assert answer.is_success, answer.text
 
 
-@planted("artifact-store-read-only", "the bucket's policy comes to allow reading alone")
-def _(bench: Bench) -> Iterator[Seen]:
+@planted("artifact-store-read-only", "the bucket's policy is changed to allow only reading")
+def _(bench: Bench) -> Iterator[Deployment]:
     with _bucket() as (s3, name):
         tenant = _Tenant(s3)
         tenant.may("s3:*")
         settings = {"HOKUSAI_ARTIFACTS_URL": f"s3://{name}/kept", **tenant.environ}
-        with serving(bench.place() / "data", settings=settings) as running:
+        with serving(bench.directory() / "data", settings=settings) as running:
             found = keys(running, running.workspace("team", permissions=["admin"]))
             tenant.may("s3:GetObject", "s3:ListBucket")
-            yield Seen(running.url, variables=found)
+            yield Deployment(running.url, variables=found)
 
 
-@planted("artifact-store-read-only", "the bucket's policy has never allowed writing: the server does not start")
-def _(bench: Bench) -> Iterator[Seen]:
+@planted("artifact-store-read-only", "the bucket's policy never allowed writing, so the server does not start")
+def _(bench: Bench) -> Iterator[Deployment]:
     with _bucket() as (s3, name):
         tenant = _Tenant(s3)
         tenant.may("s3:GetObject", "s3:ListBucket")
@@ -117,7 +117,7 @@ def _(bench: Bench) -> Iterator[Seen]:
 
 
 class _Inside(BaseHTTPRequestHandler):
-    """What a server inside a private network has, and nobody outside: a way to ``s3.internal``."""
+    """A way to ``s3.internal``, which a server inside a private network has and clients outside do not."""
 
     protocol_version = "HTTP/1.1"
     target = ""
@@ -148,58 +148,58 @@ class _Inside(BaseHTTPRequestHandler):
 
 @contextmanager
 def _private_network(target: str) -> Iterator[str]:
-    """A forward proxy that leads to ``target`` whatever it is asked for; yields its URL."""
+    """A forward proxy that sends every request to ``target``; yields its URL."""
     handler = type("Inside", (_Inside,), {"target": target})
     with listening(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 def _boto3(place: Path) -> Path:
-    """The stock server has no boto3: ours, and what it needs of its own, for its PYTHONPATH."""
+    """The stock server's environment has no boto3: links this one's, with what it imports, for PYTHONPATH."""
     packages = Path(boto3.__file__).parents[1]
     for name in ("boto3", "botocore", "jmespath", "s3transfer"):
         (place / name).symlink_to(packages / name)
     return place
 
 
-@planted("multipart-unreachable", "MLflow hands out addresses of a bucket that only it can reach")
-def _(bench: Bench) -> Iterator[Seen]:
+@planted("multipart-unreachable", "MLflow gives clients addresses in a bucket that only MLflow can reach")
+def _(bench: Bench) -> Iterator[Deployment]:
     with _bucket() as (s3, name), _private_network(s3.url) as inside:
         variables = {
             **s3.environ("http://s3.internal.invalid"),
             "MLFLOW_S3_ENDPOINT_URL": "http://s3.internal.invalid",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "PYTHONPATH": str(_boto3(bench.place())),
+            "PYTHONPATH": str(_boto3(bench.directory())),
             "HTTP_PROXY": inside,
             "NO_PROXY": "127.0.0.1,localhost",
         }
         options = ("--artifacts-destination", f"s3://{name}/kept")
         with bench.mlflow("3.17.2", *options, **variables) as url:
-            yield Seen(url, ("--kind", "mlflow"))
+            yield Deployment(url, ("--kind", "mlflow"))
 
 
 @planted("redis-unavailable", "Redis was stopped")
-def _(bench: Bench) -> Iterator[Seen]:
+def _(bench: Bench) -> Iterator[Deployment]:
     with (
         _redis() as redis,
-        serving(bench.place() / "data", settings={"HOKUSAI_REDIS_URL": redis.url}) as running,
+        serving(bench.directory() / "data", settings={"HOKUSAI_REDIS_URL": redis.url}) as running,
     ):
         found = keys(running, running.workspace("team", permissions=["admin"]))
         redis.stop()
-        yield Seen(running.url, ("--only", "ready,rate"), found)
+        yield Deployment(running.url, ("--only", "ready,rate"), found)
 
 
-@planted("redis-unavailable", "the URL says rediss: and nobody there speaks TLS")
-def _(bench: Bench) -> Iterator[Seen]:
+@planted("redis-unavailable", "the URL is rediss:, but Redis does not use TLS")
+def _(bench: Bench) -> Iterator[Deployment]:
     with _redis() as redis:
         settings = {"HOKUSAI_REDIS_URL": redis.url.replace("redis:", "rediss:")}
-        with serving(bench.place() / "data", settings=settings) as running:
+        with serving(bench.directory() / "data", settings=settings) as running:
             found = keys(running, running.workspace("team", permissions=["admin"]))
-            yield Seen(running.url, ("--only", "ready,rate"), found)
+            yield Deployment(running.url, ("--only", "ready,rate"), found)
 
 
 @planted("", "two replicas on PostgreSQL, a bucket and Redis")
-def _(bench: Bench) -> Iterator[Seen]:
+def _(bench: Bench) -> Iterator[Deployment]:
     with _redis() as redis, _bucket() as (s3, name):
         settings = {
             "HOKUSAI_DATABASE_URL": bench.postgres.create_database(),
@@ -209,11 +209,11 @@ def _(bench: Bench) -> Iterator[Seen]:
             **s3.environ(),
         }
         with (
-            serving(bench.place() / "data", settings=settings) as one,
-            serving(bench.place() / "data", settings=settings) as two,
+            serving(bench.directory() / "data", settings=settings) as one,
+            serving(bench.directory() / "data", settings=settings) as two,
         ):
             port = free_port()
             targets = " ".join(f"server {each.url.removeprefix('http://')};" for each in (one, two))
             with nginx(server(port, location("/", "http://both")), port=port, http=f"upstream both {{ {targets} }}"):
                 team = one.workspace("team", permissions=["admin"])
-                yield Seen(f"http://127.0.0.1:{port}", variables=keys(one, team))
+                yield Deployment(f"http://127.0.0.1:{port}", variables=keys(one, team))

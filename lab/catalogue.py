@@ -1,4 +1,4 @@
-"""What breaks deployments: each row of the catalogue with the names the doctor has for it."""
+"""What breaks deployments: each kind of fault, with the doctor's ids for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What deployments are built from: nginx, HAProxy, certificates, and small servers that misbehave."""
+"""The parts of deployments: nginx, HAProxy, certificates, and small servers that misbehave."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-#: What the healthy proxy says to its upstream. ``proxy_bind`` gives it an address of its own, as in real life.
+#: How a healthy nginx forwards requests. ``proxy_bind`` gives it an address of its own, as on a real network.
 PROXY_ADDRESS = "127.0.0.9"
-PASS_ON = f"""
+FORWARD = f"""
     proxy_http_version 1.1;
     proxy_bind {PROXY_ADDRESS};
     proxy_set_header Host $http_host;
@@ -41,8 +41,8 @@ PASS_ON = f"""
 """
 
 
-class NotHere(Exception):
-    """This machine cannot build that deployment; the text says why."""
+class CannotBuild(Exception):
+    """This machine cannot build the deployment; the text says why."""
 
 
 def free_port() -> int:
@@ -62,7 +62,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes] | None = None, seconds:
 
 
 def _unprivileged() -> dict[str, object]:
-    """Whom a proxy runs as: never root."""
+    """The user that a proxy runs as: never root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -102,7 +102,7 @@ def nginx(servers: str, *, port: int, http: str = "", certificate: Certificate |
     """
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     if not Path(program).exists():
-        raise NotHere("nginx is not installed")
+        raise CannotBuild("nginx is not installed")
     with _place() as place:
         if certificate:
             certificate.write(place)
@@ -128,7 +128,7 @@ def server(port: int, *locations: str, body: str = "client_max_body_size 0;", tl
     return f"server {{ {listen} server_name _; {body} {' '.join(locations)} }}"
 
 
-def location(path: str, upstream: str, more: str = "", *, base: str = PASS_ON) -> str:
+def location(path: str, upstream: str, more: str = "", *, base: str = FORWARD) -> str:
     return f"location {path} {{ proxy_pass {upstream}; {base} {more} }}"
 
 
@@ -137,7 +137,7 @@ def haproxy(frontend: str, backend: str, *, port: int, more: str = "") -> Iterat
     """HAProxy with one front and one back, as Debian packages it."""
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"
     if not Path(program).exists():
-        raise NotHere("haproxy is not installed")
+        raise CannotBuild("haproxy is not installed")
     with _place() as place:
         (place / "haproxy.cfg").write_text(
             "defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  retries 0\n"
@@ -160,14 +160,14 @@ class Certificate:
     def write(self, place: Path) -> None:
         (place / "cert.pem").write_bytes(self.chain)
         (place / "key.pem").write_bytes(self.key)
-        (place / "key.pem").chmod(0o644)  # a proxy that is not root must read it; it is good for nothing else
+        (place / "key.pem").chmod(0o644)  # for a proxy that does not run as root; the key protects nothing
 
 
 _DAY = dt.timedelta(days=1)
 
 
 def certificate(*, name: str = "127.0.0.1", start: dt.timedelta = -_DAY, end: dt.timedelta = 30 * _DAY) -> Certificate:
-    """For ``name``, from ``start`` to ``end`` counted from now, by an authority made for it."""
+    """For ``name``, valid from ``start`` to ``end`` relative to now, from an authority created for it."""
     now = dt.datetime.now(dt.UTC)
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lab authority")])
@@ -206,38 +206,38 @@ def certificate(*, name: str = "127.0.0.1", start: dt.timedelta = -_DAY, end: dt
 
 
 @dataclass(frozen=True)
-class Passed:
-    """An answer of the upstream, on its way through ``tampering``."""
+class UpstreamAnswer:
+    """An answer of the upstream, on its way through ``tampering_proxy``."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def with_body(self, body: bytes, status: int | None = None) -> Passed:
+    def with_body(self, body: bytes, status: int | None = None) -> UpstreamAnswer:
         headers = self.headers | {"content-length": str(len(body))}
-        return Passed(self.status if status is None else status, headers, body)
+        return UpstreamAnswer(self.status if status is None else status, headers, body)
 
 
-def _as_it_came(_method: str, _path: str, answer: Passed) -> Passed:
+def _unchanged(_method: str, _path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
     return answer
 
 
-def _at_once(_method: str, _path: str) -> None: ...
+def _do_nothing(_method: str, _path: str) -> None: ...
 
 
 @contextlib.contextmanager
-def tampering(
+def tampering_proxy(
     upstream: str,
-    change: Callable[[str, str, Passed], Passed] = _as_it_came,
+    change: Callable[[str, str, UpstreamAnswer], UpstreamAnswer] = _unchanged,
     *,
-    before: Callable[[str, str], None] = _at_once,
+    before: Callable[[str, str], None] = _do_nothing,
     drop: Collection[str] = (),
     source: str = "127.0.0.1",
 ) -> Iterator[str]:
-    """A small proxy that does to every answer what ``change`` says (method, path, answer); yields its URL.
+    """A small proxy that applies ``change`` (method, path, answer) to every answer; yields its URL.
 
-    It collects whole bodies, calls ``before`` with each request that it has and has not passed on yet, takes the
-    headers named in ``drop`` from requests, and has the address ``source``. It goes on when the client has left.
+    It collects whole bodies, calls ``before`` with each request before it forwards it, removes the headers named
+    in ``drop`` from requests, and connects from the address ``source``. It continues when the client has left.
     """
     client = httpx2.Client(transport=httpx2.HTTPTransport(local_address=source), timeout=60)
     dropped = {"host", "connection", *drop}
@@ -252,7 +252,7 @@ def tampering(
             before(self.command, path)
             found = client.request(self.command, upstream + self.path, headers=kept, content=sent or None)
             headers = {"content-length": str(len(found.content)), **found.headers}
-            answer = change(self.command, path, Passed(found.status_code, headers, found.content))
+            answer = change(self.command, path, UpstreamAnswer(found.status_code, headers, found.content))
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 if name.lower() not in {"connection", "transfer-encoding"}:
@@ -272,8 +272,8 @@ def tampering(
 
 
 @contextlib.contextmanager
-def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
-    """A server that answers everything alike, and names itself in no header; yields its URL."""
+def fixed_answer(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
+    """A server that gives every request the same answer, and does not name itself in a header; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -296,8 +296,8 @@ def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[int]:
-    """A port that takes connections and says nothing, ever."""
+def hanging_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
@@ -305,8 +305,8 @@ def silence() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def nameless() -> Iterator[int]:
-    """A DNS server that knows no name (RFC 1035, 4.1.1: RCODE 3)."""
+def empty_dns() -> Iterator[int]:
+    """A DNS server without any name (RFC 1035, 4.1.1: RCODE 3)."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -319,7 +319,7 @@ def nameless() -> Iterator[int]:
 
 @contextlib.contextmanager
 def listening(running: socketserver.BaseServer) -> Iterator[int]:
-    """A server of the standard library in threads of its own; yields its port."""
+    """Runs a server of the standard library in threads of its own; yields its port."""
     if isinstance(running, socketserver.ThreadingMixIn):
         running.daemon_threads = True
         running.block_on_close = False
@@ -334,15 +334,15 @@ def listening(running: socketserver.BaseServer) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def small_disk(megabytes: int, *, read_only_later: bool = False) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """A tmpfs of that size, and what makes it read-only. Only root can mount."""
+def small_disk(megabytes: int) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A tmpfs of that size, and a function that makes it read-only. Only root can mount it."""
     if os.geteuid() != 0:
-        raise NotHere("only root can mount a small disk")
+        raise CannotBuild("only root can mount a small disk")
     place = Path(tempfile.mkdtemp(prefix="hokusai-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         place.rmdir()
-        raise NotHere("this machine lets nobody mount a tmpfs")
+        raise CannotBuild("this machine does not allow mounting a tmpfs")
 
     def freeze() -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True, capture_output=True)

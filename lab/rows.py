@@ -1,4 +1,4 @@
-"""What is planted: each row builds a deployment with one fault and says how to look at it."""
+"""The rows of the lab: each builds a deployment with one fault and says how to run the doctor at it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.parts import PROXY_ADDRESS, NotHere, free_port, wait_for
+from lab.parts import PROXY_ADDRESS, CannotBuild, free_port, wait_for
 from scripts import environments
 from tests.postgres import Postgres
 from tests.serving import Server, Team, serving
@@ -19,8 +19,8 @@ from tests.serving import environment as clean
 
 
 @dataclass
-class Seen:
-    """How the doctor looks at a deployment: its arguments, its variables, and the log it is given."""
+class Deployment:
+    """A running deployment, and the doctor's arguments and variables for it, and the log that it is given."""
 
     url: str
     arguments: tuple[str, ...] = ()
@@ -29,12 +29,12 @@ class Seen:
 
 
 class Bench:
-    """Servers that rows share, started when first asked for, and places to put things."""
+    """Servers that rows share, started when the first row needs them, and new directories."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._place = Path(self._stack.enter_context(TemporaryDirectory(prefix="hokusai-lab-")))
-        self._places = 0
+        self._root = Path(self._stack.enter_context(TemporaryDirectory(prefix="hokusai-lab-")))
+        self._count = 0
         self._base: tuple[Server, Team] | None = None
         self._hosts: tuple[Server, Server, Team] | None = None
         self._postgres: Postgres | None = None
@@ -42,18 +42,18 @@ class Bench:
     def close(self) -> None:
         self._stack.close()
 
-    def place(self) -> Path:
-        self._places += 1
-        found = self._place / str(self._places)
+    def directory(self) -> Path:
+        self._count += 1
+        found = self._root / str(self._count)
         found.mkdir()
         return found
 
     @property
     def base(self) -> tuple[Server, Team]:
-        """A healthy server behind nobody, and a team with a key of the usual kind."""
+        """A healthy server without a proxy, and a team with an admin key."""
         if self._base is None:
             settings = {"HOKUSAI_TRUSTED_PROXIES": f"{PROXY_ADDRESS}/32"}
-            running = self._stack.enter_context(serving(self.place() / "data", settings=settings))
+            running = self._stack.enter_context(serving(self.directory() / "data", settings=settings))
             self._base = running, running.workspace("lab-team", permissions=["admin"])
         return self._base
 
@@ -61,7 +61,7 @@ class Bench:
     def hosts(self) -> tuple[Server, Server, Team]:
         """An auth host and a registry host, healthy, and a team."""
         if self._hosts is None:
-            self._hosts = self._stack.enter_context(two_hosts(self.place()))
+            self._hosts = self._stack.enter_context(two_hosts(self.directory()))
         return self._hosts
 
     @property
@@ -75,18 +75,20 @@ class Bench:
     def mlflow(self, version: str, *options: str, **variables: str) -> Iterator[str]:
         """A stock MLflow server of that version, as its users start it; yields its URL.
 
-        Before 3 it keeps its tables in files: SQLAlchemy of today is too new for it.
+        Versions before 3 keep their tables in files: the current SQLAlchemy is too new for them.
         """
-        place, port = self.place(), free_port()
+        directory, port = self.directory(), free_port()
         found = stock(version)
         tables = "./mlruns" if version.startswith("2.") else "sqlite:///mlflow.db"
         command = [found.program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--workers", "1", "--backend-store-uri", tables, *options]
         variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **variables}
         settings = clean(**variables)
-        settings["PATH"] = f"{found.path / 'bin'}:{settings['PATH']}"  # it looks for gunicorn there
-        with (place / "log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=place, env=settings, stdout=log, stderr=log, start_new_session=True)
+        settings["PATH"] = f"{found.path / 'bin'}:{settings['PATH']}"  # MLflow looks for gunicorn there
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=directory, env=settings, stdout=log, stderr=log, start_new_session=True
+            )
         try:
             wait_for(port, process, seconds=90)
             yield f"http://127.0.0.1:{port}"
@@ -100,16 +102,16 @@ class Bench:
 
 
 def stock(version: str) -> environments.Environment:
-    """The environment of that MLflow version, made if need be."""
+    """The environment with that MLflow version; created if it does not exist."""
     try:
         return environments.environment(f"mlflow-{version}")
     except environments.NoInterpreter as error:
-        raise NotHere(str(error)) from None
+        raise CannotBuild(str(error)) from None
 
 
 @contextmanager
-def two_hosts(place: Path, **registry: str) -> Iterator[tuple[Server, Server, Team]]:
-    with serving(place / "auth", "--role", "auth") as auth:
+def two_hosts(directory: Path, **registry: str) -> Iterator[tuple[Server, Server, Team]]:
+    with serving(directory / "auth", "--role", "auth") as auth:
         service = auth.key(None, permissions=["service"])
         settings = {
             "HOKUSAI_AUTH_URL": auth.url,
@@ -117,18 +119,18 @@ def two_hosts(place: Path, **registry: str) -> Iterator[tuple[Server, Server, Te
             "HOKUSAI_AUTH_SERVICE_KEY": service.key,
             **registry,
         }
-        with serving(place / "registry", "--role", "registry", settings=settings) as found:
+        with serving(directory / "registry", "--role", "registry", settings=settings) as found:
             yield auth, found, auth.workspace("apart", permissions=["admin"])
 
 
-Build = Callable[[Bench], AbstractContextManager[Seen]]
+Build = Callable[[Bench], AbstractContextManager[Deployment]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One planted fault (empty: a healthy deployment). ``fast`` rows run in the test suite as well.
+    """One planted fault; empty for a healthy deployment. ``fast`` rows run in the test suite as well.
 
-    ``instead`` says what stands for the real thing, where something does.
+    ``stand_in`` says what is simulated, if anything is.
     """
 
     fault: str
@@ -136,7 +138,7 @@ class Row:
     build: Build
     module: str
     fast: bool = False
-    instead: str = ""
+    stand_in: str = ""
 
     @property
     def name(self) -> str:
@@ -147,19 +149,19 @@ ROWS: list[Row] = []
 
 
 def planted(
-    fault: str, title: str, *, fast: bool = False, instead: str = ""
-) -> Callable[[Callable[[Bench], Iterator[Seen]]], Build]:
-    """Puts a builder into the table."""
+    fault: str, title: str, *, fast: bool = False, stand_in: str = ""
+) -> Callable[[Callable[[Bench], Iterator[Deployment]]], Build]:
+    """Adds a row that the function below builds."""
 
-    def add(build: Callable[[Bench], Iterator[Seen]]) -> Build:
+    def add(build: Callable[[Bench], Iterator[Deployment]]) -> Build:
         manager = contextmanager(build)
-        ROWS.append(Row(fault, title, manager, build.__module__.rpartition(".")[2], fast, instead))
+        ROWS.append(Row(fault, title, manager, build.__module__.rpartition(".")[2], fast, stand_in))
         return manager
 
     return add
 
 
 def keys(server: Server, team: Team | None = None) -> dict[str, str]:
-    """The variables of an operator, with the team's key."""
+    """The variables that give the doctor the operator's key and the team's."""
     found = {"HOKUSAI_OPERATOR_KEY": server.operator_key}
     return found | ({"HOKUSAI_API_KEY": team.key} if team else {})

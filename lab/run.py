@@ -1,4 +1,4 @@
-"""The doctor, as anybody runs it, at each planted fault; and what it named."""
+"""Runs the doctor, as anyone would, at each planted fault, and records what it named."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from lab import behind, bucket, front, healthy
-from lab.parts import NotHere
-from lab.rows import ROWS, Bench, Row, Seen
+from lab.parts import CannotBuild
+from lab.rows import ROWS, Bench, Deployment, Row
 from tests.serving import environment as clean
 from tests.serving import hokusai
 
 __all__ = ["ROWS", "Found", "Row", "behind", "bucket", "examine", "front", "healthy"]
 
-_SECONDS = 170
+_MAX_SECONDS = 170
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the doctor said of one row; ``missing`` is why this machine cannot build it.
+    """What the doctor named for one row; ``not_built`` says why this machine cannot build it.
 
-    ``broke`` is what went wrong with the lab itself: then nothing is known, and the lab has not succeeded.
+    ``lab_error`` is what went wrong with the lab itself: then nothing is known, and the lab has failed.
     """
 
     row: Row
@@ -33,12 +33,12 @@ class Found:
     document: dict[str, Any] | None = None
     code: int = 0
     seconds: float = 0.0
-    missing: str = ""
-    broke: str = ""
+    not_built: str = ""
+    lab_error: str = ""
 
     @property
-    def place(self) -> int:
-        """Where the planted fault stands among the named ones, from 1; 0: not at all."""
+    def rank(self) -> int:
+        """The position of the planted fault among the named ones, from 1; 0 if it is not named."""
         return self.named.index(self.row.fault) + 1 if self.row.fault in self.named else 0
 
     @property
@@ -46,37 +46,37 @@ class Found:
         return [one for one in (self.document or {}).get("checks", ()) if one["status"] == "fail"]
 
     @property
-    def right(self) -> bool:
-        return self.place == 1 if self.row.fault else not self.named and self.code == 0
+    def correct(self) -> bool:
+        return self.rank == 1 if self.row.fault else not self.named and self.code == 0
 
 
 def examine(row: Row, bench: Bench) -> Found:
-    """Build the row, run ``hokusai doctor`` at it from another process, take it down."""
+    """Build the row's deployment, run ``hokusai doctor`` at it in another process, and take it down."""
     try:
-        with row.build(bench) as seen:
-            return _found(row, seen, bench.place())
-    except NotHere as error:
-        return Found(row, missing=str(error))
+        with row.build(bench) as deployment:
+            return _found(row, deployment, bench.directory())
+    except CannotBuild as error:
+        return Found(row, not_built=str(error))
     except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-        return Found(row, broke=f"{type(error).__name__}: {str(error).strip()[-300:]}")
+        return Found(row, lab_error=f"{type(error).__name__}: {str(error).strip()[-300:]}")
 
 
-def _found(row: Row, seen: Seen, place: Path) -> Found:
-    arguments: Sequence[str] = seen.arguments
-    if seen.log is not None:
-        (place / "log").write_text(seen.log)
-        arguments = (*arguments, "--log", str(place / "log"))
+def _found(row: Row, deployment: Deployment, directory: Path) -> Found:
+    arguments: Sequence[str] = deployment.arguments
+    if deployment.log is not None:
+        (directory / "log").write_text(deployment.log)
+        arguments = (*arguments, "--log", str(directory / "log"))
     started = time.monotonic()
     ended = subprocess.run(
-        hokusai("doctor", seen.url, "--json", *arguments),
-        env=clean(**seen.variables),
+        hokusai("doctor", deployment.url, "--json", *arguments),
+        env=clean(**deployment.variables),
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=_MAX_SECONDS,
         check=False,
     )
     seconds = time.monotonic() - started
-    for secret in seen.variables.values():
+    for secret in deployment.variables.values():
         assert not secret.startswith("hk_") or secret not in ended.stdout + ended.stderr, "the doctor printed a key"
     try:
         document = json.loads(ended.stdout)

@@ -17,7 +17,7 @@ from typer.cli import get_docs_for_click
 from hokusai import errors
 from hokusai.cli import explain
 from hokusai.cli.app import app
-from hokusai.doctor import CHECKS, FAULTS, RULES, Check, Fault, Rule, When
+from hokusai.doctor import CHECKS, FAULTS, Check, Fault, Rule, When
 from hokusai.gateway import ROUTES
 from hokusai.gateway.table import TRACKING
 from hokusai.identity import PERMISSION_SETS, Permission
@@ -106,7 +106,7 @@ def checks() -> str:
     rows = "".join(f"| {' | '.join(_facts(one))} |\n" for one in CHECKS)
     return (
         NOTE.format(source="src/hokusai/doctor/checks/")
-        + "# Checks of the doctor\n\nA check runs when all it needs have passed (with `?`: have not failed). "
+        + "# Checks of the doctor\n\nA check runs when those it needs have passed (with `?`: have not failed). "
         + "`--only` takes ids and groups.\n\n"
         + "| id | group | layer | what | needs | for |\n| --- | --- | --- | --- | --- | --- |\n"
         + rows
@@ -121,51 +121,48 @@ def _facts(one: Check) -> tuple[str, ...]:
 def faults() -> str:
     rows = "".join(f"| [`{one.id}`](faults/{one.id}.md) | {one.layer} | {one.title} |\n" for one in FAULTS.values())
     return (
-        NOTE.format(source="src/hokusai/doctor/faults.py")
-        + f"# Faults that the doctor names\n\n{len(FAULTS)} of them, each with a page of its own.\n\n"
+        NOTE.format(source="src/hokusai/doctor/faults/")
+        + f"# Faults that the doctor names\n\nThere are {len(FAULTS)}, each with a page of its own.\n\n"
         + "| id | layer | what |\n| --- | --- | --- |\n"
         + rows
     )
 
 
 def fault(one: Fault) -> str:
-    """The page of one fault, with every way in which it shows."""
-    shows = "".join(
-        f"- {_shown(rule)}\n" for rule in sorted(RULES, key=lambda rule: -rule.sure) if rule.fault == one.id
-    )
-    if not shows and one.id != "unexplained":
-        raise SystemExit(f"no rule names the fault {one.id}")
-    alike = "".join(
+    """The page of one fault, with all the evidence that points to it."""
+    evidence = "".join(f"- {_shown(rule)}\n" for rule in sorted(one.rules, key=lambda rule: -rule.confidence))
+    if not evidence and one.id != "unexplained":
+        raise SystemExit(f"no rule points to the fault {one.id}")
+    confused_with = "".join(
         f"\nIt can look the same as [{other}]({other}.md). This tells them apart:\n\n```console\n{command}\n```\n"
-        for other, command in one.alike.items()
+        for other, command in one.confused_with.items()
     )
     return (
-        NOTE.format(source="src/hokusai/doctor/faults.py and rules.py")
+        NOTE.format(source="src/hokusai/doctor/faults/")
         + f"# {one.id}\n\n**{one.title}.** Layer: {one.layer}.\n\n{one.cause}\n\n"
-        + f"## What to do\n\n{one.remedy}\n\n```console\n{one.command}\n```\n{alike}"
-        + (f"\n## How it shows\n\nAny of these; the surer first.\n\n{shows}" if shows else "")
+        + f"## What to do\n\n{one.remedy}\n\n```console\n{one.command}\n```\n{confused_with}"
+        + (f"\n## How it is recognised\n\nBy any of these, the strongest first.\n\n{evidence}" if evidence else "")
     )
 
 
 def _shown(rule: Rule) -> str:
     conditions = " and ".join(map(_condition, rule.when))
     exceptions = "".join(f", unless {_condition(when)}" for when in rule.unless)
-    return f"{conditions}{exceptions} ({rule.sure} of 100)"
+    return f"{conditions}{exceptions} (confidence {rule.confidence} of 100)"
+
+
+#: How a page writes the criteria of a condition, where it does not write their names.
+_LABELS = {"by": "answered by", "failure": "no answer:"}
 
 
 def _condition(when: When) -> str:
     which = "any check" if when.check == "*" else f"`{when.check}`"
     verb = {"pass": "passes", "fail": "fails", "skip": "is skipped"}[when.outcome]
-    parts = {
-        "status": when.status,
-        "answered by": sorted(when.by),
-        "code": when.code,
-        "without an answer": when.trouble,
-        "saying": when.says,
-        "sign": when.sign,
-    }
-    told = "; ".join(f"{name} {' or '.join(f'`{one}`' for one in values)}" for name, values in parts.items() if values)
-    return f"{which} {verb}" + (f" ({told})" if told else "")
+    criteria = "; ".join(
+        f"{_LABELS.get(name, name)} {' or '.join(f'`{one}`' for one in sorted(map(str, values)))}"
+        for name, values in when.criteria.items()
+    )
+    return f"{which} {verb}" + (f" ({criteria})" if criteria else "")
 
 
 #: Every page of the reference, and what writes it.

@@ -8,8 +8,7 @@ import ssl
 
 import pytest
 
-from hokusai.doctor.answer import Answer, Who, redacted
-from hokusai.doctor.trouble import Trouble, trouble_of
+from hokusai.doctor.probe import Answer, ConnectionFailure, Responder, classify, redacted
 
 WERKZEUG = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
 HAPROXY = (
@@ -20,30 +19,30 @@ OURS = b'{"error_code": "X", "message": "m", "hokusai": {"code": "HK1001", "reme
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "who"),
+    ("body", "headers", "responder"),
     [
-        (OURS, {}, Who.HOKUSAI),
-        (OURS, {"server": "nginx"}, Who.HOKUSAI),
-        (b"", {"x-hokusai-code": "HK1001"}, Who.HOKUSAI),
-        (b"{}", {"x-request-id": "1"}, Who.HOKUSAI),
-        (WERKZEUG, {"server": "nginx"}, Who.MLFLOW),
-        (b'{"error_code": "INTERNAL_ERROR", "message": ""}', {}, Who.MLFLOW),
-        (b"Invalid Host header - possible DNS rebinding attack detected", {}, Who.MLFLOW),
-        (b"OK", {"server": "gunicorn"}, Who.MLFLOW),
-        (NGINX, {"server": "nginx/1.22.1"}, Who.NGINX),
-        (HAPROXY, {}, Who.HAPROXY),
-        (b"<html><center>503</center></html>", {"server": "awselb/2.0"}, Who.ALB),
-        (b"no such route", {}, Who.UNKNOWN),
+        (OURS, {}, Responder.HOKUSAI),
+        (OURS, {"server": "nginx"}, Responder.HOKUSAI),
+        (b"", {"x-hokusai-code": "HK1001"}, Responder.HOKUSAI),
+        (b"{}", {"x-request-id": "1"}, Responder.HOKUSAI),
+        (WERKZEUG, {"server": "nginx"}, Responder.MLFLOW),
+        (b'{"error_code": "INTERNAL_ERROR", "message": ""}', {}, Responder.MLFLOW),
+        (b"Invalid Host header - possible DNS rebinding attack detected", {}, Responder.MLFLOW),
+        (b"OK", {"server": "gunicorn"}, Responder.MLFLOW),
+        (NGINX, {"server": "nginx/1.22.1"}, Responder.NGINX),
+        (HAPROXY, {}, Responder.HAPROXY),
+        (b"<html><center>503</center></html>", {"server": "awselb/2.0"}, Responder.ALB),
+        (b"no such route", {}, Responder.UNKNOWN),
     ],
 )
-def test_who_answered(body: bytes, headers: dict[str, str], who: Who) -> None:
-    assert Answer("GET", "/", 404, headers, body, len(body)).who is who
+def test_who_answered(body: bytes, headers: dict[str, str], responder: Responder) -> None:
+    assert Answer("GET", "/", 404, headers, body, len(body)).responder is responder
 
 
 def test_nobody_answered() -> None:
-    silent = Answer("GET", "/", trouble=Trouble.REFUSED, words="Connection refused")
-    assert silent.who is Who.NOBODY
-    assert silent.line() == "GET / → refused: Connection refused (after 0.00 s)"
+    silent = Answer("GET", "/", failure=ConnectionFailure.REFUSED, detail="Connection refused")
+    assert silent.responder is Responder.NOBODY
+    assert silent.summary() == "GET / → refused: Connection refused (after 0.00 s)"
 
 
 def test_no_key_is_shown() -> None:
@@ -51,28 +50,28 @@ def test_no_key_is_shown() -> None:
     assert key not in redacted(f"sent {key} and Authorization: Bearer {key}")
     assert "c2VjcmV0LW9mLXNvbWVib2R5" not in redacted("Authorization: Basic c2VjcmV0LW9mLXNvbWVib2R5")
     assert redacted("send 'Authorization: Bearer or' so") == "send 'Authorization: Bearer or' so"
-    assert key not in Answer("GET", f"/{key}", 404, {}, key.encode(), 1).line()
+    assert key not in Answer("GET", f"/{key}", 404, {}, key.encode(), 1).summary()
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"),
+    ("error", "failure"),
     [
-        (socket.gaierror(-2, "Name or service not known"), Trouble.UNRESOLVED),
-        (ConnectionRefusedError(111, "Connection refused"), Trouble.REFUSED),
-        (ConnectionResetError(104, "reset"), Trouble.RESET),
-        (OSError(113, "No route to host"), Trouble.UNREACHABLE),
-        (TimeoutError(), Trouble.SILENT),
-        (asyncio.IncompleteReadError(b"", 1), Trouble.CUT),
-        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), Trouble.NOT_TLS),
-        (ssl.SSLError(1, "[SSL: TLSV1_ALERT_INTERNAL_ERROR]"), Trouble.HANDSHAKE),
-        (ValueError("?"), Trouble.UNREADABLE),
+        (socket.gaierror(-2, "Name or service not known"), ConnectionFailure.UNRESOLVED),
+        (ConnectionRefusedError(111, "Connection refused"), ConnectionFailure.REFUSED),
+        (ConnectionResetError(104, "reset"), ConnectionFailure.RESET),
+        (OSError(113, "No route to host"), ConnectionFailure.UNREACHABLE),
+        (TimeoutError(), ConnectionFailure.SILENT),
+        (asyncio.IncompleteReadError(b"", 1), ConnectionFailure.CUT),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), ConnectionFailure.NOT_TLS),
+        (ssl.SSLError(1, "[SSL: TLSV1_ALERT_INTERNAL_ERROR]"), ConnectionFailure.HANDSHAKE),
+        (ValueError("?"), ConnectionFailure.UNREADABLE),
     ],
 )
-def test_troubles_are_told_apart(error: Exception, trouble: Trouble) -> None:
-    assert trouble_of(error)[0] is trouble
+def test_failures_are_told_apart(error: Exception, failure: ConnectionFailure) -> None:
+    assert classify(error)[0] is failure
 
 
 def test_a_cause_inside_is_found() -> None:
     outer = RuntimeError("outer")
     outer.__cause__ = ConnectionRefusedError(111, "Connection refused")
-    assert trouble_of(outer) == (Trouble.REFUSED, "Connection refused")
+    assert classify(outer) == (ConnectionFailure.REFUSED, "Connection refused")

@@ -15,14 +15,23 @@ import pytest
 
 from hokusai.auth.keys import mint
 from hokusai.doctor import CHECKS, Report, Target, chosen, examine
-from lab.parts import PROXY_ADDRESS, NotHere, Passed, certificate, free_port, location, nginx, tampering
+from lab.parts import (
+    PROXY_ADDRESS,
+    CannotBuild,
+    UpstreamAnswer,
+    certificate,
+    free_port,
+    location,
+    nginx,
+    tampering_proxy,
+)
 from lab.parts import server as block
 from tests.serving import Server, Team
 
 FILES = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts"
 V2 = "/api/mlflow/api/2.0/mlflow"
 
-Change = Callable[[str, str, Passed], Passed]
+Change = Callable[[str, str, UpstreamAnswer], UpstreamAnswer]
 Plant = Callable[["Place"], AbstractContextManager[Target]]
 
 
@@ -38,7 +47,7 @@ class Place:
     @contextmanager
     def behind(self, change: Change, **more: object) -> Iterator[Target]:
         """A proxy that changes answers."""
-        with tampering(self.server.url, change) as url:
+        with tampering_proxy(self.server.url, change) as url:
             yield replace(self.sound, url=url, **more)  # type: ignore[arg-type]
 
 
@@ -55,25 +64,27 @@ def plant(check: str, fault: str | None = None) -> Callable[[Callable[[Place], I
     return add
 
 
-def on(method: str, ending: str, what: Callable[[Passed], Passed]) -> Change:
+def on(method: str, ending: str, what: Callable[[UpstreamAnswer], UpstreamAnswer]) -> Change:
     """Changes the answers to one method on paths that end so."""
 
-    def change(asked: str, path: str, answer: Passed) -> Passed:
+    def change(asked: str, path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
         return what(answer) if asked == method and path.endswith(ending) else answer
 
     return change
 
 
-def refused(status: int, body: bytes = b"no") -> Callable[[Passed], Passed]:
-    return lambda answer: Passed(status, {"content-type": "text/plain", "content-length": str(len(body))}, body)
+def refused(status: int, body: bytes = b"no") -> Callable[[UpstreamAnswer], UpstreamAnswer]:
+    return lambda answer: UpstreamAnswer(status, {"content-type": "text/plain", "content-length": str(len(body))}, body)
 
 
-def says(document: object) -> Callable[[Passed], Passed]:
+def says(document: object) -> Callable[[UpstreamAnswer], UpstreamAnswer]:
     body = json.dumps(document).encode()
-    return lambda answer: Passed(200, {"content-type": "application/json", "content-length": str(len(body))}, body)
+    return lambda answer: UpstreamAnswer(
+        200, {"content-type": "application/json", "content-length": str(len(body))}, body
+    )
 
 
-def every_other(what: Callable[[Passed], Passed]) -> Callable[[Passed], Passed]:
+def every_other(what: Callable[[UpstreamAnswer], UpstreamAnswer]) -> Callable[[UpstreamAnswer], UpstreamAnswer]:
     numbers = count()
     return lambda answer: what(answer) if next(numbers) % 2 else answer
 
@@ -99,7 +110,7 @@ def _(place: Place) -> Iterator[Target]:
     try:
         with nginx(block(secure, location("/", place.server.url), tls=True), port=secure, certificate=certificate()):
             yield replace(place.sound, url=f"https://127.0.0.1:{secure}", http_port=int(port))
-    except NotHere as reason:
+    except CannotBuild as reason:
         pytest.skip(str(reason))
 
 
@@ -117,7 +128,7 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("console")
 def _(place: Place) -> Iterator[Target]:
-    def change(method: str, path: str, answer: Passed) -> Passed:
+    def change(method: str, path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
         return refused(404)(answer) if path == "/" else answer
 
     with place.behind(change) as target:
@@ -165,7 +176,7 @@ def _(place: Place) -> Iterator[Target]:
 @plant("clock", "clock-skew")
 def _(place: Place) -> Iterator[Target]:
     late = {"date": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    with place.behind(on("GET", "/health", lambda one: Passed(200, one.headers | late, one.body))) as target:
+    with place.behind(on("GET", "/health", lambda one: UpstreamAnswer(200, one.headers | late, one.body))) as target:
         yield target
 
 
@@ -177,19 +188,19 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("other-headers")
 def _(place: Place) -> Iterator[Target]:
-    with tampering(place.server.url, drop=["x-api-key"]) as url:
+    with tampering_proxy(place.server.url, drop=["x-api-key"]) as url:
         yield replace(place.sound, url=url)
 
 
 @plant("buffering", "proxy-buffers")
 def _(place: Place) -> Iterator[Target]:
-    with tampering(place.server.url) as url:
+    with tampering_proxy(place.server.url) as url:
         yield replace(place.sound, url=url)
 
 
 @plant("client-address", "client-address-wrong")
 def _(place: Place) -> Iterator[Target]:
-    with tampering(place.server.url, source=PROXY_ADDRESS) as url:
+    with tampering_proxy(place.server.url, source=PROXY_ADDRESS) as url:
         yield replace(place.sound, url=url)
 
 
@@ -246,7 +257,7 @@ def _(place: Place) -> Iterator[Target]:
 def _(place: Place) -> Iterator[Target]:
     part = {"url": f"http://127.0.0.1:{free_port()}/bucket/parts.bin", "part_number": 1}
 
-    def change(method: str, path: str, answer: Passed) -> Passed:
+    def change(method: str, path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
         if path.endswith("/server-info"):
             return says({"multipart_uploads_enabled": True})(answer)
         return says({"upload_id": "1", "credentials": [part]})(answer) if "/mpu/create/" in path else answer
@@ -263,7 +274,7 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("version-ready", "unexplained")
 def _(place: Place) -> Iterator[Target]:
-    def fail(answer: Passed) -> Passed:
+    def fail(answer: UpstreamAnswer) -> UpstreamAnswer:
         return answer.with_body(answer.body.replace(b'"READY"', b'"FAILED_REGISTRATION"'))
 
     with place.behind(on("GET", "/model-versions/get", fail)) as target:
@@ -306,7 +317,7 @@ def _(place: Place) -> Iterator[Target]:
 def _(place: Place) -> Iterator[Target]:
     seen = count()
 
-    def lose(answer: Passed) -> Passed:
+    def lose(answer: UpstreamAnswer) -> UpstreamAnswer:
         return refused(404)(answer) if next(seen) % 2 else answer
 
     with place.behind(on("GET", "%.txt", lose)) as target:
@@ -315,7 +326,7 @@ def _(place: Place) -> Iterator[Target]:
 
 @plant("rate", "replicas-disagree")
 def _(place: Place) -> Iterator[Target]:
-    def let(method: str, path: str, answer: Passed) -> Passed:
+    def let(method: str, path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
         return says({})(answer) if answer.status == 429 else answer
 
     with place.behind(let) as target:

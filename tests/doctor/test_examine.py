@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from hokusai.doctor import CHECKS, Report, Target, chosen, examine, markdown
-from lab.parts import silence
+from lab.parts import hanging_port
 from tests.serving import Server, serving
 
 pytestmark = pytest.mark.process
@@ -72,14 +72,14 @@ def test_the_junit_file_can_be_read(report: Report) -> None:
     assert len(root.findall(".//skipped")) == len(_NOT_ASKED)
 
 
-def test_the_ticket_has_the_shape_people_know(report: Report) -> None:
+def test_the_markdown_report_has_the_shape_people_know(report: Report) -> None:
     text = markdown(report)
     for heading in ("## Summary", "## What works ✅", "## Results"):
         assert heading in text
     assert "BLOCKED" not in text
 
 
-async def test_the_ticket_of_a_broken_one_names_cause_and_next_command(own: Server) -> None:
+async def test_the_markdown_report_of_a_broken_one_names_cause_and_next_command(own: Server) -> None:
     target = Target(url=own.url, key=own.key("healthy", permissions=["read"]).key)
     text = markdown(await examine(target, chosen(CHECKS, ["rights"])))
     for part in (
@@ -104,7 +104,7 @@ async def test_a_write_key_alone_says_what_stays(own: Server) -> None:
     key = own.workspace("alone").key
     report = await examine(Target(url=own.url, key=key), chosen(CHECKS, ["register"]))
     assert report.ok
-    assert any("models:delete" in one for one in report.left)
+    assert any("models:delete" in one for one in report.left_behind)
 
 
 async def test_a_dead_target_is_answered_within_ten_seconds() -> None:
@@ -116,7 +116,7 @@ async def test_a_dead_target_is_answered_within_ten_seconds() -> None:
 
 
 async def test_a_silent_target_is_answered_within_ten_seconds() -> None:
-    with silence() as port:
+    with hanging_port() as port:
         started = time.monotonic()
         report = await examine(Target(url=f"http://127.0.0.1:{port}", key="hk_live_x", operator_key="hk_live_y"))
     assert time.monotonic() - started < 10

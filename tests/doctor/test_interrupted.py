@@ -15,7 +15,7 @@ import pytest
 
 from hokusai.doctor import CHECKS, Target, chosen, examine
 from hokusai.doctor.probe import SETTLE_SECONDS
-from lab.parts import Passed, tampering
+from lab.parts import UpstreamAnswer, tampering_proxy
 from tests.serving import Server, environment, hears_ctrl_c, hokusai
 
 #: Longer than the doctor takes to remove what it does not wait for; it waits for what comes sooner than this.
@@ -37,7 +37,7 @@ class Slow:
             self.taken.set()
             self._removed.wait(self._seconds)
 
-    def change(self, method: str, path: str, answer: Passed) -> Passed:
+    def change(self, method: str, path: str, answer: UpstreamAnswer) -> UpstreamAnswer:
         if method == "DELETE" or path.endswith("/delete"):
             self._removed.set()
         if self._is(method, path):
@@ -49,7 +49,7 @@ class Slow:
 
     @contextmanager
     def before_the(self, target: Target) -> Iterator[Target]:
-        with tampering(target.url, self.change, before=self.before) as url:
+        with tampering_proxy(target.url, self.change, before=self.before) as url:
             yield replace(target, url=url)
 
 

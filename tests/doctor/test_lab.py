@@ -26,9 +26,9 @@ def bench() -> Iterator[Bench]:
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.fast])
 def test_the_planted_fault_is_named_first(row: Row, bench: Bench) -> None:
     found = examine(row, bench)
-    if found.missing:
-        pytest.skip(found.missing)
-    assert found.right, (found.broke, found.named, found.failed)
+    if found.not_built:
+        pytest.skip(found.not_built)
+    assert found.correct, (found.lab_error, found.named, found.failed)
 
 
 def test_the_lab_has_a_row_for_every_fault_of_the_catalogue() -> None:
@@ -45,14 +45,14 @@ def test_no_two_rows_have_one_name() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-def test_the_page_tells_of_every_row_what_was_measured() -> None:
-    kept = report.read()
+def test_the_page_shows_the_measurement_of_every_row() -> None:
+    kept = report.load()
     assert set(kept) == {row.name for row in ROWS}, "run: make lab ARGS=--write"
     assert report.PAGE.read_text() == report.page(kept)
 
 
 def test_what_was_measured_is_good_enough() -> None:
-    kept = report.read()
+    kept = report.load()
     score = report.score((row, kept[row.name]) for row in ROWS)
     assert score.good, score
-    assert not [name for name, one in kept.items() if one.missing]
+    assert not [name for name, one in kept.items() if one.not_built]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from lab.parts import answering
+from lab.parts import fixed_answer
 from tests.serving import environment, hokusai
 
 TOKEN = "opaque-token-of-another-kind-7f3a9c"
@@ -19,7 +19,9 @@ ECHO = f'{{"message": "no {TOKEN}, {TOKEN[:20]} \\ud800 \\u001b[31m \ufffe", "ve
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with answering(401, ECHO, {"Content-Type": "application/json", "WWW-Authenticate": TOKEN, "Server": TOKEN}) as url:
+    with fixed_answer(
+        401, ECHO, {"Content-Type": "application/json", "WWW-Authenticate": TOKEN, "Server": TOKEN}
+    ) as url:
         yield url
 
 

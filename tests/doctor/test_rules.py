@@ -7,11 +7,10 @@ import re
 import pytest
 
 from hokusai.console.readiness import _FAULTS
-from hokusai.doctor import CHECKS, FAULTS, RULES, Outcome, Result, diagnose
-from hokusai.doctor.answer import Answer
-from hokusai.doctor.check import failed, passed
-from hokusai.doctor.rules import ANY, NAMED_BY_SERVER
-from hokusai.doctor.trouble import Trouble
+from hokusai.doctor import CHECKS, FAULTS, RULES, Outcome, Result, diagnose, faults
+from hokusai.doctor.examination import failed, passed
+from hokusai.doctor.faults import ANY
+from hokusai.doctor.probe import Answer, ConnectionFailure
 from lab.catalogue import IDS
 
 BY_ID = {check.id: check for check in CHECKS}
@@ -19,7 +18,7 @@ NGINX = b"<html><head></head><body><center><h1>x</h1></center><hr><center>nginx<
 
 
 def test_every_fault_of_the_catalogue_can_be_named() -> None:
-    named = {rule.fault for rule in RULES}
+    named = {fault.id for fault in FAULTS.values() if fault.rules}
     assert set(IDS) <= named
     assert named | {"unexplained"} == set(FAULTS)
 
@@ -37,14 +36,18 @@ def test_checks_need_checks_before_them() -> None:
     assert len(seen) == len(CHECKS)
 
 
-def test_faults_that_look_alike_exist_and_have_a_command() -> None:
+def test_faults_that_can_be_confused_exist_and_have_a_command() -> None:
     for fault in FAULTS.values():
         assert fault.command, fault.id
-        assert set(fault.alike) <= set(FAULTS), fault.id
+        assert set(fault.confused_with) <= set(FAULTS), fault.id
 
 
-def test_what_ready_names_the_rules_know() -> None:
-    assert set(_FAULTS.values()) == set(NAMED_BY_SERVER)
+def test_no_two_faults_have_one_id() -> None:
+    assert sum(len(module.FAULTS) for module in faults._MODULES) + 1 == len(FAULTS)
+
+
+def test_the_rules_know_every_fault_that_ready_names() -> None:
+    assert set(_FAULTS.values()) == {fault.id for fault in FAULTS.values() if fault.named_by_ready}
 
 
 def result(check: str, outcome: Outcome) -> Result:
@@ -100,16 +103,16 @@ def test_nothing_is_named_where_nothing_failed() -> None:
     assert diagnose([result("health", passed(answer(200)))]) == ()
 
 
-def test_two_that_look_alike_are_both_named_with_what_tells_them_apart() -> None:
+def test_two_that_look_the_same_are_both_named_with_what_tells_them_apart() -> None:
     named = diagnose([result("health", failed(answer(502, NGINX)))])
     assert [one.fault.id for one in named] == ["upstream-refused", "upstream-name-unresolved"]
-    assert named[0].alike == ("upstream-name-unresolved",)
+    assert named[0].confused_with == ("upstream-name-unresolved",)
     assert "getent hosts" in named[0].remedy
     assert named[0].because == ("health",)
 
 
 def test_a_log_decides_between_them() -> None:
-    logged = failed(note="host not found", signs=["log-host-unresolved"])
+    logged = failed(note="host not found", symptoms=["log-host-unresolved"])
     named = diagnose([result("health", failed(answer(502, NGINX))), result("log", logged)])
     assert named[0].fault.id == "upstream-name-unresolved"
 
@@ -120,18 +123,18 @@ def test_what_fits_no_rule_is_said_to_be_unexplained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "fault"),
+    ("failure", "fault"),
     [
-        (Trouble.EXPIRED, "tls-expired"),
-        (Trouble.WRONG_NAME, "tls-wrong-name"),
-        (Trouble.UNTRUSTED, "tls-untrusted"),
-        (Trouble.NOT_YET, "clock-skew"),
-        (Trouble.NOT_TLS, "https-rules-missing"),
-        (Trouble.HANDSHAKE, "tls-handshake-failed"),
+        (ConnectionFailure.EXPIRED, "tls-expired"),
+        (ConnectionFailure.WRONG_NAME, "tls-wrong-name"),
+        (ConnectionFailure.UNTRUSTED, "tls-untrusted"),
+        (ConnectionFailure.NOT_YET_VALID, "clock-skew"),
+        (ConnectionFailure.NOT_TLS, "https-rules-missing"),
+        (ConnectionFailure.HANDSHAKE, "tls-handshake-failed"),
     ],
 )
-def test_each_trouble_of_tls_has_its_fault(trouble: Trouble, fault: str) -> None:
-    silent = Answer("TLS", "host:443", trouble=trouble, words="x")
+def test_each_failure_of_tls_has_its_fault(failure: ConnectionFailure, fault: str) -> None:
+    silent = Answer("TLS", "host:443", failure=failure, detail="x")
     assert diagnose([result("tls", failed(silent))])[0].fault.id == fault
 
 
@@ -165,4 +168,6 @@ def test_what_to_type_next_names_the_deployment() -> None:
     named = diagnose([result("health", failed(answer(502, NGINX)))], url="https://registry.example")
     assert named
     for one in named:
-        assert not re.search(r"(?<![A-Z_$])(URL|HOST|PORT)\b", one.fault.command + "".join(one.fault.alike.values()))
+        assert not re.search(
+            r"(?<![A-Z_$])(URL|HOST|PORT)\b", one.fault.command + "".join(one.fault.confused_with.values())
+        )

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hokusai.doctor import CHECKS, Check, Examination, Outcome, Probe, Runner, Target, chosen
-from hokusai.doctor.check import failed, passed, skipped
+from hokusai.doctor.examination import failed, passed, skipped
 
 Run = Callable[[Examination], Awaitable[Outcome]]
 
 
 def check(name: str, run: Run, *needs: str, seconds: float = 5) -> Check:
-    return Check(name, name, "gateway", "group", run, needs, seconds)
+    return Check(id=name, title=name, layer="gateway", group="group", run=run, needs=needs, seconds=seconds)
 
 
 async def good(_: Examination) -> Outcome:
@@ -26,7 +26,7 @@ async def bad(_: Examination) -> Outcome:
 
 
 async def unasked(_: Examination) -> Outcome:
-    return skipped("not asked for", matters=False)
+    return skipped("not asked for", optional=True)
 
 
 async def forever(_: Examination) -> Outcome:
@@ -61,12 +61,12 @@ async def test_a_question_mark_allows_a_skip_and_no_failure() -> None:
 async def test_a_check_without_end_fails_in_its_time() -> None:
     found = await ran(check("a", forever, seconds=0.05))
     assert found["a"].status == "fail"
-    assert "no end after 0.05 s" in found["a"].evidence
+    assert "not finished after 0.05 s" in found["a"].evidence
 
 
 async def test_what_there_is_no_time_for_is_skipped_and_that_matters() -> None:
     found = await ran(check("a", forever), check("b", good), seconds=0.1)
-    assert (found["a"].status, found["a"].matters, found["b"].status) == ("skip", True, "pass")
+    assert (found["a"].status, found["a"].optional, found["b"].status) == ("skip", False, "pass")
 
 
 async def test_an_answer_without_sense_is_a_failure() -> None:
@@ -134,7 +134,7 @@ async def test_what_cannot_be_removed_is_said() -> None:
 
     async with Probe() as probe:
         run = await Runner([check("a", makes)]).run(examination(probe))
-    assert run.left == ("model x: the key lacks models:delete",)
+    assert run.left_behind == ("model x: the key lacks models:delete",)
 
 
 def test_chosen_checks_bring_what_they_need() -> None:

@@ -1,4 +1,4 @@
-"""``hokusai doctor``: proving a deployment, or naming what is broken."""
+"""``hokusai doctor``: proves that a deployment works, or names what is broken."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hokusai import errors
 from hokusai.cli import output
 
 if TYPE_CHECKING:
-    from hokusai.doctor import Check, OnResult, Report, Result, Status
+    from hokusai.doctor import Report, Target
 
-_MARKS = {"pass": Text("✓", style="bold green"), "fail": Text("✗", style="bold red"), "skip": Text("–", style="dim")}
-_COUNTED: tuple[tuple[Status, str], ...] = (("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
-_UNREACHED = 3
+_NOT_REACHED = 3
 
 
 def _only(text: str | None) -> str | None:
@@ -37,54 +30,70 @@ def _only(text: str | None) -> str | None:
     return text
 
 
+Kind = Literal["hokusai", "mlflow"]
+_Url = Annotated[
+    str | None,
+    typer.Argument(help="The deployment's URL; with --kind mlflow, the tracking URI.", show_default="HOKUSAI_URL"),
+]
+_AuthUrl = Annotated[
+    str | None, typer.Option(help="The auth service's URL, if it has a host of its own.", show_default=False)
+]
+_Kind = Annotated[Kind, typer.Option(help="What to examine: Hokusai, or a plain MLflow server.")]
+_Version = Annotated[str | None, typer.Option(help="The version that should be running.", show_default=False)]
+_TrackingUrl = Annotated[
+    str | None,
+    typer.Option(help="MLflow's own address, which must not be reachable from here.", show_default=False),
+]
+_HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="The host's port for plain HTTP.")]
+_Log = Annotated[
+    Path | None,
+    typer.Option(help="A file with the server's log, as more evidence; - is standard input.", show_default=False),
+]
+_Python = Annotated[
+    str | None, typer.Option(help="A Python interpreter that has the MLflow client to try.", show_default="this one")
+]
+_Only = Annotated[
+    str | None,
+    typer.Option(metavar="ID,…", callback=_only, help="Run only these checks or groups, and what they need."),
+]
+_List = Annotated[bool, typer.Option("--list", help="List the checks and exit.")]
+_JUnit = Annotated[Path | None, typer.Option(help="Write a JUnit XML report to this file.", show_default=False)]
+_Markdown = Annotated[
+    Path | None, typer.Option(help="Write a Markdown report for a ticket to this file.", show_default=False)
+]
+
+
 def doctor(
     *,
-    url: Annotated[
-        str | None,
-        typer.Argument(help="The deployment, or with --kind mlflow a tracking URI.", show_default="HOKUSAI_URL"),
-    ] = None,
-    auth_url: Annotated[
-        str | None, typer.Option(help="The auth service's URL, where it has a host of its own.", show_default=False)
-    ] = None,
-    kind: Annotated[
-        Literal["hokusai", "mlflow"], typer.Option(help="What is examined: Hokusai, or a plain MLflow server.")
-    ] = "hokusai",
-    expect_version: Annotated[
-        str | None, typer.Option(help="The version that should be running.", show_default=False)
-    ] = None,
-    tracking_url: Annotated[
-        str | None, typer.Option(help="MLflow's own address, which nobody should reach from here.", show_default=False)
-    ] = None,
-    http_port: Annotated[int, typer.Option(min=1, max=65535, help="Where the host speaks plain HTTP.")] = 80,
-    log: Annotated[
-        Path | None,
-        typer.Option(help="The server's log, as more evidence; - reads standard input.", show_default=False),
-    ] = None,
-    python: Annotated[
-        str | None, typer.Option(help="An interpreter with the MLflow client to try.", show_default="this one")
-    ] = None,
-    only: Annotated[
-        str | None,
-        typer.Option(metavar="ID,…", callback=_only, help="Only these checks or groups, and what they need."),
-    ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the checks and end.")] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there.", show_default=False)] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write a report to paste there.", show_default=False)] = None,
+    url: _Url = None,
+    auth_url: _AuthUrl = None,
+    kind: _Kind = "hokusai",
+    expect_version: _Version = None,
+    tracking_url: _TrackingUrl = None,
+    http_port: _HttpPort = 80,
+    log: _Log = None,
+    python: _Python = None,
+    only: _Only = None,
+    list_: _List = False,
+    junit: _JUnit = None,
+    markdown: _Markdown = None,
     as_json: output.Json = False,
 ) -> None:
     """Prove that a deployment works end to end, or name the broken layer, the cause and what to run next.
 
-    The key is in HOKUSAI_API_KEY; with an operator key in HOKUSAI_OPERATOR_KEY it looks closer. What
-    it makes it removes again. Ends with 0 if nothing failed and nothing that matters was skipped.
+    Set the key in HOKUSAI_API_KEY. With an operator key in HOKUSAI_OPERATOR_KEY, more is checked. What
+    the doctor creates, it removes again. Exits with 0 if no check failed and none was skipped that the
+    proof needs.
 
     [bold]Example:[/bold] hokusai doctor https://registry.example.org --markdown report.md
     """
-    if list_:
-        _list(as_json)
-        return
+    from hokusai.cli import doctor_view
     from hokusai.client.connection import checked_key, checked_url
-    from hokusai.doctor import CHECKS, Target, chosen, examine, markdown_report
+    from hokusai.doctor import Target, markdown_report
 
+    if list_:
+        doctor_view.print_checks(as_json)
+        return
     target = Target(
         url=_url(url, kind),
         kind=kind,
@@ -97,20 +106,29 @@ def doctor(
         log=_text(log),
         python=_program(python),
     )
+    report = _examined(target, only, as_json)
+    _write(junit, report.junit())
+    _write(markdown, markdown_report.markdown(report))
+    if not report.ok:
+        raise typer.Exit(1 if report.reached else _NOT_REACHED)
+
+
+def _examined(target: Target, only: str | None, as_json: bool) -> Report:
+    """Run the checks, and print the report."""
+    from hokusai.cli import doctor_view
+    from hokusai.doctor import CHECKS, chosen, examine
+
     checks = chosen(CHECKS, only.split(",")) if only else CHECKS
-    with _watching(not as_json) as observe:
+    with doctor_view.progress(shown=not as_json) as observe:
         report = asyncio.run(examine(target, checks, observe=observe))
     if as_json:
         output.document(report.document())
     else:
-        _print(report)
-    _write(junit, report.junit())
-    _write(markdown, markdown_report.markdown(report))
-    if not report.ok:
-        raise typer.Exit(1 if report.reached else _UNREACHED)
+        doctor_view.print_report(report)
+    return report
 
 
-def _url(given: str | None, kind: str) -> str:
+def _url(given: str | None, kind: Kind) -> str:
     """Raises ``errors.UrlMissing`` or ``errors.UrlInvalid``. A plain server keeps its path, even ``/api/mlflow``."""
     text = given or _variable("HOKUSAI_URL", "MLFLOW_TRACKING_URI" if kind == "mlflow" else None)
     if not text:
@@ -147,77 +165,3 @@ def _write(file: Path | None, text: str) -> None:
         file.write_text(text, "utf-8")
     except OSError as error:
         raise errors.PathUnusable(path=file, reason=errors.reason_of(error)) from None
-
-
-def _list(as_json: bool) -> None:
-    from hokusai.doctor import CHECKS
-
-    if as_json:
-        facts = ("id", "title", "layer", "group", "needs", "kinds")
-        output.document({"checks": [{fact: getattr(check, fact) for fact in facts} for check in CHECKS]})
-        return
-    rows = ((one.id, one.group, one.layer, one.title) for one in CHECKS)
-    output.table(("ID", "GROUP", "LAYER", "TITLE"), rows, nothing="")
-
-
-@contextmanager
-def _watching(wanted: bool) -> Iterator[OnResult]:
-    """A table on stderr that fills up while the checks run, gone when they are done."""
-    console = output.err()
-    if not (wanted and console.is_terminal):
-        yield lambda *_: None
-        return
-    from rich.live import Live
-
-    states: dict[str, tuple[Check, Result | None]] = {}
-    with Live(console=console, transient=True, refresh_per_second=8) as live:
-
-        def observe(check: Check, result: Result | None) -> None:
-            states[check.id] = check, result
-            live.update(_running(states))
-
-        yield observe
-
-
-def _running(states: dict[str, tuple[Check, Result | None]]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for check, result in states.values():
-        if result is None or result.status != "skip":
-            mark = _MARKS[result.status] if result else Text("…", style="cyan")
-            grid.add_row(mark, check.title, f"{result.seconds:5.2f} s" if result else "")
-    return grid
-
-
-def _print(report: Report) -> None:
-    console = output.out()
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("", "CHECK", "LAYER", "TIME", "EVIDENCE"):
-        grid.add_column(column)
-    for one in report.results:
-        seen = one.outcome.reason if one.status == "skip" else one.outcome.evidence
-        time = "" if one.status == "skip" else f"{one.seconds:.2f} s"
-        grid.add_row(_MARKS[one.status], one.check.id, one.check.layer, time, Text(seen or ""))
-    output.print_grid(grid, console)
-    for place, named in enumerate(report.diagnosis, 1):
-        _explain(console, place, named.fault.title, named.fault.id, named.fault.layer)
-        output.facts(
-            (("  cause", named.fault.cause), ("  what to do", named.remedy), ("  seen by", named.because)), console
-        )
-    for thing in report.left:
-        console.print(Text(f"left behind: {thing}", style="yellow"))
-    console.print(_verdict(report))
-
-
-def _explain(console: Console, place: int, title: str, fault: str, layer: str) -> None:
-    console.print()
-    console.print(
-        Text.assemble((f"{place}. {title}", "bold red" if place == 1 else "bold"), (f"  {fault}, {layer}", "dim"))
-    )
-
-
-def _verdict(report: Report) -> Text:
-    counts = ", ".join(f"{len(report.having(status))} {word}" for status, word in _COUNTED)
-    word, style = ("It works", "bold green") if report.ok else ("It does not work", "bold red")
-    if not report.ok and not report.having("fail"):
-        word, style = "Not proven", "bold yellow"
-    return Text.assemble("\n", (f"{word}: ", style), counts + ".")

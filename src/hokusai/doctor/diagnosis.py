@@ -1,94 +1,101 @@
-"""From results to named faults, the likeliest first."""
+"""From the results of checks to named faults, the most likely first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hokusai.doctor.answer import Answer
-from hokusai.doctor.check import Result
-from hokusai.doctor.faults import FAULTS, Fault
-from hokusai.doctor.rules import ANY, RULES, Rule, When
+from hokusai.doctor.examination import Result
+from hokusai.doctor.faults import ANY, FAULTS, UNEXPLAINED, Fault, Rule, When
+from hokusai.doctor.probe import Answer
+
+_NO_ANSWER = Answer("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A fault, how sure it is, and the checks that speak for it."""
+class NamedFault:
+    """A fault, how confident the diagnosis is of it, and the failed checks that point to it.
+
+    ``confused_with`` are those of the faults that can look the same that are named as well.
+    """
 
     fault: Fault
-    sure: int
+    confidence: int
     because: tuple[str, ...]
-    alike: tuple[str, ...] = ()
+    confused_with: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> str:
-        """What to do, the next command, and what tells this from the faults named beside it."""
-        apart = "".join(
-            f" It can look the same as {other}; tell them apart with: {self.fault.alike[other]}" for other in self.alike
+        """What to do, the next command, and how to tell this fault from others that are named as well."""
+        others = "".join(
+            f" It can look the same as {other}; this tells them apart: {self.fault.confused_with[other]}"
+            for other in self.confused_with
         )
-        return f"{self.fault.remedy} Next: {self.fault.command}{apart}"
+        return f"{self.fault.remedy} Next: {self.fault.command}{others}"
 
 
-def diagnose(results: Sequence[Result], rules: Iterable[Rule] = RULES, *, url: str = "URL") -> tuple[Named, ...]:
-    """Every fault that a rule names, as it is told of ``url``; ``unexplained`` where checks failed and none does."""
-    if all(result.status != "fail" for result in results):
+def diagnose(
+    results: Sequence[Result], faults: Iterable[Fault] = tuple(FAULTS.values()), *, url: str | None = None
+) -> tuple[NamedFault, ...]:
+    """Every fault that a rule points to, with commands for ``url``; ``unexplained`` if checks failed without one."""
+    failed = tuple(result.check.id for result in results if result.status == "fail")
+    if not failed:
         return ()
-    by_id = {result.check.id: result for result in results}
-    found: dict[str, tuple[int, dict[str, None]]] = {}
-    for rule in rules:
-        because = _because(rule, by_id)
-        if because is not None:
-            sure, known = found.get(rule.fault, (0, {}))
-            found[rule.fault] = (max(sure, rule.sure), known | dict.fromkeys(because))
-    if not found:
-        found["unexplained"] = (0, {result.check.id: None for result in results if result.status == "fail"})
-    ordered = sorted(found.items(), key=lambda one: -one[1][0])
-    return tuple(
-        Named(_at(fault, url), sure, tuple(because), tuple(other for other in FAULTS[fault].alike if other in found))
-        for fault, (sure, because) in ordered
-    )
+    seen = tuple(map(_Observation.of, results))
+    found = {fault.id: named for fault in faults if (named := _named(fault, seen))}
+    ordered = sorted(found.values() or [NamedFault(UNEXPLAINED, 0, failed)], key=lambda one: -one.confidence)
+    return tuple(_completed(one, found, url) for one in ordered)
 
 
-def _at(fault: str, url: str) -> Fault:
-    return FAULTS[fault] if url == "URL" else FAULTS[fault].at(url)
-
-
-def _because(rule: Rule, results: Mapping[str, Result]) -> list[str] | None:
-    """The checks by which the rule holds; None where it does not."""
-    if any(_matching(when, results) for when in rule.unless):
+def _named(fault: Fault, seen: Sequence[_Observation]) -> NamedFault | None:
+    """The fault, if one of its rules holds; the strongest of those counts."""
+    held = [(rule.confidence, checks) for rule in fault.rules if (checks := _because(rule, seen)) is not None]
+    if not held:
         return None
-    because: list[str] = []
-    for when in rule.when:
-        matching = _matching(when, results)
-        if not matching:
-            return None
-        because += [result.check.id for result in matching if result.status == "fail"]
-    return because
+    because = dict.fromkeys(check for _, checks in held for check in checks)
+    return NamedFault(fault, max(confidence for confidence, _ in held), tuple(because))
 
 
-def _matching(when: When, results: Mapping[str, Result]) -> list[Result]:
-    asked = results.values() if when.check == ANY else filter(None, [results.get(when.check)])
-    return [result for result in asked if result.status == when.outcome and _holds(when, result)]
+def _completed(one: NamedFault, found: Mapping[str, NamedFault], url: str | None) -> NamedFault:
+    confused_with = tuple(other for other in one.fault.confused_with if other in found)
+    return NamedFault(one.fault.at(url) if url else one.fault, one.confidence, one.because, confused_with)
 
 
-def _holds(when: When, result: Result) -> bool:
-    if when.sign and not result.outcome.signs & set(when.sign):
-        return False
-    if not (when.status or when.by or when.code or when.trouble or when.says):
-        return True
-    answers = result.outcome.answers
-    return _fits(when, answers[-1] if answers else None, result.outcome.evidence)
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    """What a result shows, by the names of the criteria of ``When``."""
+
+    result: Result
+    facts: Mapping[str, Container[Any]]
+
+    @classmethod
+    def of(cls, result: Result) -> _Observation:
+        outcome = result.outcome
+        last = outcome.answers[-1] if outcome.answers else _NO_ANSWER
+        facts: dict[str, Container[Any]] = {
+            "status": {last.status},
+            "by": {last.responder},
+            "code": {last.code},
+            "failure": {last.failure},
+            "text": outcome.evidence + last.text,
+            "symptom": outcome.symptoms,
+        }
+        return cls(result, facts)
+
+    def fits(self, when: When) -> bool:
+        return (
+            when.check in {ANY, self.result.check.id}
+            and when.outcome == self.result.status
+            and all(any(value in self.facts[name] for value in values) for name, values in when.criteria.items())
+        )
 
 
-def _fits(when: When, answer: Answer | None, evidence: str) -> bool:
-    text = evidence + (answer.body.decode("utf-8", "replace") if answer else "")
-    if when.says and not any(words in text for words in when.says):
-        return False
-    if not (when.status or when.by or when.code or when.trouble):
-        return True
-    return answer is not None and (
-        (not when.status or answer.status in when.status)
-        and (not when.by or answer.who in when.by)
-        and (not when.code or answer.code in when.code)
-        and (not when.trouble or answer.trouble in when.trouble)
-    )
+def _because(rule: Rule, seen: Sequence[_Observation]) -> list[str] | None:
+    """The failed checks by which the rule holds; None if it does not hold."""
+    if any(one.fits(when) for when in rule.unless for one in seen):
+        return None
+    fitting = [[one.result for one in seen if one.fits(when)] for when in rule.when]
+    if not all(fitting):
+        return None
+    return [result.check.id for results in fitting for result in results if result.status == "fail"]

@@ -1,4 +1,4 @@
-"""What came out, for programs (JSON) and pipelines (JUnit XML); tickets have a module of their own."""
+"""The report of an examination, for programs (JSON) and pipelines (JUnit XML); Markdown has a module of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from hokusai import __version__
-from hokusai.doctor.check import Result, Status
-from hokusai.doctor.diagnosis import Named, diagnose
+from hokusai.doctor.diagnosis import NamedFault, diagnose
+from hokusai.doctor.examination import Result, Status
 from hokusai.doctor.runner import Run
 
-#: Checks without which nobody was reached.
+#: If one of these fails, the deployment was not reached.
 _REACHING = frozenset({"dns", "connect", "tls"})
 
 
@@ -22,17 +22,17 @@ class Report:
 
     target: str
     results: tuple[Result, ...]
-    diagnosis: tuple[Named, ...]
-    left: tuple[str, ...]
+    diagnosis: tuple[NamedFault, ...]
+    left_behind: tuple[str, ...]
     made_at: datetime
 
     @classmethod
     def of(cls, target: str, run: Run) -> Report:
-        return cls(target, run.results, diagnose(run.results, url=target), run.left, datetime.now(UTC))
+        return cls(target, run.results, diagnose(run.results, url=target), run.left_behind, datetime.now(UTC))
 
     @property
     def ok(self) -> bool:
-        """Nothing failed, and nothing that matters was skipped."""
+        """Nothing failed, and nothing was skipped that the proof needs."""
         return not any(one.status == "fail" or one.unproven for one in self.results)
 
     @property
@@ -42,6 +42,11 @@ class Report:
     def having(self, status: Status) -> list[Result]:
         return [one for one in self.results if one.status == status]
 
+    def counts(self) -> str:
+        """``3 passed, 1 failed, 0 skipped``."""
+        words: tuple[tuple[Status, str], ...] = (("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
+        return ", ".join(f"{len(self.having(status))} {word}" for status, word in words)
+
     def groups(self) -> dict[str, list[Result]]:
         """The results by group, in the order of the checks."""
         found: dict[str, list[Result]] = {}
@@ -49,12 +54,11 @@ class Report:
             found.setdefault(one.check.group, []).append(one)
         return found
 
-    def names(self, check: str) -> list[str]:
-        """The faults that this check speaks for."""
+    def faults_seen_by(self, check: str) -> list[str]:
         return [one.fault.id for one in self.diagnosis if check in one.because]
 
     def document(self) -> dict[str, Any]:
-        """The shape that scripts rely on; see docs/how-to/doctor.md."""
+        """The JSON that scripts rely on; see docs/how-to/doctor.md."""
         return {
             "target": self.target,
             "version": __version__,
@@ -64,7 +68,7 @@ class Report:
         }
 
     def junit(self) -> str:
-        """A suite per group; what failed is a failure, and what was skipped although it matters, too."""
+        """One suite for each group. What failed is a failure, and so is what was skipped and leaves the proof open."""
         root = Xml.Element("testsuites", name="hokusai doctor")
         for group, results in self.groups().items():
             suite = Xml.SubElement(root, "testsuite", name=group, tests=str(len(results)))
@@ -83,8 +87,8 @@ class Report:
         if result.status == "skip" and not result.unproven:
             Xml.SubElement(case, "skipped", message=result.outcome.reason or "")
         elif result.status != "pass":
-            names = ", ".join(self.names(check.id)) or "not run"
-            Xml.SubElement(case, "failure", message=names).text = result.words
+            names = ", ".join(self.faults_seen_by(check.id)) or "not run"
+            Xml.SubElement(case, "failure", message=names).text = result.text
 
 
 def _check(result: Result) -> dict[str, Any]:
@@ -99,12 +103,11 @@ def _check(result: Result) -> dict[str, Any]:
     }
 
 
-def _named(one: Named) -> dict[str, Any]:
-    fault = one.fault
+def _named(one: NamedFault) -> dict[str, Any]:
     return {
-        "fault": fault.id,
-        "layer": fault.layer,
-        "cause": fault.cause,
+        "fault": one.fault.id,
+        "layer": one.fault.layer,
+        "cause": one.fault.cause,
         "remedy": one.remedy,
         "because": list(one.because),
     }

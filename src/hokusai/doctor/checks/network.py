@@ -1,4 +1,4 @@
-"""Groups ``dns`` and ``tls``: from the name to a connection that can be trusted."""
+"""Groups ``dns`` and ``tls``: from the host name to a connection that can be trusted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from hokusai.doctor.answer import Answer
-from hokusai.doctor.check import Outcome, failed, passed, skipped
-from hokusai.doctor.examination import Examination
-from hokusai.doctor.probe import CONNECT_SECONDS
-from hokusai.doctor.trouble import Trouble, trouble_of
+from hokusai.doctor.examination import Examination, Outcome, declare_check, failed, passed, skipped
+from hokusai.doctor.probe import CONNECT_SECONDS, Answer, ConnectionFailure, classify
 
-_SOON_DAYS = 14
-_MOVED = frozenset({301, 302, 307, 308})
+#: What every check needs that sends a request to the URL.
+REACHABLE = ("tls?", "connect")
+
+_EXPIRES_SOON_DAYS = 14
+_REDIRECTS = frozenset({301, 302, 307, 308})
 
 
+@declare_check(id="dns", title="The host name resolves", layer="dns", group="dns", seconds=7)
 async def resolves(exam: Examination) -> Outcome:
     target = exam.target
     started = time.perf_counter()
@@ -28,14 +29,14 @@ async def resolves(exam: Examination) -> Outcome:
         async with asyncio.timeout(CONNECT_SECONDS):
             addresses = await _addresses(target.host, target.port)
     except (OSError, UnicodeError) as error:
-        return failed(_silence("RESOLVE", target.host, error, started))
+        return failed(_no_answer("RESOLVE", target.host, error, started))
     return passed(note=f"{target.host} → {', '.join(addresses)}")
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """Looked up in a daemon thread: asyncio's own would be waited for at the end, however long a resolver is silent."""
+    """Looked up in a daemon thread: asyncio waits for threads of its own at the end, however long DNS is silent."""
     found: Future[list[str]] = Future()
-    found.set_running_or_notify_cancel()  # from here on nobody can cancel it, and the thread may always settle it
+    found.set_running_or_notify_cancel()  # nobody can cancel it now, so that the thread can always set a result
 
     def look_up() -> None:
         try:
@@ -48,6 +49,9 @@ async def _addresses(host: str, port: int) -> list[str]:
     return await asyncio.wrap_future(found)
 
 
+@declare_check(
+    id="connect", title="The port accepts connections", layer="load-balancer", group="dns", needs=("dns",), seconds=7
+)
 async def connects(exam: Examination) -> Outcome:
     target = exam.target
     started = time.perf_counter()
@@ -55,46 +59,53 @@ async def connects(exam: Examination) -> Outcome:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(target.host, target.port)
     except OSError as error:
-        return failed(_silence("CONNECT", f"{target.host}:{target.port}", error, started))
+        return failed(_no_answer("CONNECT", f"{target.host}:{target.port}", error, started))
     peer = writer.get_extra_info("peername")[0]
     writer.close()
     return passed(note=f"{peer} port {target.port} in {(time.perf_counter() - started) * 1000:.0f} ms")
 
 
+@declare_check(id="tls", title="The TLS certificate is valid", layer="tls", group="tls", needs=("connect",), seconds=7)
 async def trusted(exam: Examination) -> Outcome:
     target = exam.target
     if not target.secure:
-        return skipped("the URL is http://: nothing is encrypted", matters=False)
+        return skipped("the URL is http://: nothing is encrypted", optional=True)
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(target.host, target.port, ssl=exam.probe.tls)
     except OSError as error:
-        return failed(_silence("TLS", f"{target.host}:{target.port}", error, started))
+        return failed(_no_answer("TLS", f"{target.host}:{target.port}", error, started))
     certificate: dict[str, Any] = writer.get_extra_info("peercert")
     version = writer.get_extra_info("ssl_object").version()
     writer.close()
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
-    days = (ends - datetime.now(UTC)).days
-    note = f"{version}, valid until {ends:%Y-%m-%d} ({days} days)"
-    return passed(note=note + (": renew it now" if days < _SOON_DAYS else ""))
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+    days = (end - datetime.now(UTC)).days
+    note = f"{version}, valid until {end:%Y-%m-%d} ({days} days)"
+    return passed(note=note + (": renew it now" if days < _EXPIRES_SOON_DAYS else ""))
 
 
+@declare_check(
+    id="clear-text",
+    title="Plain HTTP redirects to HTTPS or is closed",
+    layer="load-balancer",
+    group="tls",
+    needs=("dns",),
+)
 async def clear_text(exam: Examination) -> Outcome:
-    """The key must not travel in the clear: port 80 redirects, or is closed."""
+    """Keys must not be sent unencrypted: the plain HTTP port redirects, or is closed."""
     target = exam.target
     if not target.secure:
-        return skipped("the URL is http://", matters=False)
-    url = f"http://{target.host}:{target.http_port}"
-    root = await exam.probe.ask("GET", url + "/health")
-    moved = root.status in _MOVED and root.headers.get("location", "").startswith("https:")
-    if root.trouble or moved or root.status >= 400:
-        return passed(root, signs=["clear-closed"])
-    return failed(root, note="the same host serves plain HTTP without a redirect", signs=["clear-open"])
+        return skipped("the URL is http://", optional=True)
+    found = await exam.probe.ask("GET", f"http://{target.host}:{target.http_port}/health")
+    redirected = found.status in _REDIRECTS and found.headers.get("location", "").startswith("https:")
+    if found.failure or redirected or found.status >= 400:
+        return passed(found, symptoms=["clear-closed"])
+    return failed(found, note="the same host serves plain HTTP without a redirect", symptoms=["clear-open"])
 
 
-def _silence(method: str, what: str, error: Exception, started: float) -> Answer:
-    trouble, words = trouble_of(error)
-    if trouble is Trouble.SILENT and method == "CONNECT":
-        trouble, words = Trouble.CONNECT_TIMEOUT, f"no connection within {CONNECT_SECONDS:g} seconds"
-    return Answer(method, what, seconds=time.perf_counter() - started, trouble=trouble, words=words)
+def _no_answer(method: str, host: str, error: Exception, started: float) -> Answer:
+    failure, detail = classify(error)
+    if failure is ConnectionFailure.SILENT and method == "CONNECT":
+        failure, detail = ConnectionFailure.CONNECT_TIMEOUT, f"no connection within {CONNECT_SECONDS:g} seconds"
+    return Answer(method, host, seconds=time.perf_counter() - started, failure=failure, detail=detail)

@@ -1,6 +1,6 @@
-"""What a stranger does, in plain MLflow. Runs in whichever interpreter has the client, and imports nothing of ours.
+"""What a model developer does, in plain MLflow. Runs in any interpreter that has the client, so it imports only MLflow.
 
-usage: python stock_round.py NAME, with MLflow's variables set — prints one JSON line for each step.
+usage: python round_trip.py NAME, with MLflow's variables set. Prints one JSON line for each step.
 """
 
 import json
@@ -24,7 +24,7 @@ def stop(*_):
 
 @contextmanager
 def step(name, *, writes=False):
-    """Told to end, a step that writes comes to its end before: a request that is cut may still be carried out."""
+    """A step that writes is finished before SIGTERM ends the process: a request that is cut off may still succeed."""
     signal.signal(signal.SIGTERM, stop if writes else signal.SIG_DFL)
     started = time.time()
     error = None
@@ -49,12 +49,12 @@ try:
 except ImportError:
     Ridge = None
 
-place = tempfile.mkdtemp()  # whoever starts this removes it
+place = tempfile.mkdtemp()  # removed by the process that started this one
 weights = {"coefficients": [1.0, -2.0, 0.5]}
 
 
 def plain_model():
-    """A model directory that needs no library to write: MLmodel, and the weights."""
+    """A model directory written without any library: MLmodel and the weights."""
     directory = os.path.join(place, "model")
     os.mkdir(directory)
     with open(os.path.join(directory, "MLmodel"), "w") as file:

@@ -1,13 +1,13 @@
-"""What a server's log tells that nobody outside can see: why it does not start."""
+"""What a server's log shows that nobody outside can see, such as why it does not start."""
 
 from __future__ import annotations
 
 import re
 
-from hokusai.doctor.answer import redacted
+from hokusai.doctor.probe import redacted
 
-#: Other people's words, by the sign they stand for. Our own lines carry their code.
-_WORDS = (
+#: Other programs' messages, by the symptom they are. Hokusai's own lines carry their code.
+_MESSAGES = (
     ("exec-format", re.compile(r"exec format error", re.IGNORECASE)),
     ("password-refused", re.compile(r"password authentication failed|is not permitted to log in", re.IGNORECASE)),
     ("host-unresolved", re.compile(r"host not found in upstream|could not be resolved|Name or service not known")),
@@ -18,24 +18,20 @@ _WORDS = (
 _CODE = re.compile(r"\bHK\d{4}\b")
 _STARTS = re.compile(r"hokusai \S+ starts")
 _IS_READY = re.compile(r"hokusai \S+ is ready")
-_SHOWN = 240
+_MAX_LINE = 240
 
 
-def signs(log: str) -> dict[str, tuple[str, str]]:
-    """Each sign in the log with where it came from and its last line. Keys are taken out."""
-    found: dict[str, tuple[str, str]] = {}
+def symptoms(log: str) -> dict[str, str]:
+    """Each symptom in the log with the last line that shows it, redacted."""
+    found: dict[str, str] = {}
     for line in log.splitlines():
-        shown = redacted(line.strip())[:_SHOWN]
-        for code in _CODE.findall(line):
-            found[f"log-{code}"] = (code, shown)
-        for sign, pattern in _WORDS:
-            if pattern.search(line):
-                found[f"log-{sign}"] = (sign, shown)
+        names = _CODE.findall(line) + [name for name, pattern in _MESSAGES if pattern.search(line)]
+        found |= {f"log-{name}": redacted(line.strip())[:_MAX_LINE] for name in names}
     if _restarts(log):
-        found["log-restarts"] = ("restarts", "it starts again and again and never gets ready")
+        found["log-restarts"] = "the server starts again and again and never becomes ready"
     return found
 
 
 def _restarts(log: str) -> bool:
-    """Two starts at least, none of which got ready, and no error of its own."""
+    """At least two starts, none of which became ready, and no error of Hokusai's that would explain it."""
     return len(_STARTS.findall(log)) >= 2 and not _IS_READY.search(log) and not _CODE.search(log)
