@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hokusai import errors
+from hokusai import errors, gateway
 from hokusai.app import Application
 from hokusai.database import metadata
 from hokusai.gateway import ROUTES
@@ -115,6 +115,10 @@ def test_the_layers_are_those_of_the_composition_root(layers: list[type]) -> Non
     drawn = PAGE.read_text().partition("```text")[2].partition("```")[0]
     lines = "".join(line.strip(" │") for line in drawn.splitlines() if "→" in line)
     assert re.split(r"\s*→\s*", lines) == [one.__name__ for one in layers]
+
+
+def test_the_package_lists_its_layers(layers: list[type]) -> None:
+    assert " → ".join(one.__name__ for one in layers) in (gateway.__doc__ or "").splitlines()
 
 
 def test_the_import_layers_are_those_of_the_contract() -> None:

@@ -44,7 +44,7 @@ _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
 
 def check(request: TrackingRequest) -> None:
-    """Apply the rules. Raises an ``errors.BadRequest``."""
+    """Apply the rules. Raises an ``errors.BadRequest``, or ``TrackingUnknown`` for what cannot exist."""
     for name in request.fields.keys() & _RULES.keys():
         _RULES[name](request, name)
     if request.route == "/runs/create":
