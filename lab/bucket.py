@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
 import httpx2
 
 from lab.behind import refused
@@ -68,6 +67,8 @@ class _Tenant:
 
     def __init__(self, s3: S3Server) -> None:
         self._s3 = s3
+        import boto3
+
         self._iam = boto3.client(
             "iam",
             endpoint_url=s3.url,
@@ -156,6 +157,8 @@ def _private_network(target: str) -> Iterator[str]:
 
 def _boto3(place: Path) -> Path:
     """The stock server's environment has no boto3: links this one's, with what it imports, for PYTHONPATH."""
+    import boto3
+
     packages = Path(boto3.__file__).parents[1]
     for name in ("boto3", "botocore", "jmespath", "s3transfer"):
         (place / name).symlink_to(packages / name)

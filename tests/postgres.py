@@ -19,9 +19,12 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import psycopg
 
 #: Ends the server when the test process does, however it ends: its end of the pipe closes. TERM counts
 #: before the server has set up its handlers (INT is ignored in the background), INT cuts connections,
@@ -105,9 +108,7 @@ class Postgres:
         return self.url(name)
 
     def execute(self, statement: str) -> None:
-        import psycopg
-
-        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=10) as connection:
+        with connect(self.url("postgres"), autocommit=True, connect_timeout=10) as connection:
             connection.execute(statement.encode())
 
     @property
@@ -184,6 +185,13 @@ class Postgres:
 
     def _has_failed(self) -> bool:
         return any(sign in self._log.read_text() for sign in ("database system is shut down", "FATAL:  could not"))
+
+
+def connect(url: str, **options: Any) -> psycopg.Connection[Any]:
+    """A connection; the driver is imported by those who need one."""
+    import psycopg
+
+    return psycopg.connect(url, **options)
 
 
 def _account() -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -21,7 +20,7 @@ from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import VERSION_TABLE, Database, metadata
 from hokusai.identity import Quota, Use
 from hokusai.quota import UseStore
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 
 #: The modules that declare tables.
 DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.trail", "hokusai.quota")
@@ -156,7 +155,7 @@ asyncio.run(main())
     for process in processes:
         _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, complaint.decode()
-    with psycopg.connect(url) as connection:
+    with connect(url) as connection:
         assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0003",)]
 
 

@@ -18,13 +18,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx2
-import psycopg
 import pytest
 
 from hokusai import Client
 from hokusai.auth import keys
 from tests.fuzz.wire import talk
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 from tests.serving import Server, environment, hokusai, serving
 from tests.stock.environments import Environment, run
 
@@ -302,13 +301,13 @@ def test_no_secret_is_written_on_postgres_with_workers(tmp_path: Path, postgres:
 
 
 def postgres_execute(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())
 
 
 def rows(url: str) -> dict[str, bytes]:
     """All that is in the database, as text."""
-    with psycopg.connect(url) as connection:
+    with connect(url) as connection:
         names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         return {
             f"the table {name}": json.dumps(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -25,7 +24,7 @@ from hokusai.auth.keys import Key, digest
 from hokusai.database import OLDEST_CODE, VERSION_TABLE, Database, metadata
 from hokusai.quota import UseStore
 from tests import golden_schema
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 from tests.test_database import DECLARING
 
 REVISIONS = golden_schema.kept()
@@ -59,7 +58,7 @@ async def golden(revision: str, kind: str, request: pytest.FixtureRequest, tmp_p
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
         url = postgres.create_database()
-        with psycopg.connect(url, autocommit=True) as connection:
+        with connect(url, autocommit=True) as connection:
             connection.execute(text.encode())
     database = Database(url)
     yield Golden(revision, database)

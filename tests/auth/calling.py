@@ -7,18 +7,17 @@ from typing import Any
 import httpx2
 
 from hokusai.auth import KeyStore, LocalAuthenticator
-from hokusai.auth.api import auth_service
 from hokusai.identity import Principal
-from tests.auth.service import REQUEST, Identified
+from tests.auth.service import REQUEST, Identified, service
 
 
 class Api:
     """Calls the auth service as the holder of ``key``; with ``principal``, as that one, unasked."""
 
-    def __init__(self, store: KeyStore, *, principal: Principal | None = None, **facts: Any) -> None:
+    def __init__(self, store: KeyStore, *, principal: Principal | None = None) -> None:
         self.authenticator = LocalAuthenticator(store, cache_seconds=60)
-        self.service = auth_service(store=store, authenticator=self.authenticator, **facts)
-        app = Identified(self.service, self.authenticator, principal)
+        self.service = service()
+        app = Identified(store, self.authenticator, principal)
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")
 

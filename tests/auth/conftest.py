@@ -7,7 +7,6 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from hokusai.auth import KeyStore, create_operator_key, tables
@@ -15,7 +14,7 @@ from hokusai.auth.keys import Grant, Key, KeyRecord
 from hokusai.database import Database
 from hokusai.identity import PERMISSION_SETS
 from tests.auth.service import PEPPER
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 
 
 def _migrated(url: str) -> str:
@@ -55,7 +54,7 @@ def sqlite_url_of_test(sqlite_template: Path, tmp_path: Path) -> str:
 def postgresql_url_of_test(postgres_template: str) -> str:
     """Emptied, not made anew: that would take many times as long."""
     names = [table.name for table in (tables.keys, tables.workspaces, tables.usage, tables.installation)]
-    with psycopg.connect(postgres_template) as connection:
+    with connect(postgres_template) as connection:
         connection.execute(f"TRUNCATE {', '.join(names)}")
     return postgres_template
 

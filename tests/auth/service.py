@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
 
 import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.auth import KeyStore, LocalAuthenticator
-from hokusai.auth.api import auth_service
+from hokusai.auth.api.app import AuthService, auth_service
 from hokusai.database import Database
 from hokusai.identity import ADDRESS, PRINCIPAL, REQUEST_ID, Principal
 
@@ -24,14 +27,18 @@ REQUEST = "0123456789abcdef"
 
 
 class Identified:
-    """Leaves in the scope what the gateway does: principal, request id and address."""
+    """The auth service, with the scope as the gateway leaves it: principal, request id and address."""
 
-    def __init__(self, app: ASGIApp, authenticator: LocalAuthenticator, principal: Principal | None = None) -> None:
-        self.app = app
+    def __init__(
+        self, store: KeyStore, authenticator: LocalAuthenticator, principal: Principal | None = None
+    ) -> None:
+        self.app = service()
+        self.store = store
         self.authenticator = authenticator
         self.principal = principal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _asked.set(self)
         sent = Headers(scope=scope)
         bearer = sent.get("authorization", "").removeprefix("Bearer ")
         own = sent.get("x-api-key", "" if scope["path"].endswith("/validate") else bearer)
@@ -49,6 +56,30 @@ class Identified:
             return await self.authenticator.authenticate(key, "127.0.0.1") if key else errors.KeyMissing()
         except errors.Unavailable as outage:
             return outage
+
+
+#: Whose request it is that the app answers.
+_asked: ContextVar[Identified] = ContextVar("asked")
+
+
+class _OfTheRequest:
+    """Stands for an object that each test has of its own."""
+
+    def __init__(self, find: Callable[[Identified], Any], **parts: Any) -> None:
+        self._find = find
+        vars(self).update(parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._find(_asked.get()), name)
+
+
+@functools.cache
+def service() -> AuthService:
+    """The app, built once for all tests: FastAPI takes longer to build it than most of them take to use it."""
+    workspaces: Any = _OfTheRequest(lambda asked: asked.store.workspaces)
+    store: Any = _OfTheRequest(lambda asked: asked.store, workspaces=workspaces)
+    authenticator: Any = _OfTheRequest(lambda asked: asked.authenticator)
+    return auth_service(store=store, authenticator=authenticator)
 
 
 class AuthServer:
@@ -77,7 +108,7 @@ class AuthServer:
         database = Database(self._database_url)
         store = KeyStore(database, pepper=PEPPER)
         authenticator = LocalAuthenticator(store)
-        app = Identified(auth_service(store=store, authenticator=authenticator), authenticator)
+        app = Identified(store, authenticator)
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=5)
         self._server = uvicorn.Server(config)
         self._ready.set()

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from hokusai import errors
 from hokusai.auth import RemoteAuthenticator
 from hokusai.auth.keys import mint
+
+if TYPE_CHECKING:
+    import trustme
 
 
 class _Service(BaseHTTPRequestHandler):
@@ -32,6 +35,8 @@ class _Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
+    import trustme
+
     made = trustme.CA()
     made.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     return made

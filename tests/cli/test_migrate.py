@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from hokusai import errors
@@ -13,7 +12,7 @@ from hokusai.apikey import mint
 from hokusai.auth import KeyStore, import_key
 from hokusai.database import Database
 from tests.cli.conftest import Hokusai
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 from tests.serving import environment, serving
 from tests.serving import hokusai as command
 
@@ -73,7 +72,7 @@ async def test_a_given_key_is_imported_once_and_not_changed_again(tmp_path: Path
 async def test_a_password_may_stand_beside_the_url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on AWS, where the URL is no secret and the password is: libpq takes it from its own variable."""
     url = postgres.create_database()
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE walled LOGIN SUPERUSER PASSWORD 'a/p@ss:word'")
         (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
         walls = Path(rules)

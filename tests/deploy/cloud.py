@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx2
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +31,8 @@ class Cloud:
         return {**KEYS, "AWS_ENDPOINT_URL": self.url}
 
     def client(self, service: str) -> Any:
+        import boto3
+
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import yaml
-from moto.cloudformation.utils import yaml_tag_constructor
 
 from hokusai import apikey
 from hokusai.cli.app import app
@@ -34,7 +33,19 @@ class _Loader(yaml.SafeLoader):
     pass
 
 
-_Loader.add_multi_constructor("!", lambda loader, tag, node: yaml_tag_constructor(loader, "!" + tag, node))
+def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    """A short form, such as ``!Ref``, as the long one."""
+    value: Any = node.value
+    if isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    elif name == "GetAtt":
+        value = value.split(".")
+    return {"Ref" if name in {"Ref", "Condition"} else f"Fn::{name}": value}
+
+
+_Loader.add_multi_constructor("!", _function)
 TEMPLATE: dict[str, Any] = yaml.load(TEXT, _Loader)
 
 
