@@ -41,6 +41,7 @@ class TestEnvironments:
         assert "python3 scripts/bootstrap.py .venv demo\n" in found
         assert ".venv/bin/python scripts/demo.py .venv/.demo" in found
 
+    @pytest.mark.process
     def test_an_environment_of_another_python_is_made_anew(self, tmp_path: Path) -> None:
         assert bootstrap.is_of_this_python(Path(sys.prefix))
         assert not bootstrap.is_of_this_python(tmp_path)
