@@ -128,7 +128,7 @@ async def test_close_has_an_end_and_tells_what_was_lost(sink: Sink, caplog: pyte
     counter.count("a", refused=False)
     with caplog.at_level(logging.ERROR):
         await counter.close(seconds=0.05)
-    assert "1 requests were never stored" in caplog.text
+    assert "1 requests could not be stored" in caplog.text
 
 
 async def test_memory_is_bounded_by_the_keys(sink: Sink) -> None:
