@@ -13,8 +13,8 @@ from typing import Any
 from lab import behind, bucket, front, healthy
 from lab.parts import NotHere
 from lab.rows import ROWS, Bench, Row, Seen
-from tests.serving import environment as clean
-from tests.serving import hokusai
+from tests import forked
+from tests.serving import run_hokusai
 
 __all__ = ["ROWS", "Found", "Row", "behind", "bucket", "examine", "front", "healthy"]
 
@@ -67,14 +67,9 @@ def _found(row: Row, seen: Seen, place: Path) -> Found:
         (place / "log").write_text(seen.log)
         arguments = (*arguments, "--log", str(place / "log"))
     started = time.monotonic()
-    ended = subprocess.run(
-        hokusai("doctor", seen.url, "--json", *arguments),
-        env=clean(**seen.variables),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    if "--python" not in arguments:
+        arguments = (*arguments, "--python", forked.python())
+    ended = run_hokusai("doctor", seen.url, "--json", *arguments, timeout=_SECONDS, **seen.variables)
     seconds = time.monotonic() - started
     for secret in seen.variables.values():
         assert not secret.startswith("hk_") or secret not in ended.stdout + ended.stderr, "the doctor printed a key"

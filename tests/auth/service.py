@@ -29,9 +29,7 @@ REQUEST = "0123456789abcdef"
 class Identified:
     """The auth service, with the scope as the gateway leaves it: principal, request id and address."""
 
-    def __init__(
-        self, store: KeyStore, authenticator: LocalAuthenticator, principal: Principal | None = None
-    ) -> None:
+    def __init__(self, store: KeyStore, authenticator: LocalAuthenticator, principal: Principal | None = None) -> None:
         self.app = service()
         self.store = store
         self.authenticator = authenticator

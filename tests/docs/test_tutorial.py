@@ -37,7 +37,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
         elif block.kind == "python":
             (tmp_path / f"block_{number}.py").write_text(block.text)
             script.append(f"python block_{number}.py")
-    with serving(tmp_path / "hokusai-data") as server:
+    with serving(tmp_path / "hokusai-data", fork=False) as server:
         text = "\n".join(script).replace("http://127.0.0.1:5050", server.url)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
