@@ -13,8 +13,8 @@ from typing import Any
 from lab import behind, bucket, front, healthy
 from lab.parts import CannotBuild
 from lab.rows import ROWS, Bench, Deployment, Row
-from tests.serving import environment as clean
-from tests.serving import hokusai
+from tests import forked
+from tests.serving import run_hokusai
 
 __all__ = ["ROWS", "Found", "Row", "behind", "bucket", "examine", "front", "healthy"]
 
@@ -67,14 +67,9 @@ def _found(row: Row, deployment: Deployment, directory: Path) -> Found:
         (directory / "log").write_text(deployment.log)
         arguments = (*arguments, "--log", str(directory / "log"))
     started = time.monotonic()
-    ended = subprocess.run(
-        hokusai("doctor", deployment.url, "--json", *arguments),
-        env=clean(**deployment.variables),
-        capture_output=True,
-        text=True,
-        timeout=_MAX_SECONDS,
-        check=False,
-    )
+    if "--python" not in arguments:
+        arguments = (*arguments, "--python", forked.python())
+    ended = run_hokusai("doctor", deployment.url, "--json", *arguments, timeout=_MAX_SECONDS, **deployment.variables)
     seconds = time.monotonic() - started
     for secret in deployment.variables.values():
         assert not secret.startswith("hk_") or secret not in ended.stdout + ended.stderr, "the doctor printed a key"

@@ -39,7 +39,7 @@ def stock_server(stock_317: Environment, tmp_path_factory: pytest.TempPathFactor
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # one for all of xdist's workers
-        forks = forked.fork_server()
+        forks = forked.with_product()
         forks.__enter__()
         config.add_cleanup(lambda: forks.__exit__(None, None, None))
 

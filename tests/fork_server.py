@@ -1,14 +1,15 @@
-"""A process that has imported the whole product, and forks a child for each program it is asked to run.
+"""A process that has imported modules, and forks a child for each program it is asked to run.
 
-Importing MLflow and the web frameworks takes seconds, and most tests of a running server do not test that.
-``tests.forked`` is the other side, and starts this as ``python -m tests.fork_server DESCRIPTOR``, with the number of
-the listening socket. Standard input is the leash: when it ends, every child is killed and the process ends.
+Importing MLflow and the web frameworks takes seconds, and few tests are about that. ``tests.forked`` is the other
+side, and starts this as ``python -I fork_server.py DESCRIPTOR MODULE…``, with the number of the listening socket.
+Standard input is the leash: when it ends, every child is killed and the process ends.
 
 One connection is one child. A client sends a JSON line (``argv``, ``environ``, ``cwd``) with three descriptors, the
 child's standard streams. It reads two JSON lines: ``{"pid": …}``, and when the child has ended ``{"status": …}``, as
 ``os.waitpid`` reports it. Where a client closes its end first, the child is killed.
 
-The process stays single-threaded, since a fork copies one thread alone.
+It stays single-threaded, since a fork copies one thread alone. It imports nothing but the standard library of
+itself: it runs in the environments of stock clients as well.
 """
 
 from __future__ import annotations
@@ -25,24 +26,12 @@ import socket
 import sys
 import threading
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _MAX_BYTES = 1 << 20
-
-#: Imported in advance, after MLflow: what a server, the command line and a stock client import late.
-_MODULES = (
-    "hokusai.cli",
-    "hokusai.server",
-    "aiosqlite",
-    "mlflow.store.model_registry.sqlalchemy_workspace_store",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "mlflow.store.workspace.sqlalchemy_store",
-    "pydantic.v1",
-    "uvicorn.lifespan.off",
-    "uvicorn.loops.uvloop",
-)
 
 
 @dataclass(frozen=True)
@@ -138,19 +127,19 @@ def _send(client: socket.socket, **facts: Any) -> None:
         client.sendall(json.dumps(facts).encode() + b"\n")
 
 
-def _import_all() -> None:
-    from hokusai.tracking.local import load_mlflow
-
-    load_mlflow()
-    for name in _MODULES:
+def _import(modules: Sequence[str]) -> None:
+    root = str(Path(__file__).parent.parent)
+    sys.path.insert(0, root)
+    for name in modules:
         importlib.import_module(name)
+    sys.path.remove(root)
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
 
 
 def _run(request: Request) -> None:
-    """Be that program: the command line, or a script of Python's."""
+    """Be that program: a script of Python's, or what ``python`` would run."""
     for number, stream in enumerate(request.streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -162,23 +151,23 @@ def _run(request: Request) -> None:
     os.environ.clear()
     os.environ.update(request.environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.modules["__main__"] = types.ModuleType("__main__")  # a spawned process must not import this one
     sys.argv = request.argv
-    if Path(sys.argv[0]).name == "hokusai":
-        from hokusai.cli import main
-
-        main()
+    if Path(sys.argv[0]).name.startswith("python"):
+        del sys.argv[0]
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    if sys.argv[0] == "-c":
+        exec(compile(sys.argv.pop(1), "<string>", "exec"), vars(main))
     else:
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, modules: Sequence[str]) -> None:
     with socket.socket(fileno=descriptor) as listener:
-        _import_all()
+        _import(modules)
         request = ForkServer(listener).serve()
     if request is not None:
         _run(request)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,4 +1,4 @@
-"""Programs of this product as forks of one process that has imported it: see ``tests.fork_server``.
+"""Python programs as forks of a process that has imported what they import: see ``tests/fork_server.py``.
 
 ``Forked`` and ``run`` are ``subprocess.Popen`` and ``subprocess.run`` with what tests use of them. A test of how a
 program starts uses those.
@@ -21,14 +21,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-#: Where the fork server of this test run listens: set once, for all its processes.
+#: Where the fork server with the product in it listens: one for all processes of a test run.
 _ADDRESS = "HOKUSAI_TEST_FORK_SERVER"
-_ROOT = Path(__file__).parent.parent
+_PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_SECONDS = 120
+_LAUNCHER = """#!{python} -SE
+import sys
+sys.path.insert(0, {root!r})
+from tests import forked
+forked.launch({address!r})
+"""
+
+Stream = IO[Any] | int | None
 
 
 class Forked:
-    """``argv`` in a forked process: a ``hokusai`` command, or a Python script and its arguments."""
+    """``argv`` in a forked process of ``server``; without one, of the product's.
+
+    It begins with a Python script, or with an interpreter and a script or ``-c``. Streams that are not given lead
+    nowhere.
+    """
 
     def __init__(
         self,
@@ -36,19 +48,23 @@ class Forked:
         *,
         env: Mapping[str, str],
         cwd: Path | None = None,
-        stdout: IO[Any] | int | None = None,
-        stderr: IO[Any] | int | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        server: str | None = None,
     ) -> None:
         self.args = list(argv)
         self.returncode: int | None = None
         self._answers = b""
-        request = {"argv": self.args, "environ": dict(env), "cwd": str(cwd or Path.cwd())}
-        with Path(os.devnull).open("r+b", buffering=0) as nothing:
-            streams = [_descriptor(nothing if stream is None else stream) for stream in (None, stdout, stderr)]
-            self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._server.connect(os.environ[_ADDRESS])
+        given = {name: value for name, value in env.items() if name != _ADDRESS}
+        request = {"argv": self.args, "environ": given, "cwd": str(cwd or Path.cwd())}
+        with Path(os.devnull).open("r+b", buffering=0) as nothing, contextlib.ExitStack() as stack:
+            streams = [_descriptor(nothing if stream is None else stream) for stream in (stdin, stdout, stderr)]
+            self._server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            self._server.connect(server or os.environ[_ADDRESS])
             socket.send_fds(self._server, [json.dumps(request).encode() + b"\n"], streams)
             self.pid: int = self._answer(_START_SECONDS)["pid"]
+            stack.pop_all()
 
     def poll(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -88,34 +104,29 @@ class Forked:
 
 
 def run(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float = 120
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float = 120,
+    server: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end; killed after ``timeout`` seconds, with ``subprocess.TimeoutExpired``."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = Forked(argv, env=env, cwd=cwd, stdout=out, stderr=err)
+        process = Forked(argv, env=env, cwd=cwd, stdout=out, stderr=err, server=server)
         try:
             code = process.wait(timeout)
-        except BaseException:
-            process.kill()
+        except subprocess.TimeoutExpired as late:
+            late.stdout, late.stderr = _bytes(out), _bytes(err)
             raise
-        return subprocess.CompletedProcess(process.args, code, _text(out), _text(err))
-
-
-@contextlib.contextmanager
-def fork_server() -> Iterator[None]:
-    """One fork server for this process and those it starts, from the first request to the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="hokusai-forks-") as place, socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{place}/socket")
-        listener.listen(64)
-        with _started_when_asked(listener):
-            os.environ[_ADDRESS] = f"{place}/socket"
-            try:
-                yield
-            finally:
-                del os.environ[_ADDRESS]
+        finally:
+            process.kill()
+            process.wait()
+        return subprocess.CompletedProcess(process.args, code, _bytes(out).decode(), _bytes(err).decode())
 
 
 def available() -> bool:
+    """Whether this test run has a fork server with the product in it."""
     return _ADDRESS in os.environ
 
 
@@ -124,14 +135,57 @@ def directory() -> Path:
     return Path(os.environ[_ADDRESS]).parent
 
 
+def python() -> str:
+    """An interpreter for others to start: what it runs is a fork as well."""
+    return str(directory() / "python") if available() else sys.executable
+
+
 @contextlib.contextmanager
-def _started_when_asked(listener: socket.socket) -> Iterator[None]:
+def with_product() -> Iterator[None]:
+    """A fork server with the product in it, for this process and those it starts."""
+    with fork_server(sys.executable, "tests.product") as address:
+        launcher = Path(address).with_name("python")
+        launcher.write_text(_LAUNCHER.format(python=sys.executable, root=str(_PROGRAM.parent.parent), address=address))
+        launcher.chmod(0o755)
+        os.environ[_ADDRESS] = address
+        try:
+            yield
+        finally:
+            del os.environ[_ADDRESS]
+
+
+@contextlib.contextmanager
+def fork_server(interpreter: str, *modules: str) -> Iterator[str]:
+    """The address of a fork server that has imported the modules. It starts at the first request."""
+    with tempfile.TemporaryDirectory(prefix="hokusai-forks-") as place, socket.socket(socket.AF_UNIX) as listener:
+        address = f"{place}/socket"
+        listener.bind(address)
+        listener.listen(64)
+        command = [interpreter, "-I", str(_PROGRAM), str(listener.fileno()), *modules]
+        with _started_when_asked(listener, command):
+            yield address
+
+
+def launch(address: str) -> None:
+    """The launcher's main function: be that process, for whoever started this one."""
+    process = Forked(["python", *sys.argv[1:]], env=os.environ, stdin=0, stdout=1, stderr=2, server=address)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda given, _: process.send_signal(given))
+    code = process.wait()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _started_when_asked(listener: socket.socket, command: Sequence[str]) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
     stopped, stop = socket.socketpair()
 
     def wait() -> None:
         if listener in select.select([listener, stopped], [], [])[0]:
-            started.append(_start(listener))
+            started.append(_start(listener, command))
 
     waiting = threading.Thread(target=wait, name="fork server", daemon=True)
     waiting.start()
@@ -145,12 +199,12 @@ def _started_when_asked(listener: socket.socket) -> Iterator[None]:
             process.communicate()  # its standard input ends, and so does it
 
 
-def _start(listener: socket.socket) -> subprocess.Popen[bytes]:
+def _start(listener: socket.socket, command: Sequence[str]) -> subprocess.Popen[bytes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOKUSAI_", "MLFLOW_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.fork_server", str(listener.fileno())],
-        cwd=_ROOT,
-        env={**kept, "PYTHONUNBUFFERED": "1"},
+        command,
+        # One thread: OpenBLAS, which comes with NumPy, would start some on import.
+        env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C in the terminal is for the tests
@@ -161,6 +215,6 @@ def _descriptor(stream: IO[Any] | int) -> int:
     return stream if isinstance(stream, int) else stream.fileno()
 
 
-def _text(file: IO[bytes]) -> str:
+def _bytes(file: IO[bytes]) -> bytes:
     file.seek(0)
-    return file.read().decode("utf-8", "replace")
+    return file.read()

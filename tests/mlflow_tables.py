@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from hokusai import data_directory
@@ -25,7 +26,8 @@ def _template() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             unfinished = made.with_name("unfinished")
-            ran = forked.run(["hokusai", "migrate", "--data", str(unfinished)], env={"PATH": os.defpath})
+            command = [str(Path(sys.executable).with_name("hokusai")), "migrate", "--data", str(unfinished)]
+            ran = forked.run(command, env={"PATH": os.defpath})
             assert ran.returncode == 0, ran.stderr
             unfinished.rename(made)
     return made

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests import mlflow_tables
-from tests.forked import Forked, available
+from tests import forked, mlflow_tables
 
 if TYPE_CHECKING:
     import httpx2
@@ -120,6 +119,14 @@ def hokusai(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("hokusai")), *arguments]
 
 
+def run_hokusai(*arguments: str, timeout: float = 120, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A command that was run to its end; in a fork, where this test run has a fork server."""
+    command, environ = hokusai(*arguments), environment(**settings)
+    if forked.available():
+        return forked.run(command, env=environ, timeout=timeout)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout, check=False)
+
+
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without settings of its own, plus ``settings``."""
     kept = {
@@ -131,18 +138,18 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, forked: bool = True
+    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, fork: bool = True
 ) -> Iterator[Server]:
     """``hokusai serve`` until the block ends; fails with its log when it does not get ready.
 
-    Where this test run has a fork server, it is a fork, which need not import anything. ``forked=False`` is for tests
+    Where this test run has a fork server, it is a fork, which need not import anything. ``fork=False`` is for tests
     of how the program starts, and of what its processes look like from outside.
     """
     given = settings or {}
     command = hokusai("serve", "--data", str(data), "--port", "0", *arguments)
     start: Callable[..., Process] = subprocess.Popen
-    if forked and available():
-        start = Forked
+    if fork and forked.available():
+        start = forked.Forked
         if not data.exists() and "auth" not in arguments and not _OTHER_TABLES & given.keys():
             mlflow_tables.copy_into(data)
     with _piped() as errors, _piped() as output:

@@ -24,7 +24,7 @@ from hokusai import Client
 from hokusai.auth import keys
 from tests.fuzz.wire import talk
 from tests.postgres import Postgres, connect
-from tests.serving import Server, environment, hokusai, serving
+from tests.serving import Server, run_hokusai, serving
 from tests.stock.environments import Environment, run
 
 MLFLOW = "/api/2.0/mlflow"
@@ -219,11 +219,10 @@ def registered(run_: Run, stock: Environment, place: Path) -> None:
     with Client(server.url, key) as client:
         client.register(place / "model.txt", "by-sdk")
     for one, code in ((key, 0), (run_.secrets["mistyped key"], 1), (run_.secrets["revoked key"], 1)):
-        variables = environment(HOKUSAI_URL=server.url, HOKUSAI_API_KEY=one)
-        line = hokusai("register", str(place / "model.txt"), "--name", "by-cli")
-        ran = subprocess.run(line, env=variables, capture_output=True, timeout=60)
+        variables = {"HOKUSAI_URL": server.url, "HOKUSAI_API_KEY": one}
+        ran = run_hokusai("register", str(place / "model.txt"), "--name", "by-cli", timeout=60, **variables)
         assert ran.returncode == code, ran.stderr
-        run_.answers.append(ran.stdout + ran.stderr)
+        run_.answers.append((ran.stdout + ran.stderr).encode())
     code = "import mlflow; mlflow.set_experiment('by-stock'); mlflow.log_param('a', 1); mlflow.log_text('x', 'x.txt')"
     variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": key}
     run_.answers.append(run(stock, "python", "-c", code, place=place, **variables).encode())
@@ -268,7 +267,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.timeout(300)
 def test_no_secret_is_written_on_the_embedded_default(tmp_path: Path, stock_317: Environment) -> None:
     settings = {**ENVIRONMENT, "HOKUSAI_LOG_LEVEL": "debug"}
-    with serving(tmp_path / "data", settings=settings) as server:
+    with serving(tmp_path / "data", settings=settings, fork=False) as server:
         run_ = Run(server, dict(ENVIRONMENT))
         use(run_)
         registered(run_, stock_317, tmp_path)
@@ -289,7 +288,7 @@ def test_no_secret_is_written_on_postgres_with_workers(tmp_path: Path, postgres:
     plain = postgres.create_database()
     url = plain.replace("hokusai@", f"hokusai:{PASSWORD}@")
     settings = {**ENVIRONMENT, "HOKUSAI_LOG_LEVEL": "debug", "HOKUSAI_DATABASE_URL": url}
-    with serving(tmp_path / "data", "--workers", "2", settings=settings) as server:
+    with serving(tmp_path / "data", "--workers", "2", settings=settings, fork=False) as server:
         run_ = Run(server, {**ENVIRONMENT, "database password": PASSWORD})
         use(run_)
         postgres_execute(plain, "ALTER TABLE registered_models RENAME TO gone")
@@ -339,14 +338,13 @@ def rows(url: str) -> dict[str, bytes]:
     ids=lambda settings: "-".join(f"{name[8:]}-{value[:5]}" for name, value in settings.items()),
 )
 def test_a_server_that_does_not_start_says_why_without_secrets(tmp_path: Path, settings: dict[str, str]) -> None:
-    line = hokusai("serve", "--data", str(tmp_path / "data"), "--port", "0")
-    variables = environment(HOKUSAI_LOG_LEVEL="debug", **settings)
+    serve = ("serve", "--data", str(tmp_path / "data"), "--port", "0")
     try:
-        ran = subprocess.run(line, env=variables, capture_output=True, timeout=60)
+        ran = run_hokusai(*serve, timeout=60, HOKUSAI_LOG_LEVEL="debug", **settings)
     except subprocess.TimeoutExpired as running:
         said = (running.stdout or b"") + (running.stderr or b"")
     else:
-        said = ran.stdout + ran.stderr
+        said = (ran.stdout + ran.stderr).encode()
         assert b"HK60" in said, said
     secrets = {} if settings.get("HOKUSAI_WORKERS") == PASSWORD else {"password": PASSWORD}
     assert found(secrets, {"what it said": said}) == []

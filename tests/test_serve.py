@@ -20,7 +20,7 @@ from hokusai import data_directory, errors
 from hokusai.server.listener import address, bound
 from hokusai.server.migration import prepare
 from hokusai.settings import Settings
-from tests.serving import Server, environment, hokusai, serving
+from tests.serving import Server, environment, run_hokusai, serving
 
 pytestmark = pytest.mark.process
 
@@ -30,28 +30,21 @@ FILES = "/api/2.0/mlflow-artifacts/artifacts"
 
 def refusal(*arguments: str, **settings: str) -> str:
     """What ``hokusai serve`` says when it does not start: one error, exit code 2, no traceback."""
-    done = subprocess.run(
-        hokusai("serve", *arguments),
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_hokusai("serve", *arguments, timeout=60, **settings)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
 
 
 def test_an_empty_directory_gets_an_operator_key_nobody_else_reads(tmp_path: Path) -> None:
-    with serving(tmp_path / "new" / "data") as server:
+    with serving(tmp_path / "new" / "data", fork=False) as server:
         file = server.data / "operator.key"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert any(str(file) in line for line in server.errors)
         assert server.operator_key not in "".join(server.errors + server.output)
         first = server.operator_key
         assert server.stop() == 0
-    with serving(tmp_path / "new" / "data") as server:
+    with serving(tmp_path / "new" / "data", fork=False) as server:
         assert server.operator_key == first
         with server.http() as operator:
             assert operator.get("/api/v1/workspaces").is_success

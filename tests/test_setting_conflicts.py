@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from hokusai import errors
 from hokusai.setting_conflicts import refuse
 from hokusai.settings import Settings
-from tests.serving import environment, hokusai
+from tests.serving import run_hokusai
 
 KEY = "hk_live_x"
 
@@ -65,13 +64,7 @@ def test_what_works_is_left_alone(settings: dict[str, object]) -> None:
 
 
 def test_the_server_ends_with_2_before_it_makes_anything(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        hokusai("serve", "--data", str(tmp_path / "data")),
-        env=environment(HOKUSAI_TRACKING_URL="http://127.0.0.1:5050"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_hokusai("serve", "--data", str(tmp_path / "data"), HOKUSAI_TRACKING_URL="http://127.0.0.1:5050")
     assert ended.returncode == 2
     assert "HK6007" in ended.stderr
     assert "sent back to this server" in ended.stderr

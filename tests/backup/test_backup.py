@@ -24,8 +24,7 @@ from hokusai.database import Database
 from hokusai.identity import Quota
 from tests.postgres import Postgres
 from tests.s3 import S3Server
-from tests.serving import Server, environment, serving
-from tests.serving import hokusai as command
+from tests.serving import Server, run_hokusai, serving
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 PEPPER = {"HOKUSAI_KEY_PEPPER": "a pepper"}
@@ -44,8 +43,7 @@ class Kept:
 
 
 def run(given: Mapping[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    line = command(*map(str, arguments))
-    return subprocess.run(line, env=environment(**given), capture_output=True, text=True, timeout=120)
+    return run_hokusai(*map(str, arguments), **given)
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])

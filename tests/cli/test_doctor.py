@@ -11,14 +11,12 @@ from xml.etree import ElementTree as Xml
 
 from hokusai.doctor import CHECKS
 from tests.cli.conftest import Hokusai
-from tests.serving import Server, environment, hears_ctrl_c
+from tests.serving import Server, environment, hears_ctrl_c, run_hokusai
 from tests.serving import hokusai as command
 
 
 def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command("doctor", *arguments), env=environment(**variables), capture_output=True, text=True, timeout=120
-    )
+    return run_hokusai("doctor", *arguments, **variables)
 
 
 def test_the_checks_are_listed(hokusai: Hokusai) -> None:

@@ -13,13 +13,11 @@ from hokusai.auth import KeyStore, import_key
 from hokusai.database import Database
 from tests.cli.conftest import Hokusai
 from tests.postgres import Postgres, connect
-from tests.serving import environment, serving
-from tests.serving import hokusai as command
+from tests.serving import run_hokusai, serving
 
 
 def migrate(data: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    told = command("migrate", "--data", str(data), *arguments)
-    return subprocess.run(told, env=environment(**settings), capture_output=True, text=True, timeout=120)
+    return run_hokusai("migrate", "--data", str(data), *arguments, **settings)
 
 
 def test_both_histories_are_there_and_given_keys_are_imported(tmp_path: Path) -> None:

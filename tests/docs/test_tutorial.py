@@ -43,7 +43,7 @@ def script(page: Path, place: Path) -> str:
 @pytest.mark.timeout(300)
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     text = script(DOCS / "tutorial.md", tmp_path)
-    with serving(tmp_path / "hokusai-data") as server:
+    with serving(tmp_path / "hokusai-data", fork=False) as server:
         text = text.replace("http://127.0.0.1:5050", server.url)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(

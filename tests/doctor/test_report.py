@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -10,7 +9,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from lab.parts import fixed_answer
-from tests.serving import environment, hokusai
+from tests.serving import run_hokusai
 
 TOKEN = "opaque-token-of-another-kind-7f3a9c"
 #: What came back: the token, cut off too, half a surrogate pair, a character XML has no place for, and an escape.
@@ -28,14 +27,7 @@ def url() -> Iterator[str]:
 @pytest.mark.parametrize("given", [["--kind", "mlflow"], ["--json"]])
 def test_an_echo_of_the_key_is_shown_nowhere(given: list[str], url: str, tmp_path: Path) -> None:
     files = ("--junit", str(tmp_path / "r.xml"), "--markdown", str(tmp_path / "r.md"))
-    ran = subprocess.run(
-        hokusai("doctor", url, "--only", "routing,auth,bearer,limits", *given, *files),
-        env=environment(HOKUSAI_API_KEY=TOKEN),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = run_hokusai("doctor", url, "--only", "routing,auth,bearer,limits", *given, *files, HOKUSAI_API_KEY=TOKEN)
     assert ran.returncode == 1, ran.stderr
     assert Xml.parse(tmp_path / "r.xml").findall(".//failure")
     for text in (ran.stdout, ran.stderr, (tmp_path / "r.xml").read_text(), (tmp_path / "r.md").read_text()):

@@ -1,0 +1,30 @@
+"""Importing this imports the whole product, with all that it imports late: for ``tests.fork_server``."""
+
+from __future__ import annotations
+
+import importlib
+
+from hokusai.tracking.local import load_mlflow
+
+_LATE = (
+    "hokusai.cli",
+    "hokusai.server",
+    "hokusai.client",
+    "hokusai.doctor",
+    "aiosqlite",
+    "pydantic.v1",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.uvloop",
+    # MLflow's server, when it opens its database:
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.workspace.sqlalchemy_store",
+    # The doctor's round with a stock client:
+    "mlflow.pyfunc",
+    "mlflow.sklearn",
+    "sklearn.linear_model",
+)
+
+load_mlflow()
+for name in _LATE:
+    importlib.import_module(name)
