@@ -195,9 +195,9 @@ async def test_what_a_request_refers_to_is_in_its_workspace(team: Team, other: T
             with pytest.raises(errors.ReferenceUnknown, match="logged model that does not exist"):
                 await team("POST", path, **request)
     for run_id in (other.run_id, "0" * 32):
-        with pytest.raises(errors.ReferenceUnknown, match="no run"):
+        with pytest.raises(errors.ReferenceUnknown, match="run that does not exist"):
             await team("POST", "/logged-models", experiment_id="0", name="x", source_run_id=run_id)
-        with pytest.raises(errors.ReferenceUnknown, match="no run"):
+        with pytest.raises(errors.ReferenceUnknown, match="run that does not exist"):
             await team.register(f"models:/m/{team.version}", run_id=run_id)
     theirs = await other("GET", f"/logged-models/{other.model_id}")
     assert "metrics" not in theirs["model"]["data"]

@@ -40,7 +40,7 @@ class ArtifactTooLarge(
     message="artifacts: the file is larger than {limit} bytes.",
     remedy="Split the file, or ask the operator to raise HOKUSAI_MAX_UPLOAD_BYTES.",
 ):
-    """In an S3 bucket the limit is at most 48 GiB, whatever the setting says."""
+    """In an S3 bucket the limit is at most 48.8 GiB (10,000 parts of 5 MiB), whatever the setting says."""
 
     limit: int
 
