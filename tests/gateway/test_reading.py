@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hokusai import errors
 from hokusai.gateway import reading
 from hokusai.gateway.field import Field, fields
+from tests.properties import given, st
 
 JSON_VALUES = st.recursive(
     st.none()
