@@ -7,6 +7,7 @@ refuses to run as root, so a root run starts it as an unprivileged user.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests import forked
 
 if TYPE_CHECKING:
     import psycopg
@@ -150,7 +153,21 @@ class Postgres:
         return self._directory / "site" / binaries.relative_to(package.parent)
 
     def _initialise(self) -> None:
+        """Make an empty cluster: a copy of one, which takes a tenth of the time, from a run's second on."""
         data = self._directory / "data"
+        if not forked.available():
+            self._make(data)
+            return
+        made = forked.directory() / "postgres"
+        with made.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if made.exists():
+                _copy(made, data)
+            else:
+                self._make(data)
+                _copy(data, made)
+
+    def _make(self, data: Path) -> None:
         data.mkdir(mode=0o700)
         if self._account:
             shutil.chown(data, self._account["user"], self._account["group"])
@@ -192,6 +209,11 @@ def connect(url: str, **options: Any) -> psycopg.Connection[Any]:
     import psycopg
 
     return psycopg.connect(url, **options)
+
+
+def _copy(cluster: Path, to: Path) -> None:
+    """With its owner and modes, which PostgreSQL looks at."""
+    subprocess.run(["cp", "-a", str(cluster), str(to)], check=True, timeout=60)
 
 
 def _account() -> dict[str, Any]:

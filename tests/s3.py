@@ -25,7 +25,10 @@ from scripts.environments import environment
 
 _SERVE = """
 import os, sys
+from moto import backends
 from moto.server import ThreadedMotoServer
+known = list(backends.list_of_moto_modules())
+backends.list_of_moto_modules = lambda: known  # it lists a directory at every request
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)

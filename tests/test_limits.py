@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from hokusai.auth.keys import mint
+from tests import windows
 from tests.postgres import Postgres
 from tests.redis import Redis
 from tests.serving import Server, Team, serving
@@ -167,6 +168,7 @@ def test_a_workspace_cannot_take_every_connection(tmp_path: Path) -> None:
 def test_all_keys_of_a_workspace_share_one_rate(server: Server) -> None:
     team = bounded(server, "hasty", requests_per_hour=6)
     second = server.key("hasty")
+    windows.enough_left(windows.HOUR)
     with server.http(team.key) as one, server.http(second.key) as two:
         answers = [(one, two)[turn % 2].get(SEARCH) for turn in range(8)]
         assert [code(answer) for answer in answers] == [""] * 6 + ["HK1305"] * 2
@@ -188,6 +190,7 @@ def limited(answer: httpx2.Response, policy: str, quota: int, window: int) -> No
 
 
 def test_a_keys_own_rate(server: Server) -> None:
+    windows.enough_left(windows.HOUR)
     with server.http(server.workspace("slow", rate="2/h").key) as client:
         answers = [client.get(SEARCH) for _ in range(3)]
     assert [code(answer) for answer in answers] == ["", "", "HK1302"]
@@ -195,14 +198,15 @@ def test_a_keys_own_rate(server: Server) -> None:
 
 
 def test_guesses_are_throttled_and_a_working_neighbour_is_not(tmp_path: Path) -> None:
-    settings = {"HOKUSAI_GUESS_RATE": "10/minute"}
+    windows.enough_left(windows.DAY)
+    settings = {"HOKUSAI_GUESS_RATE": "10/day"}
     with serving(tmp_path / "data", settings=settings) as server, server.http("") as anybody:
         working, idle = server.workspace("working"), server.workspace("idle")
         with server.http(working.key) as client:
             assert client.get(SEARCH).is_success
             answers = [anybody.get(SEARCH, headers=bearer(mint("live").text)) for _ in range(40)]
             assert [code(answer) for answer in answers] == ["HK1103"] * 10 + ["HK1306"] * 30
-            limited(answers[-1], "guesses", 10, 60)
+            limited(answers[-1], "guesses", 10, windows.DAY)
             time.sleep(1.6)  # what the authenticator remembers is over
             assert client.get(SEARCH).is_success
             with server.http(idle.key) as other:
@@ -217,7 +221,8 @@ def test_guesses_are_throttled_and_a_working_neighbour_is_not(tmp_path: Path) ->
 
 def test_a_known_key_is_throttled_by_its_id(tmp_path: Path) -> None:
     """From many addresses: each stays below its own rate."""
-    settings = {"HOKUSAI_GUESS_RATE": "5/minute", "HOKUSAI_TRUSTED_PROXIES": "127.0.0.0/8"}
+    windows.enough_left(windows.DAY)
+    settings = {"HOKUSAI_GUESS_RATE": "5/day", "HOKUSAI_TRUSTED_PROXIES": "127.0.0.0/8"}
     with serving(tmp_path / "data", settings=settings) as server, server.http("") as anybody:
         bound = server.workspace("bound", allow_ips=["192.0.2.7"])
         answers = [
@@ -230,12 +235,13 @@ def test_a_known_key_is_throttled_by_its_id(tmp_path: Path) -> None:
 
 
 def test_made_up_keys_at_a_registry_are_not_the_auth_hosts_burden(tmp_path: Path) -> None:
+    windows.enough_left(windows.DAY)
     with serving(tmp_path / "auth", "--role", "auth") as auth:
         service = auth.key(None, permissions=["service"])
         settings = {
             "HOKUSAI_AUTH_URL": auth.url,
             "HOKUSAI_AUTH_SERVICE_KEY": service.key,
-            "HOKUSAI_GUESS_RATE": "5/minute",
+            "HOKUSAI_GUESS_RATE": "5/day",
         }
         with serving(tmp_path / "registry", "--role", "registry", settings=settings) as registry:
             with registry.http("") as anybody:
@@ -272,6 +278,7 @@ def test_replicas_count_rates_together_while_there_is_a_redis(postgres: Postgres
     }
     with serving(tmp_path / "1", settings=settings) as one, serving(tmp_path / "2", settings=settings) as two:
         team = bounded(one, "shared", requests_per_hour=10)
+        windows.enough_left(windows.HOUR)
         with one.http(team.key) as first, two.http(team.key) as second:
             codes = [code((first, second)[turn % 2].get(SEARCH)) for turn in range(14)]
             assert codes == [""] * 10 + ["HK1305"] * 4

@@ -78,11 +78,19 @@ def test_replicas_on_one_database_know_the_same_keys(postgres: Postgres, tmp_pat
                 assert operator.delete(f"/api/v1/keys/{team.key_id}").is_success
             revoked = time.monotonic()
             assert first.get(SEARCH).status_code == 401
-            while second.get(SEARCH).status_code == 200:
-                assert time.monotonic() - revoked < 2
-                time.sleep(0.05)
+            assert refused_since(revoked, second) == 401
             assert second.get(SEARCH).json()["hokusai"]["code"] == "HK1105"
         assert not (tmp_path / "2" / "operator.key").exists()
+
+
+def refused_since(revoked: float, client: httpx2.Client) -> int:
+    """The status of the refusal; no request that is sent 2 seconds after ``revoked`` is answered otherwise."""
+    while True:
+        asked = time.monotonic()
+        if (status := client.get(SEARCH).status_code) != 200:
+            return status
+        assert asked - revoked < 2
+        time.sleep(0.05)
 
 
 def test_a_registry_has_no_auth_routes_and_an_auth_host_no_registry(hosts: Hosts) -> None:
@@ -124,9 +132,8 @@ def test_a_revoked_key_is_refused_elsewhere_within_two_seconds(hosts: Hosts) -> 
         assert client.get(SEARCH).status_code == 200
         assert operator.delete(f"/api/v1/keys/{team.key_id}").is_success
         revoked = time.monotonic()
-        while (answer := client.get(SEARCH)).status_code == 200:
-            assert time.monotonic() - revoked < 2
-            time.sleep(0.05)
+        assert refused_since(revoked, client) == 401
+        answer = client.get(SEARCH)
         assert answer.json()["hokusai"]["code"] == "HK1105"
 
 

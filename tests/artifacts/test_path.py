@@ -7,11 +7,10 @@ import unicodedata
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hokusai import errors
 from hokusai.artifacts.path import MAX_BYTES, ArtifactPath, Place, place
+from tests.properties import given, st
 
 HOSTILE = [
     *("", "/", "//", "a/", "/a", "a//b", "a///b"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -76,6 +77,26 @@ async def store(database: Database) -> KeyStore:
 @pytest.fixture
 async def operator(store: KeyStore) -> str:
     return await create_operator_key(store)
+
+
+class Clock:
+    """Stands in for the module ``time`` in the cache of keys; ``advance`` lets seconds go by at once."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._passed
+
+    def advance(self, seconds: float) -> None:
+        self._passed += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("hokusai.auth.cache.time", clock)
+    return clock
 
 
 async def issue(store: KeyStore, workspace: str | None = "acme", *sets: str, **facts: object) -> tuple[KeyRecord, Key]:

@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hokusai import errors, identity
 from hokusai.auth import keys
+from tests.properties import given, st
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "keys.json").read_text())
 BASE62 = string.digits + string.ascii_letters

@@ -10,7 +10,7 @@ from hokusai.auth import KeyStore, LocalAuthenticator
 from hokusai.auth.keys import mint
 from hokusai.database import Database
 from hokusai.identity import Principal
-from tests.auth.conftest import issue
+from tests.auth.conftest import Clock, issue
 from tests.auth.service import PEPPER
 from tests.auth.test_authenticator import HERE, refused_in_time
 from tests.postgres import Postgres
@@ -48,13 +48,15 @@ async def test_requests_that_race_a_revocation_are_refused_after_it(store: KeySt
     await authenticator.close()
 
 
-async def test_revocation_shows_in_another_process_within_two_seconds(store: KeyStore, database_url: str) -> None:
+async def test_revocation_shows_in_another_process_within_two_seconds(
+    store: KeyStore, database_url: str, clock: Clock
+) -> None:
     database = Database(database_url)
     elsewhere = LocalAuthenticator(KeyStore(database, pepper=PEPPER))
     record, key = await issue(store)
     assert isinstance(await elsewhere.authenticate(key.text, HERE), Principal)
     await store.revoke(record.id)
-    await refused_in_time(elsewhere, key.text, errors.KeyRevoked)
+    await refused_in_time(elsewhere, key.text, errors.KeyRevoked, clock)
     await elsewhere.close()
     await database.close()
 

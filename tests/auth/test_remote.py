@@ -115,7 +115,7 @@ async def test_a_service_that_dribbles() -> None:
     async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(200):
+        for _ in range(2000):
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.02)
@@ -123,7 +123,7 @@ async def test_a_service_that_dribbles() -> None:
     async with listening(dribble) as url:
         started = time.monotonic()
         await expect(url, errors.AuthServiceDown, timeout=0.3)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20
 
 
 async def test_a_service_that_hangs_up() -> None:

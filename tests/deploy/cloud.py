@@ -102,7 +102,7 @@ def serving() -> Iterator[Cloud]:
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "tests.deploy.cloud_server"],
         cwd=ROOT,
-        env={**os.environ, **KEYS},
+        env={**os.environ, **KEYS, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},  # thousands of records in each new account
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -18,6 +18,7 @@ import traceback
 from typing import Any
 
 import flask
+from moto import backends
 from moto.cloudformation import models as cloudformation
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs import models as ecs
@@ -172,6 +173,8 @@ def main() -> None:
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
     from tests.deploy import cloud_types
 
+    known = list(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: known  # it lists a directory at every request
     cloud_types.install()
     _schedule()
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.serving import Server, environment, serving
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -45,7 +46,8 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     text = script(DOCS / "tutorial.md", tmp_path)
     with serving(tmp_path / "hokusai-data", fork=False) as server:
         text = text.replace("http://127.0.0.1:5050", server.url)
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        places = [Path(forked.python()).parent, Path(sys.executable).parent, os.environ["PATH"]]
+        path = os.pathsep.join(map(str, places))
         done = subprocess.run(
             ["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True, text=True, timeout=280
         )
@@ -62,7 +64,7 @@ def test_the_readmes_session_works_as_written(server: Server, tmp_path: Path) ->
     team = server.workspace("readme")
     variables = {"MLFLOW_TRACKING_URI": f"{server.url}/api/mlflow", "MLFLOW_TRACKING_TOKEN": team.key}
     done = subprocess.run(
-        [sys.executable, "-c", snippet],
+        [forked.python(), "-c", snippet],
         cwd=tmp_path,
         env=environment(**variables),
         capture_output=True,

@@ -3,13 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hokusai import errors, json_body
 from hokusai.gateway import parsing
 from hokusai.gateway.field import BOOLEAN, ENUM, INT64, NUMBER, Field, Kind, fields
 from hokusai.gateway.table import TRACKING
+from tests.properties import given, st
 
 JSON_VALUES = st.recursive(
     st.none()

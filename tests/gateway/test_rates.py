@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -12,13 +13,18 @@ from limits import parse
 
 from hokusai import errors
 from hokusai.gateway import LocalRates, Rates, SharedRates
+from tests import windows
 from tests.redis import Redis
 
-RATE = parse("5/minute")
-
+RATE = parse("5/day")
 
 #: Seconds. A machine that is busy with other tests is not an outage.
 PATIENCE = 10
+
+
+@pytest.fixture(autouse=True)
+def _window() -> None:
+    windows.enough_left(windows.DAY)
 
 
 @pytest.fixture(params=["local", "shared"])
@@ -45,7 +51,7 @@ async def test_the_rate_and_no_more(rates: Rates) -> None:
     assert await used_up(rates) == 5
     wait = await rates.hit(RATE, "kind", "a")
     assert wait is not None
-    assert 1 <= wait <= 60
+    assert 1 <= wait <= windows.DAY
     assert await rates.full(RATE, "kind", "a") is not None
 
 
@@ -76,7 +82,7 @@ async def test_two_processes_share_one_count(redis: Redis) -> None:
 
 async def test_an_outage_is_noticed_once_and_costs_no_request(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "hokusai.gateway")
-    rates = SharedRates(redis.url, pause=0.2)
+    rates = SharedRates(redis.url, wait=PATIENCE, pause=0.2)
     await rates.check()
     assert await used_up(rates) == 5
     redis.stop()
@@ -94,8 +100,8 @@ async def test_an_outage_is_noticed_once_and_costs_no_request(redis: Redis, capl
 
 
 async def test_after_an_outage_no_connection_of_before_is_used(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    rate = parse("1000/minute")
-    rates = SharedRates(redis.url, pause=0.2)
+    rate = parse("1000/day")
+    rates = SharedRates(redis.url, wait=PATIENCE, pause=0.2)
     await asyncio.gather(*(rates.hit(rate, "kind", "a") for _ in range(8)))
     redis.stop()
     await rates.hit(rate, "kind", "a")
@@ -114,15 +120,23 @@ async def test_a_redis_that_stands_still_is_not_waited_for(redis: Redis) -> None
     with redis.frozen():
         began = time.monotonic()
         answers = [await rates.hit(RATE, "kind", str(name)) for name in range(200)]
-        assert time.monotonic() - began < 3  # not 200 time-outs
+        assert time.monotonic() - began < 15  # not 200 time-outs
         assert set(answers) == {None}
         with pytest.raises(errors.RedisDown):
             await rates.check()
     await asyncio.sleep(0.4)
     for _ in range(60):  # more than the pool has connections: an answer that came late is nobody's
-        assert await rates.hit(parse("1000/minute"), "kind", "late") is None
-    await rates.check()
+        assert await rates.hit(parse("1000/day"), "kind", "late") is None
+    await answering(rates)
     await rates.close()
+
+
+async def answering(rates: SharedRates) -> None:
+    """Until it answers in the short time that it is given here: other tests keep the machine busy."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(errors.RedisDown):
+                return await rates.check()
 
 
 async def test_a_redis_that_was_never_there() -> None:

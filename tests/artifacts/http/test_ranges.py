@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hokusai import errors
 from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.ranges import MAX_RANGES, Span, spans_of
+from tests.properties import given, st
 
 
 @pytest.mark.parametrize(

@@ -208,10 +208,13 @@ def _parallel(scene: Scene) -> None:
 
 
 def _until(ask: Callable[[], Answer], status: int, *, seconds: float) -> Answer:
+    """The answer to the first request that is answered so, or to the first one sent after so many seconds."""
     end = time.monotonic() + seconds
-    while (answer := ask()).status != status and time.monotonic() < end:
+    while True:
+        asked = time.monotonic()
+        if (answer := ask()).status == status or asked >= end:
+            return answer
         time.sleep(0.05)
-    return answer
 
 
 _STORIES: dict[str, tuple[int, Callable[[Scene], None]]] = {
