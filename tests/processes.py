@@ -2,7 +2,7 @@
 
 A test is marked ``process`` when it, one of its fixtures, or a function of ours that they call mentions one of
 ``_STARTERS``; ``make unit`` runs all others. What happens inside the product is not seen here. Such a test says so
-itself, with ``pytest.mark.process``: without the mark, a test that starts a process or binds a socket fails.
+itself, with ``pytest.mark.process``: without the mark, a test that starts a process or listens on a socket fails.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _STARTERS = {
     ("multiprocessing", None),
     ("os", "fork"),
     ("socket", "bind"),
+    ("socket", "listen"),
     ("socket", "create_server"),
     ("socketserver", None),
     ("subprocess", None),
@@ -39,7 +40,7 @@ _GUARDED: tuple[tuple[Any, str], ...] = (
     (multiprocessing.process.BaseProcess, "start"),
     (os, "fork"),
     (os, "posix_spawn"),
-    (socket.socket, "bind"),
+    (socket.socket, "listen"),
     (subprocess.Popen, "__init__"),
 )
 #: Parameters of conformance suites, each with a server behind it that a fixture fetches by name.

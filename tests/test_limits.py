@@ -77,7 +77,7 @@ def test_100_parallel_uploads_cannot_pass_a_quota(crowded: Server, framing: str)
     assert used(crowded, team.name) == {"bytes": 10_000, "files": 10, "models": 0}
     refused = next(answer for answer in answers if not answer.is_success)
     assert refused.status_code == 413
-    assert re.search(r"quota of 10500 bytes: \d+ are left, \d+ are needed", refused.json()["message"])
+    assert re.search(r"quota is 10500 bytes: \d+ are left, and \d+ are needed", refused.json()["message"])
     kept = [number for number in range(100) if answers[number].is_success]
     with crowded.http(team.key) as client:
         assert len(client.get(FILES).json()["files"]) == 10
@@ -186,7 +186,7 @@ def limited(answer: httpx2.Response, policy: str, quota: int, window: int) -> No
     assert answer.headers["ratelimit-policy"] == f'"{policy}";q={quota};w={window}'
     assert answer.headers["ratelimit"] == f'"{policy}";r=0;t={wait}'
     assert f"{quota}/" in answer.json()["message"]
-    assert "nothing is left" in answer.json()["message"]
+    assert "is used up" in answer.json()["message"]
 
 
 def test_a_keys_own_rate(server: Server) -> None:

@@ -51,7 +51,7 @@ def is_there(named: str) -> bool:
 
 
 def resolves(named: str) -> bool:
-    """``gateway.Audit``, ``errors.Unavailable``, ``artifacts.ledger.Record.speaks_for``: a module, then attributes."""
+    """``gateway.Audit``, ``errors.Unavailable``, ``artifacts.ledger.Record.describes``: a module, then attributes."""
     parts = named.split(".")
     found: Any = importlib.import_module("hokusai")
     for number, part in enumerate(parts, 1):
@@ -173,8 +173,8 @@ def _arguments(given: ast.arguments) -> list[ast.arg]:
 LOOKED_FOR = {
     "upload": "artifacts/http/upload.py",
     "quota": "artifacts/upload_quota.py",
-    "S3": "artifacts/stores/object/store_errors.py",
-    "401": "auth/judge.py",
+    "S3": "artifacts/stores/object/s3_errors.py",
+    "401": "auth/key_check.py",
     "503": "errors/base.py",
     "Range": "artifacts/http/ranges.py",
     "audit": "audit/trail.py",

@@ -160,7 +160,7 @@ def test_ranges_lie_inside_the_file(value: str, size: int, etag: str) -> None:
 def test_digests_are_read_as_they_were_written(value: str, sha256: bytes) -> None:
     found = digests.claimed(value)
     assert isinstance(found, errors.DigestMismatch) or all(len(one) == 64 for one in found)
-    ((_, _), (_, proof)) = digests.proofs(sha256.hex())
+    ((_, _), (_, proof)) = digests.digest_headers(sha256.hex())
     assert digests.claimed(proof.decode()) == [sha256.hex()]
 
 

@@ -72,7 +72,7 @@ async def test_a_row_that_cannot_be_stored_does_not_end_the_trail(tmp_path: Path
 
 async def test_a_flood_of_strangers_leaves_room_for_what_matters(tmp_path: Path) -> None:
     database = await migrated(tmp_path)
-    audit = AuditTrail(database, stream=io.StringIO(), bound=10)
+    audit = AuditTrail(database, stream=io.StringIO(), max_waiting=10)
     for number in range(100):
         audit.note(line(number))
     audit.note(line(1000, key_id="key_1"))
