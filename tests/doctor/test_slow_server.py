@@ -132,6 +132,7 @@ def test_when_the_address_that_the_server_sees_is_wrong(seen: str, own: list[str
     assert _contradicts(seen, [ip_address(one) for one in own]) is contradicts
 
 
+@pytest.mark.process
 async def test_a_client_that_does_not_finish_shows_how_far_it_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
