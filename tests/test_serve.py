@@ -219,7 +219,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         team = server.workspace("team")
         assert len(workers(server)) == 2
         os.kill(workers(server)[0], signal.SIGKILL)
-        assert said(server, "starting another")
+        assert said(server, "another one starts")
         with server.http(team.key) as client:
             assert client.get(SEARCH).status_code == 200
         assert server.stop() == 0

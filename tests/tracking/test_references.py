@@ -69,7 +69,7 @@ async def test_a_field_added_to_any_route_is_checked(call: Call, send: SendAs, t
             return str(caught.value)
 
         for field, sent, way in places(route, type_, theirs):
-            said = f"tracking: there is no {type_} with this id in this workspace, as {way!r} says."
+            said = f"tracking: the {type_} in {way!r} does not exist in this workspace."
             assert await refused(field, sent) == said, route
         field, sent, _ = next(places(route, type_, NOBODYS[type_]))
         assert await refused(field, sent) == said.replace("outer.", ""), f"{route} tells theirs from nobody's"
@@ -101,7 +101,7 @@ async def test_references_have_a_bound(team: Team) -> None:
     """Each one that is not known costs a question to MLflow."""
     measured = {"key": "a", "value": 1, "timestamp": 1, "step": 0}
     metrics = [{**measured, "model_id": f"m-{number:032}"} for number in range(101)]
-    with pytest.raises(errors.ListTooLong, match=r"'metrics\.model_id' lists more than 100"):
+    with pytest.raises(errors.ListTooLong, match=r"'metrics\.model_id' has more than 100"):
         await team("POST", "/runs/log-batch", run_id=team.run_id, metrics=metrics)
 
 

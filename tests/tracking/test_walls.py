@@ -192,12 +192,12 @@ async def test_what_a_request_refers_to_is_in_its_workspace(team: Team, other: T
             ("/runs/outputs", {"run_id": team.run_id, "models": [{"model_id": model_id, "step": 0}]}),
             ("/model-versions/create", {"name": "m", "source": f"models:/m/{team.version}", "model_id": model_id}),
         ]:
-            with pytest.raises(errors.ReferenceUnknown, match="logged model that does not exist"):
+            with pytest.raises(errors.ReferenceUnknown, match="the logged model in"):
                 await team("POST", path, **request)
     for run_id in (other.run_id, "0" * 32):
-        with pytest.raises(errors.ReferenceUnknown, match="run that does not exist"):
+        with pytest.raises(errors.ReferenceUnknown, match="the run in"):
             await team("POST", "/logged-models", experiment_id="0", name="x", source_run_id=run_id)
-        with pytest.raises(errors.ReferenceUnknown, match="run that does not exist"):
+        with pytest.raises(errors.ReferenceUnknown, match="the run in"):
             await team.register(f"models:/m/{team.version}", run_id=run_id)
     theirs = await other("GET", f"/logged-models/{other.model_id}")
     assert "metrics" not in theirs["model"]["data"]

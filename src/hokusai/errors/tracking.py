@@ -156,7 +156,7 @@ class AnswerTooLarge(
 class ReferenceUnknown(
     NotFound,
     code="HK3015",
-    message="tracking: {field!r} names a {resource} that does not exist in this workspace.",
+    message="tracking: the {resource} in {field!r} does not exist in this workspace.",
     remedy="Check the id; a key sees only its own workspace.",
 ):
     """The request refers to a run or logged model. MLflow itself would accept one of any workspace."""
