@@ -105,7 +105,7 @@ def test_a_class_that_is_raised_uncalled_needs_no_facts() -> None:
         getattr(errors, name)()
 
 
-@pytest.mark.process  # importing MLflow binds a socket: urllib3 tries whether there is IPv6
+@pytest.mark.process  # importing MLflow starts one
 def test_every_error_code_is_in_mlflows_vocabulary() -> None:
     """A client of 2.9 fails on an ``error_code`` that it does not know."""
     from mlflow.protos.databricks_pb2 import ErrorCode

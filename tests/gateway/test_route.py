@@ -98,6 +98,7 @@ def test_drift_is_named_on_both_sides() -> None:
     assert unlisted == [("POST", "/new")]
 
 
+@pytest.mark.process  # importing MLflow starts one
 def test_this_mlflow_has_every_route_of_ours() -> None:
     from mlflow.server import handlers
 

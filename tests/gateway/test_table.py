@@ -22,6 +22,9 @@ KINDS: dict[str, Kind] = {
     "BOOL": BOOLEAN,
     "ENUM": ENUM,
 }
+#: Importing MLflow starts a process.
+pytestmark = pytest.mark.process
+
 #: Strings that MLflow turns into integers.
 INTEGERS = {"experiment_id", "experiment_ids", "version"}
 

@@ -33,7 +33,11 @@ def local_database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 
-@pytest.fixture(params=["local", "remote"])
+#: MLflow in the tests' own process, which starts others when it is imported.
+LOCAL = pytest.param("local", marks=pytest.mark.process)
+
+
+@pytest.fixture(params=[LOCAL, "remote"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "local":
         return LocalEngine(request.getfixturevalue("local_database"), threads=4, timeout=TIMEOUT)

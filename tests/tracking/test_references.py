@@ -15,7 +15,7 @@ from hokusai.gateway.field import PLACEHOLDERS, Field
 from hokusai.gateway.route import Match
 from hokusai.gateway.table import TRACKING
 from hokusai.references import ResourceType
-from tests.tracking.conftest import Call, SendAs, name
+from tests.tracking.conftest import LOCAL, Call, SendAs, name
 from tests.tracking.test_walls import Team
 
 MODEL = "theirs alone"
@@ -54,7 +54,7 @@ def places(route: Route, type_: ResourceType, value: str) -> Iterator[tuple[Fiel
 
 
 @pytest.mark.parametrize("type_", NOBODYS)
-@pytest.mark.parametrize("engine", ["local"], indirect=True)
+@pytest.mark.parametrize("engine", [LOCAL], indirect=True)
 async def test_a_field_added_to_any_route_is_checked(call: Call, send: SendAs, type_: ResourceType) -> None:
     team, other = await Team(call).settle(), await Team(call).settle()
     await other("POST", "/registered-models/create", name=MODEL)
