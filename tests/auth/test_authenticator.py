@@ -104,7 +104,7 @@ async def test_a_remembered_key_expires_on_time(make: Make, store: KeyStore, mon
     end = now() + timedelta(hours=1)
     _, key = await issue(store, expires_at=end)
     assert isinstance(await authenticator.authenticate(key.text, HERE), Principal)
-    for module in ("judge", "remote"):
+    for module in ("key_check", "remote"):
         monkeypatch.setattr(f"hokusai.auth.{module}.now", lambda: end)
     assert isinstance(await authenticator.authenticate(key.text, HERE), errors.KeyExpired)
 
