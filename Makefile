@@ -14,7 +14,7 @@ FUZZ_MINUTES ?= 10
 LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.PHONY: help setup demo unit test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
 .NOTPARALLEL: # two targets may fill one environment
 
 help: ## this list
@@ -28,6 +28,9 @@ $(DEMO) $(READY): $(VENV)/.%: requirements/%.txt requirements/setup.txt pyprojec
 
 demo: $(DEMO) ## start a server, train a model, register it with stock MLflow, reload it, report
 	@$(BIN)/python scripts/demo.py $(DEMO)
+
+unit: $(READY) ## every test that starts no process and listens on no port
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not process and not long" $(ARGS)
 
 test: $(READY) ## the test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" $(ARGS)

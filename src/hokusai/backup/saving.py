@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hokusai import __version__, errors
-from hokusai.artifacts import ArtifactStore, Ledger, Place, Stat, Written, store_at
+from hokusai.artifacts import ArtifactStore, Ledger, Place, Record, Stat, Written, store_at
 from hokusai.artifacts.ledger import artifacts
 from hokusai.auth.tables import installation
 from hokusai.backup import databases, files
@@ -20,6 +20,9 @@ from hokusai.backup.files import OnArtifact
 from hokusai.backup.manifest import LEDGER, Artifact, Manifest, Part, digests, line, recorded
 from hokusai.database import Database
 from hokusai.settings import Settings
+
+#: Seconds between looks at the ledger, where a file was replaced and its record is not committed yet.
+_COMMIT_PAUSES = (0.1, 0.4, 1.5)
 
 
 async def back_up(settings: Settings, directory: Path, *, on_artifact: OnArtifact = files.ignore) -> Manifest:
@@ -117,7 +120,7 @@ class _Copier:
         found = await self._copy(key, artifact.sha256)
         if isinstance(found, Written):
             return
-        now = await self._ledger.find(Place(key, artifact.workspace, artifact.path))
+        now = await self._record_now(artifact, replaced=found is not None)
         if now is not None and now.sha256 != artifact.sha256:
             await self._copy_replacement(key, now.sha256)
         elif now is None:
@@ -125,6 +128,17 @@ class _Copier:
         else:
             reason = "its bytes are not the ones that were stored" if found else "it is missing from the store"
             self._lacking.setdefault(key, reason)
+
+    async def _record_now(self, artifact: Artifact, *, replaced: bool) -> Record | None:
+        """What the ledger says now. Where other bytes are stored, their record may be about to be committed."""
+        place = Place(artifact.key, artifact.workspace, artifact.path)
+        now = await self._ledger.find(place)
+        for pause in _COMMIT_PAUSES:
+            if not replaced or now is None or now.sha256 != artifact.sha256:
+                break
+            await asyncio.sleep(pause)
+            now = await self._ledger.find(place)
+        return now
 
     async def _copy_replacement(self, key: str, sha256: str) -> None:
         found = await self._copy(key, sha256)
