@@ -42,7 +42,7 @@ from hokusai.gateway import (
 )
 from hokusai.quota import ModelQuota, UseStore
 from hokusai.settings import Role, Settings
-from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 
 log = logging.getLogger("hokusai")
 
@@ -238,6 +238,10 @@ def _remote(settings: Settings) -> RemoteAuthenticator:
 def _engine(settings: Settings) -> Engine:
     if settings.tracking_url:
         return RemoteEngine(settings.tracking_url, timeout=settings.tracking_timeout)
-    return LocalEngine(
-        settings.mlflow_database_url, threads=settings.tracking_threads, timeout=settings.tracking_timeout
-    )
+    return mlflow_processes(settings)
+
+
+def mlflow_processes(settings: Settings) -> ProcessEngine:
+    """MLflow in child processes, as the settings have it."""
+    limits = Limits(seconds=settings.tracking_timeout, memory_bytes=settings.tracking_memory_bytes)
+    return ProcessEngine(settings.mlflow_database_url, processes=settings.tracking_processes, limits=limits)

@@ -45,7 +45,17 @@ class Settings(BaseSettings):
         None, description="A separate MLflow server, workspaces enabled; unset: MLflow in this process."
     )
     tracking_timeout: float = Field(60, gt=0, description="Seconds MLflow has for one answer.")
-    tracking_threads: int = Field(8, ge=1, le=64, description="Threads that run MLflow in this process.")
+    tracking_processes: int = Field(
+        3,
+        ge=1,
+        le=64,
+        description="Child processes that run MLflow, for each server process; one workspace has at most all but one.",
+    )
+    tracking_memory_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="Bytes of memory that one request to MLflow may take; past it, the request is refused.",
+    )
     artifacts_url: str | None = Field(
         None,
         description="`file:///DIR`, `s3://BUCKET/PREFIX` (docs/how-to/grow.md) or `memory://` (a trial: gone at exit); "

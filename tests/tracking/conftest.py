@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 from hokusai.database import Database
 from hokusai.identity import FIELDS, PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.quota import ModelQuota
-from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 
 TIMEOUT = 30
+LIMITS = Limits(seconds=TIMEOUT, memory_bytes=256 * 2**20)
 MOST_MODELS = 6
 V2 = "/api/2.0/mlflow"
 Call = Callable[..., Awaitable[dict[str, Any]]]
@@ -31,7 +32,7 @@ def local_database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(params=["local", "remote"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "local":
-        return LocalEngine(request.getfixturevalue("local_database"), threads=4, timeout=TIMEOUT)
+        return ProcessEngine(request.getfixturevalue("local_database"), processes=2, limits=LIMITS)
     return RemoteEngine(request.getfixturevalue("stock_server").url, timeout=TIMEOUT)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hokusai.errors.base import BadRequest, Conflict, Fault, NotFound, TooLarge, Unavailable
+from hokusai.errors.base import BadRequest, Conflict, Fault, NotFound, TooLarge, TooMany, Unavailable
 
 
 class TrackingDown(
@@ -155,6 +155,46 @@ class RunLinkForbidden(
     remedy="Leave run_link out, or send the address of a web page.",
 ):
     """People click on it."""
+
+
+class RequestMemoryExceeded(
+    TooLarge,
+    code="HK3019",
+    message="tracking: answering this request takes more memory than the limit of {limit} bytes.",
+    remedy="Ask for fewer results at a time with max_results, or for less with a filter.",
+):
+    """``HOKUSAI_TRACKING_MEMORY_BYTES``. MLflow builds an answer whole before it sends any of it."""
+
+
+class RequestTimeExceeded(
+    BadRequest,
+    code="HK3020",
+    message="tracking: this request was still being computed after {seconds} seconds, which is the limit.",
+    remedy="Ask for fewer results at a time with max_results, or use a simpler filter.",
+):
+    """``HOKUSAI_TRACKING_TIMEOUT``, spent on a processor. Sending it again would take as long."""
+
+
+class WorkspaceQueueFull(
+    TooMany,
+    code="HK3021",
+    retry_after=1,
+    message="tracking: this workspace has {limit} requests waiting for MLflow, which is the limit.",
+    remedy="Wait until some have been answered, and send fewer at a time.",
+):
+    """Each workspace has its own queue: one that sends too much delays itself."""
+
+    policy = "queue"
+
+
+class TrackingProcessEnded(
+    Unavailable,
+    code="HK3022",
+    retry_after=1,
+    message="tracking: the MLflow process that had this request ended before it answered.",
+    remedy="Send the request again; another process takes it. Operator: see the server's log.",
+):
+    """It crashed, or the system killed it. It has been replaced."""
 
 
 class KeyInName(

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import SecretStr
 
 from hokusai import data_directory, errors
+from hokusai.app import mlflow_processes
 from hokusai.auth import Environment, KeyStore, first_key, given_key
 from hokusai.database import Database
 from hokusai.server.logs import configure_logging
 from hokusai.settings import Settings
-from hokusai.tracking import LocalEngine
 
 log = logging.getLogger("hokusai")
 
@@ -39,7 +39,7 @@ async def _migrate(settings: Settings) -> None:
     finally:
         await database.close()
     if settings.tracking_url is None and settings.role != "auth":
-        engine = LocalEngine(settings.mlflow_database_url, threads=1, timeout=settings.tracking_timeout)
+        engine = mlflow_processes(settings)
         await engine.start()
         await engine.close()
 

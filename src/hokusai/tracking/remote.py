@@ -67,6 +67,16 @@ class RemoteEngine:
     async def close(self) -> None:
         await self._http.aclose()
 
+    async def check(self) -> None:
+        try:
+            answer = await self._http.get("api/2.0/mlflow/experiments/search", params={"max_results": 1})
+        except httpx2.HTTPError as error:
+            log.error("MLflow at %s does not answer: %r", self.name, error)
+            raise errors.TrackingDown() from error
+        if answer.status_code != 200:
+            log.error("MLflow at %s is not ready: %s %s", self.name, answer.status_code, answer.text[:500])
+            raise errors.TrackingDown()
+
     def routes(self) -> None:
         """MLflow does not list its routes over HTTP."""
 

@@ -71,11 +71,8 @@ class Tracking:
         await self.engine.close()
 
     async def check(self) -> None:
-        """Raises ``errors.Unavailable`` unless MLflow reads from its database."""
-        answer = await self._http.get("/api/2.0/mlflow/experiments/search", params={"max_results": 1})
-        if answer.status_code != 200:
-            log.error("MLflow is not ready: %s %s", answer.status_code, answer.text[:500])
-            raise errors.TrackingDown()
+        """Raises an ``errors.Unavailable`` unless MLflow reads from its database."""
+        await self.engine.check()
 
     async def _make(self, workspace: str) -> None:
         """Create the workspace in MLflow unless it is there. Once per workspace and process."""
