@@ -32,6 +32,7 @@ SLOW_SECONDS = 0.5
 #: How often busy processes are looked at.
 _WATCH_SECONDS = 0.05
 _START_SECONDS = 120
+_TAKE_SECONDS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before a nursery that ended is replaced
 _MESSAGE_BYTES = 1 << 20
 _NICE = 10  # of a process whose request is slow
@@ -126,9 +127,10 @@ class Pool:
         return answer
 
     async def _take(self) -> MlflowProcess:
+        """An idle process; one is being started where there is none. Raises ``errors.TrackingDown``."""
         self._busy.set()
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout(_TAKE_SECONDS):
                 while (process := await self._idle.get()).ended.is_set():
                     pass
                 return process
@@ -183,11 +185,19 @@ class Pool:
                 self._busy.clear()
                 await self._busy.wait()
             await asyncio.sleep(_WATCH_SECONDS)
-            for process in [one for one in self._processes if one.began is not None and one.killed is None]:
-                if process.growth() > self.limits.memory_bytes:
-                    self._kill(process, Killed.MEMORY)
-                elif process.seconds > self.limits.seconds:
-                    self._kill(process, Killed.PROCESSOR if process.computed() else Killed.DEADLINE)
+            for process in list(self._processes):
+                if reason := self._passed(process):
+                    self._kill(process, reason)
+
+    def _passed(self, process: MlflowProcess) -> Killed | None:
+        """Which limit the request of a process has passed."""
+        if process.began is None or process.killed is not None:
+            return None
+        if process.growth() > self.limits.memory_bytes:
+            return Killed.MEMORY
+        if process.seconds > self.limits.seconds:
+            return Killed.PROCESSOR if process.computed() else Killed.DEADLINE
+        return None
 
     def _kill(self, process: MlflowProcess, reason: Killed) -> None:
         if process.began is None or process.killed is not None or self._nursery is None:
@@ -241,8 +251,13 @@ class Pool:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
         return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("a task of MLflow's processes failed: %s", task.get_name(), exc_info=error)
 
 
 class _Nursery:
