@@ -5,6 +5,7 @@ import importlib
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -319,16 +320,18 @@ async def test_what_nobody_waits_for_any_more_is_rolled_back(
 ) -> None:
     await database.migrate()
     monkeypatch.setattr("hokusai.database.WAIT_SECONDS", 0.2)
+    given_up = threading.Event()
 
     def slow(connection: sa.Connection) -> None:
         connection.execute(
             sa.text("INSERT INTO hokusai_use (workspace, bytes, files, models) VALUES ('late', 1, 1, 1)")
         )
-        time.sleep(1)
+        assert given_up.wait(30)
 
     with pytest.raises(errors.DatabaseDown):
         await database.run(slow)
-    await asyncio.sleep(1)
+    given_up.set()
+    await asyncio.sleep(0.3)
     monkeypatch.undo()
     assert await UseStore(database).of("late") == Use()
 

@@ -6,7 +6,7 @@ import ast
 import importlib
 import re
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,20 +132,27 @@ def test_the_tables_of_statuses_name_where_each_is_decided(status: int) -> None:
     listed = {code(one)[0]: code(files) for one, files, _ in rows(PAGE, f"| {status} |")}
     wanted = [row for row in errors.rows() if row.status == status]
     assert list(listed) == [row.code for row in wanted]
-    deciding = {path.relative_to(SOURCE).as_posix(): set(decided(path)) for path in SOURCE.rglob("*.py")}
+    deciding = {path.relative_to(SOURCE).as_posix(): decided(path) for path in SOURCE.rglob("*.py")}
     for row in wanted:
         found = [file for file, names in deciding.items() if row.__name__ in names and file != "console/readiness.py"]
         assert sorted(listed[row.code]) == sorted(found), row.code
 
 
-def decided(file: Path) -> Iterator[str]:
+@cache
+def decided(file: Path) -> set[str]:
     """The names of the errors that a file raises or returns, without those that it only compares with."""
-    tree = ast.parse(file.read_text())
-    passed = {id(node) for asking in ast.walk(tree) for part in _asked(asking) for node in ast.walk(part)}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id="errors"), attr=name) if id(node) not in passed:
-                yield name
+    if "errors." not in (text := file.read_text()):
+        return set()
+    nodes = list(ast.walk(ast.parse(text)))
+    passed = {id(node) for asking in nodes for part in _asked(asking) for node in ast.walk(part)}
+    return {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "errors"
+        and id(node) not in passed
+    }
 
 
 def _asked(node: ast.AST) -> list[ast.AST]:

@@ -1,15 +1,15 @@
-"""How many examples are tried: few and the same ones in ``make test``, many new ones in ``make fuzz``."""
+"""How many examples are tried: the same few in ``make test``, fewer in ``make unit``, many new ones in ``make fuzz``."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-#: Set by ``make fuzz``.
-LONG = os.environ.get("HOKUSAI_TEST_FUZZ") == "long"
+from tests.properties import FUZZ
+
+LONG = FUZZ == "long"
 #: Finds are kept here, and tried first in the next long run.
 DATABASE = Path(__file__).parents[2] / ".cache" / "fuzz"
 
@@ -24,5 +24,6 @@ def bounds(examples: int, *, long: int, steps: int = 50) -> settings:
         suppress_health_check=list(HealthCheck),
     )
     if not LONG:
+        examples = max(examples // 5, 1) if FUZZ == "short" else examples
         return settings(common, max_examples=examples, derandomize=True, database=None)
     return settings(common, max_examples=long, database=DirectoryBasedExampleDatabase(DATABASE))
