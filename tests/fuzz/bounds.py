@@ -1,4 +1,4 @@
-"""How many examples are tried: the same few in ``make test``, fewer in ``make unit``, many new ones in ``make fuzz``."""
+"""How many examples are tried: the same few in ``make test``, fewer in ``make unit``, many in ``make fuzz``."""
 
 from __future__ import annotations
 
