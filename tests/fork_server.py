@@ -154,6 +154,10 @@ def _run(request: Request) -> None:
     sys.argv = request.argv
     if Path(sys.argv[0]).name.startswith("python"):
         del sys.argv[0]
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        return
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     if sys.argv[0] == "-c":
         exec(compile(sys.argv.pop(1), "<string>", "exec"), vars(main))

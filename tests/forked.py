@@ -200,11 +200,12 @@ def _started_when_asked(listener: socket.socket, command: Sequence[str]) -> Iter
 
 
 def _start(listener: socket.socket, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    launcher = str(Path(listener.getsockname()).with_name("python"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOKUSAI_", "MLFLOW_"))}
     return subprocess.Popen(
         command,
         # One thread: OpenBLAS, which comes with NumPy, would start some on import.
-        env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "OPENBLAS_NUM_THREADS": "1"},
+        env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "OPENBLAS_NUM_THREADS": "1", "FORKED_PYTHON": launcher},
         stdin=subprocess.PIPE,
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C in the terminal is for the tests

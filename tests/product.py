@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 
-from hokusai.tracking.local import load_mlflow
+from hokusai.tracking.processes import fork_server_client
+from hokusai.tracking.processes.mlflow_app import import_mlflow
 
 _LATE = (
     "hokusai.cli",
@@ -25,6 +27,9 @@ _LATE = (
     "sklearn.linear_model",
 )
 
-load_mlflow()
+import_mlflow()
 for name in _LATE:
     importlib.import_module(name)
+
+# A server's MLflow processes come from here as well.
+fork_server_client.PYTHON = os.environ["FORKED_PYTHON"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
@@ -42,7 +42,7 @@ from hokusai.gateway import (
 )
 from hokusai.quota import ModelQuota, UseStore
 from hokusai.settings import Role, Settings
-from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 
 log = logging.getLogger("hokusai")
 
@@ -157,7 +157,7 @@ class Application:
             max_uploads=settings.workspace_uploads,
         )
         parts.push_async_callback(artifacts.close)
-        engine = _engine(settings)
+        engine = _engine(settings, self.metrics)
         models = ModelQuota(self._database, max_models=settings.quota.models)
         tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
         await tracking.start()
@@ -237,9 +237,17 @@ def _remote(settings: Settings) -> RemoteAuthenticator:
     )
 
 
-def _engine(settings: Settings) -> Engine:
+def mlflow_processes(settings: Settings, on_killed: Callable[[str], None] = lambda _: None) -> ProcessEngine:
+    """MLflow in child processes, as the settings have it. ``on_killed`` is told why one was killed."""
+    return ProcessEngine(
+        settings.mlflow_database_url,
+        processes=settings.tracking_processes,
+        limits=Limits(seconds=settings.tracking_timeout, memory_bytes=settings.tracking_memory_bytes),
+        on_killed=on_killed,
+    )
+
+
+def _engine(settings: Settings, metrics: Metrics) -> Engine:
     if settings.tracking_url:
         return RemoteEngine(settings.tracking_url, timeout=settings.tracking_timeout)
-    return LocalEngine(
-        settings.mlflow_database_url, threads=settings.tracking_threads, timeout=settings.tracking_timeout
-    )
+    return mlflow_processes(settings, metrics.count_killed)

@@ -6,6 +6,7 @@ file. Only the composition root, the server and the CLI read settings; every oth
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -44,14 +45,25 @@ class Settings(BaseSettings):
     )
     tracking_database_url: str | None = Field(
         None,
-        description="The database of the MLflow in this process; unset: the same PostgreSQL, or `DATA/mlflow.db`.",
+        description="The database of this server's own MLflow; unset: the same PostgreSQL, or `DATA/mlflow.db`.",
     )
     tracking_url: str | None = Field(
         None,
-        description="URL of a separate MLflow server, with workspaces enabled; unset: MLflow runs in this process.",
+        description="URL of a separate MLflow server, with workspaces enabled; unset: MLflow runs in child processes.",
     )
     tracking_timeout: float = Field(60, gt=0, description="Seconds to wait for an answer from MLflow.")
-    tracking_threads: int = Field(8, ge=1, le=64, description="Threads for the MLflow in this process.")
+    tracking_processes: int = Field(
+        3,
+        ge=1,
+        le=64,
+        description="Child processes that run MLflow, for each server process (`HOKUSAI_WORKERS`). One workspace has "
+        "at most all but one of them; as many again are started beside slow requests.",
+    )
+    tracking_memory_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="Bytes of memory that MLflow may take for one request. Past that, the request is refused.",
+    )
     artifacts_url: str | None = Field(
         None,
         description="Where artifacts are stored: `file:///DIR`, `s3://BUCKET/PREFIX` or "
@@ -183,11 +195,20 @@ class Settings(BaseSettings):
         return self.artifacts_url or (self.data.resolve() / "artifacts").as_uri()
 
 
+#: Settings of earlier versions. One that is still set must not silently do nothing.
+REMOVED = {
+    "HOKUSAI_TRACKING_THREADS": "it was removed, as MLflow runs in child processes now; "
+    "set HOKUSAI_TRACKING_PROCESSES instead, or neither",
+}
+
+
 def load(**given: object) -> Settings:
     """Settings from the environment, overridden by ``given`` (command-line options).
 
-    Raises ``errors.SettingInvalid`` for the first setting that is not valid.
+    Raises ``errors.SettingInvalid`` for the first setting that is not valid, or does not exist any more.
     """
+    for removed in REMOVED.keys() & os.environ.keys():
+        raise errors.SettingInvalid(setting=removed, reason=REMOVED[removed])
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:

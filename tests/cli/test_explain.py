@@ -9,7 +9,7 @@ import pytest
 from hokusai import errors
 from hokusai.cli.explain import topics
 from hokusai.doctor import FAULTS
-from hokusai.settings import Settings
+from hokusai.settings import REMOVED, Settings
 from tests.cli.conftest import Hokusai
 from tests.serving import environment
 from tests.serving import hokusai as command
@@ -49,7 +49,7 @@ def test_json_is_one_document(hokusai: Hokusai) -> None:
 def test_every_code_fault_and_setting_is_explained(hokusai: Hokusai) -> None:
     names = [one.name for one in topics()]
     settings = [f"HOKUSAI_{name.upper()}" for name in Settings.model_fields]
-    assert names == [*(row.code for row in ROWS), *FAULTS, *settings]
+    assert names == [*(row.code for row in ROWS), *FAULTS, *settings, *REMOVED]
     assert all(one.title for one in topics())
     assert [one["name"] for one in hokusai("explain", "--json").json["topics"]] == names
     listed = hokusai("explain").out.splitlines()[1:]

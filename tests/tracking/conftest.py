@@ -1,4 +1,4 @@
-"""Both engines for the one contract suite: MLflow in this process, and a stock MLflow server."""
+"""Both engines for the one contract suite: MLflow in child processes, and a stock MLflow server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from hokusai.gateway.exchange import EXCHANGE
 from hokusai.gateway.route import Match
 from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
 from hokusai.quota import ModelQuota
-from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
+from hokusai.tracking.processes import fork_server_client
+from tests import forked
 
 TIMEOUT = 30
 MOST_MODELS = 6
@@ -29,18 +31,21 @@ SendAs = Callable[[str, Match, dict[str, Any]], Awaitable[httpx2.Response]]
 
 @pytest.fixture(scope="session")
 def local_database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for all: MLflow keeps its stores in module globals."""
+    """One for all: MLflow takes long to create its tables."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 
-#: MLflow in the tests' own process, which starts others when it is imported.
+#: The product starts MLflow's processes.
 LOCAL = pytest.param("local", marks=pytest.mark.process)
 
 
 @pytest.fixture(params=[LOCAL, "remote"])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Engine:
     if request.param == "local":
-        return LocalEngine(request.getfixturevalue("local_database"), threads=4, timeout=TIMEOUT)
+        # From the fork server of this test run, which has imported MLflow already.
+        monkeypatch.setattr(fork_server_client, "PYTHON", forked.python())
+        limits = Limits(seconds=TIMEOUT, memory_bytes=2**28)
+        return ProcessEngine(request.getfixturevalue("local_database"), processes=2, limits=limits)
     return RemoteEngine(request.getfixturevalue("stock_server").url, timeout=TIMEOUT)
 
 

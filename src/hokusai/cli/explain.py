@@ -141,8 +141,10 @@ def _faults() -> Iterator[Topic]:
 
 def _settings() -> Iterator[Topic]:
     try:
-        from hokusai.settings import Settings
+        from hokusai.settings import REMOVED, Settings
     except ModuleNotFoundError:  # only the client is installed
         return
     for name, field in Settings.model_fields.items():
         yield Topic(f"HOKUSAI_{name.upper()}", "setting", field.description or "", {"default": default(field.default)})
+    for name, reason in REMOVED.items():
+        yield Topic(name, "setting", f"a setting of an earlier version: {reason}", {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hokusai.errors.base import BadRequest, Conflict, Fault, NotFound, TooLarge, Unavailable
+from hokusai.errors.base import BadRequest, Conflict, Fault, NotFound, TooLarge, TooMany, Unavailable
 
 
 class TrackingDown(
@@ -194,3 +194,47 @@ class KeyInName(
     """Names are shown, logged and searched, so a key in one has leaked."""
 
     name: str
+
+
+class RequestMemoryExceeded(
+    TooLarge,
+    code="HK3019",
+    message="tracking: answering this request takes more memory than the limit of {limit} bytes.",
+    remedy="Ask for fewer results at a time with max_results, or for less with a filter.",
+):
+    """``HOKUSAI_TRACKING_MEMORY_BYTES``. MLflow builds an answer whole before it sends any of it."""
+
+    limit: int
+
+
+class RequestTimeExceeded(
+    BadRequest,
+    code="HK3020",
+    message="tracking: this request was still being computed after {seconds:g} seconds, which is the limit.",
+    remedy="Ask for fewer results at a time with max_results, or use a simpler filter.",
+):
+    """``HOKUSAI_TRACKING_TIMEOUT``, spent on a processor. Sent again, the request would take as long."""
+
+    seconds: float
+
+
+class WorkspaceQueueFull(
+    TooMany,
+    code="HK3021",
+    retry_after=1,
+    message="tracking: {limit} requests of this workspace are waiting for MLflow, which is the limit.",
+    remedy="Wait until some have been answered, and send fewer at a time.",
+):
+    """Each workspace has a queue of its own: one that sends too much delays itself."""
+
+    policy = "queue"
+
+
+class TrackingProcessEnded(
+    Unavailable,
+    code="HK3022",
+    retry_after=1,
+    message="tracking: the MLflow process that had this request ended before it answered.",
+    remedy="Send the request again: another process takes it. Operator: see the server's log.",
+):
+    """It crashed, or the system killed it. It has been replaced."""

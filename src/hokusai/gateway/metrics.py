@@ -28,6 +28,16 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._killed = Counter(
+            "hokusai_mlflow_processes_killed",
+            "MLflow processes that were killed in the middle of a request.",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def count_killed(self, reason: str) -> None:
+        self._killed.labels(reason).inc()
+
     def count(self, route: Route | None, status: int, seconds: float) -> None:
         method, path, to = (route.method, route.path, route.to) if route else ("other", "unlisted", "none")
         self._requests.labels(method, path, str(status)).inc()

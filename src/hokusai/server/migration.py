@@ -12,11 +12,11 @@ from typing import Literal
 from pydantic import SecretStr
 
 from hokusai import data_directory, errors
+from hokusai.app import mlflow_processes
 from hokusai.auth import Environment, KeyStore, create_operator_key, import_key
 from hokusai.database import Database
 from hokusai.server.logs import configure_logging
 from hokusai.settings import Settings
-from hokusai.tracking import LocalEngine
 
 log = logging.getLogger("hokusai")
 
@@ -50,7 +50,7 @@ async def _migrate(settings: Settings) -> None:
         if store is not None:
             await _import_keys(store, settings)
     if settings.tracking_url is None and settings.role != "auth":
-        engine = LocalEngine(settings.mlflow_database_url, threads=1, timeout=settings.tracking_timeout)
+        engine = mlflow_processes(settings)
         await engine.start()
         await engine.close()
 

@@ -31,5 +31,8 @@ class Engine(Protocol):
 
     async def close(self) -> None: ...
 
+    async def check(self) -> None:
+        """Raises an ``errors.Unavailable`` unless MLflow reads from its database."""
+
     def routes(self) -> Iterable[tuple[str, str]] | None:
         """Its own (method, path) pairs, or None where it cannot tell."""

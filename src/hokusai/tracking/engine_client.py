@@ -37,13 +37,6 @@ class EngineClient:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def check(self) -> None:
-        """Raises ``errors.Unavailable`` unless MLflow reads from its database."""
-        answer = await self._http.get(f"{_EXPERIMENTS}/search", params={"max_results": 1})
-        if answer.status_code != 200:
-            log.error("MLflow is not ready: %s %s", answer.status_code, answer.text[:500])
-            raise errors.TrackingDown()
-
     async def ask(self, workspace: str, route: str, query: Mapping[str, str]) -> dict[str, Any] | None:
         """MLflow's answer to a GET in a workspace; None where it finds nothing there."""
         answer = await self._http.get(V2 + route, params=query, headers={WORKSPACE_HEADER: workspace})

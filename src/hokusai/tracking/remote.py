@@ -9,7 +9,7 @@ import httpx2
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.mlflow_api import SERVER_INFO
+from hokusai.mlflow_api import SERVER_INFO, V2
 from hokusai.tracking.engine import MAX_ANSWER_BYTES, MLFLOW_MINOR
 from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
@@ -69,6 +69,16 @@ class RemoteEngine:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    async def check(self) -> None:
+        try:
+            answer = await self._http.get(f"{V2.lstrip('/')}/experiments/search", params={"max_results": 1})
+        except httpx2.HTTPError as error:
+            log.error("MLflow at %s does not answer: %r", self.name, error)
+            raise errors.TrackingDown() from error
+        if answer.status_code != 200:
+            log.error("MLflow at %s is not ready: %s %s", self.name, answer.status_code, answer.text[:500])
+            raise errors.TrackingDown()
 
     def routes(self) -> None:
         """MLflow does not list its routes over HTTP."""

@@ -48,4 +48,4 @@ class Tracking:
 
     async def check(self) -> None:
         """Raises ``errors.Unavailable`` unless MLflow reads from its database."""
-        await self._client.check()
+        await self.engine.check()

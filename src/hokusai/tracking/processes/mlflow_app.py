@@ -1,27 +1,26 @@
-"""MLflow in this process: its Flask app, its own tables, none of its job runners or assistant."""
+"""MLflow's Flask app in this process: its own tables, none of its job runners or assistant."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import NullPool, create_engine, make_url, text
-from starlette.types import Receive, Scope, Send
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url, text
 
 from hokusai import errors
 from hokusai.database import first_line
 from hokusai.mlflow_api import ARTIFACTS_SCHEME
 from hokusai.tracking.engine import MLFLOW_MINOR
-from hokusai.tracking.wsgi import Bridge, WsgiApp
-
-log = logging.getLogger("hokusai.tracking")
+from hokusai.tracking.processes.wsgi import WsgiApp
 
 _MIGRATION_LOCK = 0x6D6C666C  # any number but the one for our own tables
+_SETTING = "HOKUSAI_TRACKING_DATABASE_URL"
 
 #: What MLflow reads when it is imported. Artifacts never pass through it: its destination does not exist, so a route
 #: that tried to read one would fail instead of finding a tenant's file.
@@ -36,54 +35,32 @@ _ENVIRONMENT = {
 }
 
 
-class LocalEngine:
-    """MLflow's Flask app over ``database_url``, on a bounded pool of threads.
+def load(database_url: str) -> tuple[WsgiApp, list[tuple[str, str]]]:
+    """Import MLflow and migrate its tables; its WSGI app, and its own (method, path) pairs.
 
-    One per process: MLflow keeps its stores in module globals.
+    No connection to the database is left open, so that the process can be forked. Raises as ``import_mlflow`` does,
+    and ``errors.DatabaseUnreachable``.
     """
+    app = import_mlflow()
+    url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    os.environ["_MLFLOW_SERVER_FILE_STORE"] = url
+    from mlflow.server import handlers
 
-    def __init__(self, database_url: str, *, threads: int, timeout: float) -> None:
-        self.name = "in this process"
-        self._url = _with_driver(database_url)
-        self._threads = threads
-        self._timeout = timeout
-        self._bridge: Bridge | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._bridge is None:
-            raise errors.TrackingDown()
-        await self._bridge(scope, receive, send)
-
-    async def start(self) -> None:
-        self._bridge = await asyncio.to_thread(self._load)
-
-    async def close(self) -> None:
-        if self._bridge:
-            self._bridge.close()
-
-    def routes(self) -> Iterable[tuple[str, str]]:
-        from mlflow.server import handlers
-
-        for path, _, methods in handlers.get_endpoints():
-            yield from ((method, path) for method in methods)
-
-    def _load(self) -> Bridge:
-        app = load_mlflow()
-        os.environ["_MLFLOW_SERVER_FILE_STORE"] = self._url
-        try:
-            from mlflow.server import handlers
-
-            with _alone(self._url):
-                handlers.initialize_backend_stores(self._url, None, _ENVIRONMENT["_MLFLOW_SERVER_ARTIFACT_ROOT"])
-        except Exception as error:
-            raise errors.DatabaseUnreachable(
-                setting="HOKUSAI_TRACKING_DATABASE_URL", reason=first_line(error)
-            ) from error
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        return Bridge(app, threads=self._threads, timeout=self._timeout)
+    try:
+        if make_url(url).get_backend_name() == "sqlite":
+            event.listen(Engine, "connect", _write_ahead)
+        with _alone(url):
+            handlers.initialize_backend_stores(url, None, ARTIFACTS_SCHEME)
+    except Exception as error:
+        raise errors.DatabaseUnreachable(setting=_SETTING, reason=first_line(error)) from error
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _close_connections()
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy every page that it looks at
+    return app, sorted((method, path) for path, _, methods in handlers.get_endpoints() for method in methods)
 
 
-def load_mlflow() -> WsgiApp:
+def import_mlflow() -> WsgiApp:
     """Import MLflow's server, with the settings it reads while it is imported; returns its WSGI app.
 
     Raises ``errors.ExtraMissing``, or ``errors.TrackingUnreachable`` for a version that was not reviewed.
@@ -97,7 +74,7 @@ def load_mlflow() -> WsgiApp:
     _take_over_logging()
     if not VERSION.startswith(MLFLOW_MINOR + "."):
         reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
-        raise errors.TrackingUnreachable(where="in this process", reason=reason)
+        raise errors.TrackingUnreachable(where="beside this server", reason=reason)
     found: WsgiApp = app
     return found
 
@@ -107,6 +84,25 @@ def _take_over_logging() -> None:
     theirs = logging.getLogger("mlflow")
     theirs.handlers.clear()
     theirs.propagate = True
+
+
+def _write_ahead(connection: Any, _record: object) -> None:
+    """Several processes write: in SQLite's other modes a reader holds up a writer, and a writer every reader."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 20000")  # MLflow's own, which it sets later
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+def _close_connections() -> None:
+    """None is open when a process is forked: two processes must not speak over one connection."""
+    from mlflow.server import handlers
+    from mlflow.server.workspace_helpers import _get_workspace_store
+
+    for store in (handlers._get_tracking_store(), handlers._get_model_registry_store(), _get_workspace_store()):
+        engine = getattr(store, "engine", None) or getattr(store, "_engine", None)
+        if engine is not None:
+            engine.dispose()
 
 
 @contextlib.contextmanager
@@ -125,7 +121,3 @@ def _alone(url: str) -> Iterator[None]:
             yield
     finally:
         engine.dispose()
-
-
-def _with_driver(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
