@@ -108,7 +108,11 @@ class Settings(BaseSettings):
         le=2,
         description="Seconds for which a key is cached. For as long, other servers still accept a revoked key.",
     )
-    address_rate: str = Field("20000/minute", description="Rate limit for one client address, as `COUNT/PERIOD`.")
+    address_rate: str = Field(
+        "20000/minute",
+        description="Rate limit for one client address, as `COUNT/PERIOD`. Requests with good keys and all others are "
+        "counted apart.",
+    )
     key_rate: str = Field("100000/hour", description="Rate limit for a key that has no rate of its own.")
     workspace_rate: str = Field(
         "200000/hour", description="Rate limit for all keys of a workspace together, where its quota sets none."

@@ -14,7 +14,7 @@ from hokusai.gateway.drain import Drain
 from hokusai.gateway.exchange import Exchange
 from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.forward import Forward
-from hokusai.gateway.identify import Identify
+from hokusai.gateway.identify import Identify, key_finder
 from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, network, per_hour
 from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.min_body_rate import MinBodyRate
@@ -45,6 +45,7 @@ __all__ = [
     "address_of",
     "closed",
     "drift",
+    "key_finder",
     "network",
     "per_hour",
     "within",

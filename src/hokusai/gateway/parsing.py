@@ -19,8 +19,8 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
 _THREAD_BYTES = 16 * 1024
 _MAX_ITEMS = 1000
-#: Parameters of a query, listed or not.
-_MAX_PARAMETERS = 1000
+#: Parameters of a query, listed or not: more than a list may have.
+_MAX_PARAMETERS = 2 * _MAX_ITEMS
 #: A parameter of a route that lists none.
 _ANYTHING = Field("")
 _JSON_TYPES: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
