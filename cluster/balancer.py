@@ -19,7 +19,6 @@ global
     maxconn 4096
 defaults
     mode http
-    option forwardfor
     option redispatch
     retries 3
     retry-on conn-failure
@@ -37,6 +36,7 @@ _NOBODY = (
 _HOST = """
 frontend {name}
     bind 127.0.0.1:{port} ssl crt {certificate}
+    http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto https
     use_backend {name}-alive if {{ nbsrv({name}-ready) eq 0 }}
     default_backend {name}-ready

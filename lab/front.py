@@ -175,7 +175,7 @@ def _(bench: Bench) -> Iterator[Deployment]:
 
 @planted("client-address-wrong", "the proxy forwards the client's own X-Forwarded-For")
 def _(bench: Bench) -> Iterator[Deployment]:
-    believing = FORWARD.replace("$proxy_add_x_forwarded_for", "$http_x_forwarded_for")
+    believing = FORWARD.replace("$remote_addr", "$http_x_forwarded_for")
     with in_front(bench, location("/", "UP", base=believing)) as seen:
         yield seen
 

@@ -33,7 +33,7 @@ FORWARD = f"""
     proxy_bind {PROXY_ADDRESS};
     proxy_set_header Host $http_host;
     proxy_set_header Connection "";
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-For $remote_addr;
     proxy_request_buffering off;
     proxy_buffering off;
     proxy_connect_timeout 3s;
@@ -141,7 +141,8 @@ def haproxy(frontend: str, backend: str, *, port: int, more: str = "") -> Iterat
     with _place() as place:
         (place / "haproxy.cfg").write_text(
             "defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  retries 0\n"
-            f"frontend front\n  bind 127.0.0.1:{port}\n  option forwardfor\n  {frontend}\n  default_backend back\n"
+            f"frontend front\n  bind 127.0.0.1:{port}\n  http-request set-header X-Forwarded-For %[src]\n"
+            f"  {frontend}\n  default_backend back\n"
             f"backend back\n  {backend}\n{more}\n"
         )
         command = [program, "-db", "-f", str(place / "haproxy.cfg")]

@@ -37,6 +37,7 @@ from hokusai.gateway import (
     address_of,
     closed,
     drift,
+    key_finder,
     per_hour,
     table,
 )
@@ -184,10 +185,9 @@ class Application:
         app = Authorize(app, base=(self.base or "https://HOST") + mlflow_api.TRACKING_PREFIX)
         app = LimitWorkspace(app, rates=rates, rate=settings.workspace_rate)
         app = LimitKey(app, rates=rates, rate=settings.key_rate)
-        app = Identify(
-            app, authenticator=authenticator, failed_attempts=FailedAttempts(rates=rates, rate=settings.guess_rate)
-        )
-        app = LimitAddress(app, rates=rates, rate=settings.address_rate)
+        failed_attempts = FailedAttempts(rates=rates, rate=settings.guess_rate)
+        app = Identify(app, authenticator=authenticator, failed_attempts=failed_attempts)
+        app = LimitAddress(app, rates=rates, rate=settings.address_rate, find_key=key_finder(failed_attempts))
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(
             app,

@@ -120,10 +120,26 @@ class Settings(BaseSettings):
         le=2,
         description="Seconds for which a key is cached. For as long, other servers still accept a revoked key.",
     )
-    address_rate: str = Field("20000/minute", description="Rate limit for one client address, as `COUNT/PERIOD`.")
+    address_rate: str = Field(
+        "20000/minute",
+        description="Rate limit for one client address, as `COUNT/PERIOD`. Requests with good keys and all others are "
+        "counted apart.",
+    )
     key_rate: str = Field("100000/hour", description="Rate limit for a key that has no rate of its own.")
     workspace_rate: str = Field(
         "200000/hour", description="Rate limit for all keys of a workspace together, where its quota sets none."
+    )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="Most open connections, in each server process. Past it, a new one takes the place of an idle one "
+        "without a key.",
+    )
+    address_connections: int = Field(
+        512,
+        ge=1,
+        description="Most open connections from one address, in each server process. There is no limit for the "
+        "addresses in `HOKUSAI_TRUSTED_PROXIES`.",
     )
     guess_rate: str = Field("60/minute", description="How many invalid keys one address may send before it must wait.")
     redis_url: SecretStr | None = Field(
@@ -138,7 +154,9 @@ class Settings(BaseSettings):
         description="The auth service's URL as people use it. A registry names it to clients that ask it for keys.",
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks of proxies whose `X-Forwarded-For` is trusted, separated by commas."
+        (),
+        description="Networks of proxies, separated by commas. The last address in the `X-Forwarded-For` of a request "
+        "from one of them is the client's.",
     )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port on which `/metrics` is also served without a key."

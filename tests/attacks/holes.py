@@ -143,7 +143,7 @@ HOLES = (
     hole(
         "X-Forwarded-For is believed",
         "gateway/address.py",
-        "if not trusted or not _is_in(peer, trusted):",
+        "if not is_proxy(peer):",
         "if False:",
         15,
         only="address by",
@@ -300,6 +300,45 @@ HOLES = (
         "    if False",
         17,
         only="quota",
+    ),
+    Hole(
+        "a large body gets its memory at once, and keeps it",
+        (
+            Edit(
+                "http/large_body.py", "        flow.pause_reading()\n", "        self._buffer = self._buffers.take()\n"
+            ),
+            Edit(
+                "http/large_body.py",
+                "        self._buffer = None\n        self._buffers = Buffers(0, max_kept=0)\n",
+                "",
+            ),
+        ),
+        (26,),
+        "memory: one byte of 10 GB, by",
+    ),
+    hole(
+        "an unread body may go on for ever",
+        "http/protocol.py",
+        "        self._linger = self.loop.call_later(self.linger_seconds, self.transport.abort)\n        self.flow",
+        "        self.flow",
+        26,
+        only="unread",
+    ),
+    hole(
+        "an address may open any number of connections",
+        "http/connections.py",
+        "if place is not None and self._counts[place] >= self.most_per_address:",
+        "if False:",
+        33,
+        only="places",
+    ),
+    hole(
+        "texts may have any length",
+        "gateway/parsing.py",
+        "if field.max_length is not None and isinstance(value, str) and len(value) > field.max_length:",
+        "if False:",
+        31,
+        only="length first",
     ),
 )
 

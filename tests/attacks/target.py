@@ -61,6 +61,9 @@ class Target(Protocol):
 
     def alive(self) -> bool: ...
 
+    def resident(self) -> int:
+        """KiB of memory that the server's process has; 0 where it is not known."""
+
     def close(self) -> None: ...
 
 
@@ -117,6 +120,10 @@ class Hokusai:
 
     def alive(self) -> bool:
         return self.server.process.poll() is None
+
+    def resident(self) -> int:
+        lines = Path(f"/proc/{self.server.process.pid}/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
     def close(self) -> None:
         for tables in self._tables:
@@ -203,6 +210,9 @@ class StockMlflow:
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def resident(self) -> int:
+        return 0
 
     def close(self) -> None:
         self._tables.close()

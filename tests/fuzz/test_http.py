@@ -23,7 +23,7 @@ MARKER = "vermilion-heron"
 HIDDEN = b"GET /api/mlflow/version HTTP/1.1\r\nHost: x\r\n\r\n"
 VERSION = re.compile(rb"\d+\.\d+\.\d+")
 #: Codes of what is refused before there is a request.
-REFUSED = {"HK1010", "HK1011", "HK1012"}
+REFUSED = {"HK1010", "HK1011", "HK1012", "HK1090"}
 #: Comes after everything else, so that nothing is waited for where the server has understood.
 LAST = b"GET /health HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
 

@@ -21,7 +21,10 @@ def scope(peer: str, *forwarded: str) -> dict[str, object]:
         ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
         ("10.0.0.1", ["9.9.9.9, 1.2.3.4"], "1.2.3.4"),
         ("10.0.0.1", ["9.9.9.9", "1.2.3.4"], "1.2.3.4"),
-        ("10.0.0.1", ["1.2.3.4, 10.0.0.7"], "1.2.3.4"),
+        ("10.0.0.1", ["1.2.3.4, 10.0.0.7"], "10.0.0.7"),  # a client in the proxies' network, who invents an address
+        ("10.0.0.1", ["1.2.3.4", "10.0.0.7, 10.0.0.1"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4,"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4", ""], "10.0.0.1"),
         ("10.0.0.1", ["not-an-address"], "10.0.0.1"),
         ("10.0.0.1", ["1.2.3.4, evil\r\nx: y"], "10.0.0.1"),
         ("10.0.0.1", [], "10.0.0.1"),
@@ -31,7 +34,7 @@ def scope(peer: str, *forwarded: str) -> dict[str, object]:
         ("::ffff:203.0.113.9", ["1.2.3.4"], "203.0.113.9"),
     ],
 )
-def test_the_first_hop_that_is_not_ours_counts(peer: str, forwarded: list[str], expected: str) -> None:
+def test_the_last_hop_of_a_proxy_that_is_listed_counts(peer: str, forwarded: list[str], expected: str) -> None:
     assert address_of(PROXIES)(scope(peer, *forwarded)) == expected
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -49,9 +50,9 @@ async def digest(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextmanager
-def listening(loop: str, app: ASGIApp) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None))
+def listening(loop: str, app: ASGIApp, protocol: Any = Protocol) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None))
         factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
 
         def run() -> None:

@@ -11,13 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from hokusai.http.connections import Connections
 from hokusai.http.protocol import Protocol
 from tests.serving import Server, Team, serving
 
@@ -30,7 +33,9 @@ class Quick(Protocol):
 
     head_seconds = 0.4
     linger_seconds = 0.4
-    max_connections = 3
+
+
+MOST = 3
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,9 +104,10 @@ class Line:
 
 
 @contextmanager
-def listening(protocol: type[Protocol]) -> Iterator[int]:
+def listening(protocol: type[Protocol], connections: Connections | None = None) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(echo, http=protocol, ws="none", lifespan="off", log_config=None)
+        made: Any = partial(protocol, connections=connections)
+        config = uvicorn.Config(echo, http=made, ws="none", lifespan="off", log_config=None)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
@@ -120,7 +126,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def quick() -> Iterator[int]:
-    with listening(Quick) as found:
+    with listening(Quick, Connections(most=MOST, most_per_address=MOST)) as found:
         yield found
 
 
@@ -192,8 +198,8 @@ def test_headers_have_a_bound(port: int) -> None:
 def test_headers_below_the_bound_are_served_however_they_arrive(port: int) -> None:
     with Line(port) as line:
         for _ in range(3):
-            line.send(b"GET /a HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 30_000)
-            line.send(b"x" * 30_000 + b"\r\n\r\n")
+            line.send(b"GET /a HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 16_000)
+            line.send(b"x" * 16_000 + b"\r\n\r\n")
             assert line.answer().body == b"GET /a "
 
 
@@ -272,7 +278,7 @@ def ended_within(line: Line, seconds: float) -> bool:
 
 
 def test_connections_have_a_bound(quick: int) -> None:
-    lines = [Line(quick) for _ in range(Quick.max_connections)]
+    lines = [Line(quick) for _ in range(MOST)]
     for line in lines:
         assert line.send(GET).answer().status == 200
     with Line(quick) as one_more:

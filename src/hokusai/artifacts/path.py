@@ -31,6 +31,8 @@ class ArtifactPath:
     @classmethod
     def decode(cls, raw: bytes) -> ArtifactPath | errors.ArtifactPathInvalid:
         """From the part of a raw URL path after ``…/artifacts/``, which is percent-decoded once."""
+        if len(raw) > 3 * MAX_BYTES:
+            return _invalid(_TOO_LONG)
         if _BAD_PERCENT.search(raw):
             return _invalid("a '%' is not followed by two hexadecimal digits")
         if _ENCODED_SLASH.search(raw):
@@ -43,7 +45,7 @@ class ArtifactPath:
     @classmethod
     def read(cls, text: str) -> ArtifactPath | errors.ArtifactPathInvalid:
         """From text that is already decoded, such as a query parameter."""
-        fault = _fault(text)
+        fault = _TOO_LONG if len(text) > MAX_BYTES else _fault(text)
         return _invalid(fault) if fault else cls(text)
 
 

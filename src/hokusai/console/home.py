@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from collections.abc import Awaitable, Callable
@@ -80,7 +81,7 @@ class Home:
         return _json(self.versions)
 
     async def _metrics(self) -> Answer:
-        content_type, text = self.metrics()
+        content_type, text = await asyncio.to_thread(self.metrics)
         return 200, content_type, text
 
     async def _mlflow_version(self) -> Answer:

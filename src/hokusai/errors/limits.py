@@ -11,7 +11,11 @@ class AddressRateExceeded(
     message="gateway: this address has sent too many requests: its limit of {limit} is used up.",
     remedy="Wait {retry_after} seconds, then send fewer requests at a time.",
 ):
-    """``HOKUSAI_ADDRESS_RATE``, counted before any key is looked at."""
+    """``HOKUSAI_ADDRESS_RATE``, counted before any key is looked up.
+
+    Requests with a key that was good from this address in the last ten minutes are counted apart from all others, so a
+    neighbour without a key cannot use up their rate.
+    """
 
     policy = "address"
 

@@ -122,12 +122,13 @@ class HeadersTooLarge(
     BadRequest,
     code="HK1011",
     status=431,
-    message="gateway: the request line and the headers are larger than {limit} bytes.",
+    message="gateway: the request line and the headers are larger than {limit} bytes, or there are more than {count}.",
     remedy="Send fewer or shorter headers; put large values in the body.",
 ):
     """The limit includes the framing and the trailers of a chunked body. The connection is closed."""
 
     limit: int
+    count: int
 
 
 class HeadersTooSlow(
@@ -164,3 +165,15 @@ class ParameterInvalid(
 
     name: str
     expected: str
+
+
+class TargetTooLong(
+    BadRequest,
+    code="HK1090",
+    status=414,
+    message="gateway: the path is longer than {limit} bytes.",
+    remedy="Shorten the path. No route of this server has one that is nearly as long.",
+):
+    """The part of the URL before ``?``, as it was sent, with its percent-encoding. The connection is closed."""
+
+    limit: int

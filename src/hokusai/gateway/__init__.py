@@ -7,15 +7,15 @@ request's ``Exchange``. Routes are data (``table.py``): method, path, permission
 holds and refers to. A route that is not listed is denied.
 """
 
-from hokusai.gateway.address import address_of
+from hokusai.gateway.address import address_of, within
 from hokusai.gateway.audit import Audit
 from hokusai.gateway.authorize import Authorize
 from hokusai.gateway.drain import Drain
 from hokusai.gateway.exchange import Exchange
 from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.forward import Forward
-from hokusai.gateway.identify import Identify
-from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, per_hour
+from hokusai.gateway.identify import Identify, key_finder
+from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, network, per_hour
 from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.min_body_rate import MinBodyRate
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
@@ -45,5 +45,8 @@ __all__ = [
     "address_of",
     "closed",
     "drift",
+    "key_finder",
+    "network",
     "per_hour",
+    "within",
 ]

@@ -16,25 +16,39 @@ Network = IPv4Network | IPv6Network
 def address_of(trusted: Sequence[Network]) -> AddressOf:
     """A function from a scope to the client's address.
 
-    ``X-Forwarded-For`` is read from the right, past proxies in ``trusted``, and is ignored unless the peer is one of
-    them. The first hop that is not trusted is the client. A hop that cannot be parsed ends the search.
+    That is the peer, unless the peer is a proxy in ``trusted``: then it is the last hop in ``X-Forwarded-For``, which
+    the proxy wrote. Earlier hops are what somebody sent to the proxy, and are never believed: also not from an address
+    that is itself in ``trusted``, because a client may be in the same network as the proxies. The proxy counts as the
+    client where its last hop is not an address.
     """
+    is_proxy = within(trusted)
 
     def find(scope: Scope) -> str:
         peer: str = (scope.get("client") or ("unknown", 0))[0]
         peer = peer.removeprefix("::ffff:") if "." in peer else peer
-        if not trusted or not _is_in(peer, trusted):
+        if not is_proxy(peer):
             return peer
-        hops = ",".join(value.decode("latin-1") for value in headers(scope, b"x-forwarded-for")).split(",")
-        for hop in reversed([part.strip() for part in hops if part.strip()]):
-            if _parse(hop) is None:
-                break
-            peer = hop
-            if not _is_in(hop, trusted):
-                break
-        return peer
+        fields = headers(scope, b"x-forwarded-for")
+        hop = fields[-1].rpartition(b",")[2].strip()[:_LONGEST].decode("latin-1") if fields else ""
+        return peer if _parse(hop) is None else hop
 
     return find
+
+
+def within(networks: Sequence[Network]) -> Callable[[str], bool]:
+    """A function that tells whether an address is in one of ``networks``."""
+
+    def find(text: str) -> bool:
+        if not networks:
+            return False
+        address = _parse(text)
+        return address is not None and any(address in network for network in networks)
+
+    return find
+
+
+#: The longest address in text: IPv6 with an IPv4 address at its end.
+_LONGEST = 46
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
@@ -46,8 +60,3 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(found, IPv6Address):
         return None if found.scope_id else found.ipv4_mapped or found
     return found
-
-
-def _is_in(text: str, networks: Sequence[Network]) -> bool:
-    address = _parse(text)
-    return address is not None and any(address in network for network in networks)

@@ -15,6 +15,7 @@ class Drain:
     """Counts requests in progress. Once ``begin`` was called, refuses new ones with 503.
 
     ``/health``, ``/ready`` and the other public routes stay open, so that a load balancer sees that the server stops.
+    Nobody waits for these: whoever asks for them without end does not hold up the stop.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -27,8 +28,11 @@ class Drain:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = exchange_of(scope).match
-        if self.draining and not (match and match.route.public):
-            raise errors.Draining()
+        if self.draining:
+            if not (match and match.route.public):
+                raise errors.Draining()
+            await self.app(scope, receive, send)
+            return
         self._enter()
         try:
             await self.app(scope, receive, send)

@@ -21,6 +21,9 @@ class Exchange:
     request_id: str
     address: str
     match: Match | None
+    #: The one key of the request, and whether it was good from this address lately.
+    key: str | None = field(default=None, repr=False)
+    is_known: bool = False
     principal: Principal | None = None
     status: int = 0
     code: str | None = None

@@ -30,10 +30,16 @@ class FailedAttempts:
         self._secret = secrets.token_bytes(32)  # for digests that never leave this process
         self._good: TTLCache[bytes, None] = TTLCache(_REMEMBERED, _SECONDS)
 
-    async def admit(self, key: str, address: str) -> errors.HokusaiError | None:
-        """The refusal, where this address has tried too many keys. Counts nothing."""
-        if self._place(key, address) in self._good:
-            return None
+    def knows(self, key: str, address: str) -> bool:
+        """Whether the key was good from there in the last ten minutes. Its use prolongs them."""
+        place = self._place(key, address)
+        known = place in self._good
+        if known:
+            self._good[place] = None
+        return known
+
+    async def admit(self, address: str) -> errors.HokusaiError | None:
+        """The refusal of a key that is not known, where this address has tried too many. Counts nothing."""
         wait = await self._rates.full(self._rate, "guess", network(address))
         return None if wait is None else exceeded(errors.GuessRateExceeded, self._rate, wait)
 

@@ -68,11 +68,16 @@ BOOLEAN = Kind("true or false", "true and false", _is_boolean)
 ENUM = Kind("a name or a number", "names and numbers", _is_scalar)
 
 
+#: The longest text where nothing else is said, in characters: more than MLflow stores of any name, key or filter.
+MAX_TEXT = 16_000
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One parameter, in the query or at some level of the JSON body.
 
-    ``many`` makes it a list in JSON, and lets it repeat in a query. ``max_length`` bounds a string, in characters.
+    ``many`` makes it a list in JSON, and lets it repeat in a query. ``max_length`` bounds a string, in characters;
+    None leaves it to the bound of the body.
 
     ``of`` says what it identifies; None is a plain value. A ``target`` is what the request acts on: the app behind the
     gateway looks it up in the workspace anyway. Any other resource the request merely refers to. MLflow takes it from
@@ -86,7 +91,7 @@ class Field:
     name: str
     kind: Kind = STRING
     many: bool = False
-    max_length: int | None = None
+    max_length: int | None = MAX_TEXT
     of: ResourceType | None = None
     target: bool = False
     parts: tuple[Field, ...] = ()

@@ -35,6 +35,9 @@ _KEPT: Mapping[str, frozenset[bytes]] = {
     "home": frozenset({b"accept"}),
 }
 
+#: The largest JSON body about keys and workspaces. The auth service reads it on the event loop.
+_MAX_AUTH_BYTES = 64 * 1024
+
 
 class Forward:
     """Re-serialises a request and sends it to the app its route names."""
@@ -93,6 +96,8 @@ class Forward:
 
     async def _body(self, scope: Scope, receive: Receive, match: Match) -> bytes:
         limit = self.max_json_bytes if match.route.body is Body.JSON else 0
+        if match.route.to == "auth":
+            limit = min(limit, _MAX_AUTH_BYTES)
         try:
             return await parsing.body(receive, limit=limit, declared=declared(scope), idle_seconds=self.idle_seconds)
         except errors.BodyTooLarge:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hokusai import errors
+from hokusai import apikey, errors
 from hokusai.gateway.exchange import Exchange, exchange_of, headers, raw_path
 from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.redaction import holds_key
@@ -51,7 +51,7 @@ class Identify:
         if exchange.match and exchange.match.route.public:
             await self.app(scope, receive, send)
             return
-        judged = await self._judged(key_of(scope), exchange)
+        judged = await self._judged(exchange.key or key_of(scope), exchange)
         if isinstance(judged, errors.HokusaiError):
             raise judged
         exchange.principal = scope[PRINCIPAL] = judged
@@ -63,15 +63,34 @@ class Identify:
         self.authenticator.count(judged, refused=400 <= exchange.status < 500)
 
     async def _judged(self, key: str, exchange: Exchange) -> Principal | errors.HokusaiError:
-        if refusal := await self.failed_attempts.admit(key, exchange.address):
+        if not exchange.is_known and (refusal := await self.failed_attempts.admit(exchange.address)):
             return refusal
         judged = await self.authenticator.authenticate(key, exchange.address)
         if isinstance(judged, Principal):
-            self.failed_attempts.succeeded(key, exchange.address)
+            if not exchange.is_known:
+                self.failed_attempts.succeeded(key, exchange.address)
             return judged
         refusal = await self.failed_attempts.failed(key, exchange.address, judged)
         await asyncio.sleep(QUANTUM - exchange.seconds % QUANTUM)
         return refusal
+
+
+def key_finder(failed_attempts: FailedAttempts) -> Callable[[Scope], bool]:
+    """For ``LimitAddress``. A key may be good if it has the form of one, and a public route asks for none."""
+
+    def find(scope: Scope) -> bool:
+        exchange = exchange_of(scope)
+        try:
+            key = key_of(scope)
+        except errors.HokusaiError:
+            return False
+        if isinstance(apikey.parse(key), apikey.Malformed):
+            return False
+        exchange.key = key
+        exchange.is_known = failed_attempts.knows(key, exchange.address)
+        return not (exchange.match and exchange.match.route.public)
+
+    return find
 
 
 def key_in_url(scope: Scope) -> bool:

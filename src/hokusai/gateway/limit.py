@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 
 from limits import RateLimitItem, RateLimitItemPerHour, parse
@@ -14,16 +15,26 @@ from hokusai.identity import Principal
 
 
 class LimitAddress:
-    """Refuses an address that sends more than ``rate`` (``COUNT/PERIOD``)."""
+    """Refuses an address that sends more than ``rate`` (``COUNT/PERIOD``).
 
-    def __init__(self, app: ASGIApp, *, rates: Rates, rate: str) -> None:
+    Requests with a key that was good from there lately have the rate for themselves: whatever else comes from that
+    address does not use it up. Past the rate of all others, a key that may be good is still looked up, as often as
+    ``FailedAttempts`` allows: it may belong to a neighbour who has just come. ``find_key`` notes on the exchange which
+    key there is, and whether it is known; it returns whether the key may be good.
+    """
+
+    def __init__(self, app: ASGIApp, *, rates: Rates, rate: str, find_key: Callable[[Scope], bool]) -> None:
         self.app = app
         self.rates = rates
         self.rate = parse(rate)
+        self.find_key = find_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wait = await self.rates.hit(self.rate, "address", network(exchange_of(scope).address))
-        if wait is not None:
+        may_be_good = self.find_key(scope)
+        exchange = exchange_of(scope)
+        kind = "address-known" if exchange.is_known else "address"
+        wait = await self.rates.hit(self.rate, kind, network(exchange.address))
+        if wait is not None and (exchange.is_known or not may_be_good):
             raise exceeded(errors.AddressRateExceeded, self.rate, wait)
         await self.app(scope, receive, send)
 

@@ -17,8 +17,10 @@ from hokusai.text import is_unprintable
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
-_THREAD_BYTES = 64 * 1024
+_THREAD_BYTES = 16 * 1024
 _MAX_ITEMS = 1000
+#: Parameters of a query, listed or not: more than a list may have.
+_MAX_PARAMETERS = 2 * _MAX_ITEMS
 #: A parameter of a route that lists none.
 _ANYTHING = Field("")
 _JSON_TYPES: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
@@ -51,6 +53,8 @@ def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[st
     ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``, ``ParameterInvalid``, ``TextTooLong`` or
     ``ListTooLong``.
     """
+    if raw.count(b"&") >= _MAX_PARAMETERS:
+        raise errors.QueryMalformed(reason=f"it has more than {_MAX_PARAMETERS} parameters")
     known = {field.name: field for field in fields or ()}
     unlisted = _ANYTHING if fields is None else None
     found: dict[str, str | list[str]] = {}
@@ -147,11 +151,11 @@ def _item(field: Field, value: Any, within: str) -> Any:
 
 
 def _check(field: Field, value: Any, within: str = "") -> None:
-    """Refuse what the field cannot hold."""
-    if not field.kind.holds(value):
-        raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
+    """Refuse what the field cannot hold. The length comes first: whatever looks at the text itself takes as long."""
     if field.max_length is not None and isinstance(value, str) and len(value) > field.max_length:
         raise errors.TextTooLong(name=within + field.name, limit=field.max_length)
+    if not field.kind.holds(value):
+        raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
 
 
 def _check_count(name: str, found: Sequence[Any]) -> None:

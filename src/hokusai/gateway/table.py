@@ -62,7 +62,9 @@ _STATUS = Field("status", ENUM)
 # Groups and objects.
 _PAGE = fields(Field("max_results", INT64), "page_token")
 _SEARCH = fields(_FILTER, _ORDER_BY, _PAGE)
-_PAIR = fields("key", "value")
+#: MLflow stores up to 100,000 characters in a tag of a registered model, and less elsewhere.
+_VALUE = Field("value", max_length=100_000)
+_PAIR = fields("key", _VALUE)
 _TAGS = Field("tags", many=True, parts=_PAIR)
 _PARAMS = Field("params", many=True, parts=_PAIR)
 _METRIC = fields(
@@ -70,7 +72,8 @@ _METRIC = fields(
     *(_LOGGED_MODEL_REFERENCE, "dataset_name", "dataset_digest"),
 )
 _METRICS = Field("metrics", many=True, parts=_METRIC)
-_DATASET = Field("dataset", parts=fields("name", "digest", "source_type", "source", "schema", "profile"))
+_LONG_TEXTS = tuple(Field(name, max_length=None) for name in ("source", "schema", "profile"))
+_DATASET = Field("dataset", parts=fields("name", "digest", "source_type", _LONG_TEXTS))
 _DATASETS = Field("datasets", many=True, parts=fields(_DATASET, _TAGS))
 _INPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE))
 _OUTPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE, _STEP))
@@ -94,7 +97,7 @@ EXPERIMENTS = (
     _send("POST", "/experiments/update", P.RUNS_WRITE, _EXPERIMENT, "new_name"),
     _send("POST", "/experiments/delete", P.RUNS_WRITE, _EXPERIMENT),
     _send("POST", "/experiments/restore", P.RUNS_WRITE, _EXPERIMENT),
-    _send("POST", "/experiments/set-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, "key", "value"),
+    _send("POST", "/experiments/set-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, "key", _VALUE),
     _send("POST", "/experiments/delete-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, "key"),
 )
 
@@ -107,12 +110,12 @@ RUNS = (
     _send("POST", "/runs/delete", P.RUNS_WRITE, _RUN),
     _send("POST", "/runs/restore", P.RUNS_WRITE, _RUN),
     _send("POST", "/runs/log-metric", P.RUNS_WRITE, _RUN_OR_UUID, _METRIC),
-    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN_OR_UUID, "key", "value"),
+    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN_OR_UUID, "key", _VALUE),
     _send("POST", "/runs/log-batch", P.RUNS_WRITE, _RUN, _METRICS, _PARAMS, _TAGS),
-    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN, "model_json"),
+    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN, Field("model_json", max_length=None)),
     _send("POST", "/runs/log-inputs", P.RUNS_WRITE, _RUN, _DATASETS, _INPUT_MODELS),
     _send("POST", "/runs/outputs", P.RUNS_WRITE, _RUN, _OUTPUT_MODELS),
-    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN_OR_UUID, "key", "value"),
+    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN_OR_UUID, "key", _VALUE),
     _send("POST", "/runs/delete-tag", P.RUNS_WRITE, _RUN, "key"),
 )
 
@@ -141,7 +144,7 @@ MODELS = (
     _send("POST", "/registered-models/create", P.MODELS_WRITE, "name", _TAGS, _DESCRIPTION),
     _send("PATCH", "/registered-models/update", P.MODELS_WRITE, _MODEL, _DESCRIPTION),
     _send("POST", "/registered-models/rename", P.MODELS_WRITE, _MODEL, "new_name"),
-    _send("POST", "/registered-models/set-tag", P.MODELS_WRITE, _MODEL, "key", "value"),
+    _send("POST", "/registered-models/set-tag", P.MODELS_WRITE, _MODEL, "key", _VALUE),
     _send("DELETE", "/registered-models/delete-tag", P.MODELS_WRITE, _MODEL, "key"),
     _send("POST", "/registered-models/alias", P.MODELS_WRITE, _VERSION, "alias"),
     _send("DELETE", "/registered-models/alias", P.MODELS_WRITE, _MODEL, "alias"),
@@ -162,7 +165,7 @@ MODELS = (
         P.MODELS_WRITE,
         *(_VERSION, "stage", Field("archive_existing_versions", BOOLEAN)),
     ),
-    _send("POST", "/model-versions/set-tag", P.MODELS_WRITE, _VERSION, "key", "value"),
+    _send("POST", "/model-versions/set-tag", P.MODELS_WRITE, _VERSION, "key", _VALUE),
     _send("DELETE", "/model-versions/delete-tag", P.MODELS_WRITE, _VERSION, "key"),
     _send("DELETE", "/model-versions/delete", P.MODELS_DELETE, _VERSION),
 )

@@ -13,21 +13,30 @@ import uvicorn
 
 from hokusai import __version__
 from hokusai.app import Application
+from hokusai.server.process_end import ProcessEnd
 
 log = logging.getLogger("hokusai")
+
+
+#: Seconds for what is written already to reach its clients, and for requests whose connection was closed to end.
+_FLUSH_SECONDS, _CANCEL_SECONDS = 0.5, 0.5
+#: Seconds after ``drain_seconds`` in which the process has ended, whatever happens.
+GRACE_SECONDS = 5.0
 
 
 class DrainingServer(uvicorn.Server):
     """Uvicorn, except that the first SIGTERM or SIGINT lets the requests in progress finish.
 
     Until they have finished, or ``drain_seconds`` have passed, the port stays open and new requests get 503, so that a
-    load balancer notices. A second signal ends the process at once.
+    load balancer notices. Then every connection is closed, whatever is happening on it. The process ends no later than
+    ``GRACE_SECONDS`` after ``drain_seconds``: ``end`` sees to that. A second signal ends the drain at once.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, drain_seconds: float, end: ProcessEnd) -> None:
         super().__init__(config)
         self.application = application
         self.drain_seconds = drain_seconds
+        self._end = end
         self._loop = asyncio.get_running_loop()
         self._draining: asyncio.Task[None] | None = None
         if parent := multiprocessing.parent_process():  # a worker does not outlive its supervisor
@@ -41,14 +50,40 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is None:
+            self._end.within(self.drain_seconds + GRACE_SECONDS)
             self._loop.call_soon_threadsafe(self._begin)
         else:
             self.force_exit = self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """In place of uvicorn's, which waits for connections to close: here all requests have had their time."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        end = self._loop.time() + _FLUSH_SECONDS
+        while self.server_state.connections and self._loop.time() < end:  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.02)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        """The requests whose connections are closed. They notice, unless something does not answer them."""
+        if tasks := set(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS / 2)
+        if tasks := set(self.server_state.tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS / 2)
 
     def _begin(self) -> None:
         if parent := multiprocessing.parent_process():
             self._loop.remove_reader(parent.sentinel)
         if self._draining is None:
+            self._end.within(self.drain_seconds + GRACE_SECONDS)
             self._draining = self._loop.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:

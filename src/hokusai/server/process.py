@@ -4,45 +4,87 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import prometheus_client
 import uvicorn
 
 from hokusai import errors
 from hokusai.app import Application
-from hokusai.http import Protocol
+from hokusai.gateway import network, within
+from hokusai.http import Connections, Protocol
+from hokusai.server.descriptors import connections_within, raise_limit
 from hokusai.server.draining import DrainingServer
 from hokusai.server.listener import BACKLOG
+from hokusai.server.loop_lag import LoopLag
+from hokusai.server.process_end import ProcessEnd
 from hokusai.settings import Settings
 
+log = logging.getLogger("hokusai")
+
+#: Seconds after the drain: for closing every part, with what the audit trail and commits still have to write; and for
+#: the process to exit, which waits for threads.
+CLOSE_SECONDS, EXIT_SECONDS = 2.0, 2.0
 #: Seconds. Longer than load balancers keep idle connections (60 s is common), so that the balancer closes them first.
 KEEP_ALIVE = 75
 
 
 def serve(settings: Settings, listener: socket.socket, url: str) -> None:
-    """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set."""
+    """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set.
+
+    The process ends within ``EXIT_SECONDS`` after this returns: the caller does nothing more.
+    """
     with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
         runner.run(_serve(settings, listener, url))
 
 
 async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
+    end = ProcessEnd()
     application = Application(settings, base=url)
     await application.start()
+    lag = LoopLag(application.metrics.registry)
     try:
-        server = DrainingServer(_config(application), application, settings.drain_seconds)
-        with _metrics(settings, application):
+        server = DrainingServer(_config(application), application, settings.drain_seconds, end)
+        with _metrics(settings, application), _running(lag):
             await server.serve(sockets=[listener])
     finally:
-        await application.close()
+        end.within(CLOSE_SECONDS + EXIT_SECONDS)
+        closed = await _closed(application)
+        end.within(EXIT_SECONDS)
+    if closed:
+        end.all_is_kept()
+
+
+async def _closed(application: Application) -> bool:
+    """Close every part. Returns whether that was done within ``CLOSE_SECONDS``."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await application.close()
+    except TimeoutError:
+        log.error("closing: not everything was closed within %g seconds", CLOSE_SECONDS)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _running(lag: LoopLag) -> Iterator[None]:
+    task = asyncio.get_running_loop().create_task(lag.run(), name="loop-lag")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _config(application: Application) -> uvicorn.Config:
+    http: Any = partial(Protocol, connections=_connections(application))
     return uvicorn.Config(
         application,
         lifespan="off",
-        http=Protocol,
+        http=http,
         ws="none",
         proxy_headers=False,
         server_header=False,
@@ -50,8 +92,18 @@ def _config(application: Application) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=5,
         backlog=BACKLOG,
+    )
+
+
+def _connections(application: Application) -> Connections:
+    settings = application.settings
+    return Connections(
+        most=connections_within(raise_limit(), settings.max_connections),
+        most_per_address=settings.address_connections,
+        is_trusted=within(settings.trusted_proxies),
+        network=network,
+        registry=application.metrics.registry,
     )
 
 

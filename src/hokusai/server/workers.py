@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from hokusai import errors
+from hokusai.server.draining import GRACE_SECONDS
 from hokusai.server.logs import configure_logging
 from hokusai.server.process import serve
 from hokusai.settings import Settings
@@ -24,6 +25,8 @@ log = logging.getLogger("hokusai")
 #: The exit code of a worker that could not start.
 EXIT_START = 2
 
+#: Seconds after its time that a worker gets before it is killed.
+_SLACK = 1.0
 #: Seconds to wait before a worker that ended is replaced. Doubled while its replacements end as well.
 _MIN_BACKOFF, _MAX_BACKOFF = 1.0, 30.0
 
@@ -53,6 +56,7 @@ class Workers:
     def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
         self._arguments = (settings, listener, url)
         self._count = settings.workers
+        self._stop_seconds = settings.drain_seconds + GRACE_SECONDS + _SLACK
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._stopping = False
@@ -68,8 +72,17 @@ class Workers:
             multiprocessing.connection.wait(alive, timeout=1)
             self._replace()
         self._terminate([worker for worker in self._workers if not worker.signalled])  # started during the signal
+        self._join()
+
+    def _join(self) -> None:
+        """Every worker ends itself in time. One that cannot even do that is killed."""
+        end = time.monotonic() + self._stop_seconds
         for worker in self._workers:
-            worker.process.join()
+            worker.process.join(max(0.0, end - time.monotonic()))
+            if worker.process.is_alive():
+                log.error("worker process %s did not end, and is killed", worker.process.pid)
+                worker.process.kill()
+                worker.process.join()
 
     def _replace(self) -> None:
         for place, worker in enumerate(self._workers):

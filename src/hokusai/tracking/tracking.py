@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import Receive, Scope, Send
 
+from hokusai import json_body
 from hokusai.quota import ModelQuota
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import Engine
@@ -28,7 +31,10 @@ class Tracking:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = TrackingRequest.of(scope)
-        check(request)
+        if json_body.is_large(request.fields):
+            await asyncio.to_thread(check, request)
+        else:
+            check(request)
         await self._client.ensure_workspace(request.workspace)
         await self._default.resolve(request)
         await self._references.resolve(request)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.attacks.case import Case
-from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
+from tests.attacks.catalogue import files, floods, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -36,6 +36,9 @@ THREATS = {
     21: "expired and revoked keys",
     22: "keys used beyond their permissions",
     23: "keys in the wrong place",
+    26: "memory before anybody is known",
+    31: "the event loop held by one request",
+    33: "addresses and places",
 }
 
 _twice = [name for name, times in Counter(case.id for case in CASES).items() if times > 1]

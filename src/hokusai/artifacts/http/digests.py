@@ -7,6 +7,9 @@ import re
 
 from hokusai import errors
 
+#: A field has one digest for each algorithm there is; a longer one is not read.
+_MAX_LENGTH = 2_000
+
 _SHA256 = re.compile(r":([A-Za-z0-9+/]{43}=):(?:;.*)?", re.ASCII)
 
 
@@ -29,6 +32,8 @@ def claimed(value: str) -> list[str] | errors.DigestMismatch:
     ``sha-256`` in another case or with spaces still counts as SHA-256: otherwise a client would believe that its digest
     was compared.
     """
+    if len(value) > _MAX_LENGTH:
+        return errors.DigestMismatch(reason=f"is longer than {_MAX_LENGTH} characters")
     found: list[str] = []
     for member in value.split(","):
         name, _, rest = member.strip().partition("=")
