@@ -4,3 +4,6 @@ from __future__ import annotations
 
 #: The extension, and its message, for a stretch of an open file that the server sends itself ("Zero Copy Send").
 ZERO_COPY_SEND = "http.response.zerocopysend"
+
+#: In the scope of a request whose target ends in a bare '?', which ASGI itself does not tell from no query at all.
+EMPTY_QUERY = "hokusai.empty_query"

@@ -54,7 +54,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hokusai import errors
-from hokusai.asgi import ZERO_COPY_SEND
+from hokusai.asgi import EMPTY_QUERY, ZERO_COPY_SEND
 from hokusai.http.large_body import THRESHOLD, LargeBody
 from hokusai.http.sendfile import SendFile, available
 
@@ -153,6 +153,8 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
         self._in_body = True
+        if self.url.endswith(b"?") and not self.scope["query_string"]:
+            self.scope[EMPTY_QUERY] = True
         if available(self.transport):
             self.cycle.send = SendFile(self.cycle)  # type: ignore[method-assign]
             self.scope["extensions"] = {ZERO_COPY_SEND: {}}
