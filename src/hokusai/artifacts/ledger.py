@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -42,12 +43,16 @@ artifacts = sa.Table(
     sa.Column("sha256", sa.CHAR(64), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("damaged", sa.String(128)),
 )
+_IS_DAMAGED = artifacts.c.damaged.is_not(None)
+sa.Index("hokusai_artifacts_damaged", artifacts.c.workspace, sqlite_where=_IS_DAMAGED, postgresql_where=_IS_DAMAGED)
 
 
 _FIND = sa.select(artifacts).where(
     artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
 )
+_COUNT_DAMAGED = sa.select(sa.func.count()).select_from(artifacts).where(_IS_DAMAGED)
 _LOCKED = (
     sa.select(*artifacts.c["workspace", "path", "size", "sha256"])
     .where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True)))
@@ -70,7 +75,7 @@ class Ledger:
         self._long_transactions = long_transactions or database
         self._use = UseStore(database)
         upsert = database.insert(artifacts)
-        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
+        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id", "damaged")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
     def record(self, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
@@ -116,7 +121,27 @@ class Ledger:
 
     async def find(self, place: Place) -> Record | None:
         rows = await self._database.rows(_FIND, {"here": place.workspace, "name": place.path})
-        return next((Record(row.size, row.sha256, row.created_at, row.key_id) for row in rows), None)
+        return next(map(_record, rows), None)
+
+    async def find_committed(self, place: Place) -> Record | None:
+        """The record, once every transaction that was changing it has ended. Waits for those, so it costs a lock."""
+
+        def look_up(connection: sa.Connection) -> Record | None:
+            self._use.lock(connection, place.workspace)
+            self._locked(connection, [place])
+            return next(map(_record, connection.execute(_FIND, {"here": place.workspace, "name": place.path})), None)
+
+        return await self._database.run(look_up)
+
+    async def note_damage(self, place: Place, record: Record, version: str | None) -> None:
+        """The stored file of this ``version`` is not the recorded one; None: the recorded one is there again."""
+        same = (artifacts.c.sha256 == record.sha256, artifacts.c.created_at == record.created)
+        note = sa.update(artifacts).where(*_at(place), *same).values(damaged=version)
+        await self._database.run(lambda connection: connection.execute(note))
+
+    async def damaged(self) -> int:
+        """How many files were read and found not to be the recorded ones, in all workspaces."""
+        return int((await self._database.rows(_COUNT_DAMAGED))[0][0])
 
     @asynccontextmanager
     async def deleting(self, place: Place) -> AsyncIterator[int]:
@@ -219,6 +244,10 @@ def _commit(files: Sequence[PendingRecord]) -> dict[Place, errors.HokusaiError]:
         except errors.HokusaiError as error:
             faults[file.place] = error
     return faults
+
+
+def _record(row: sa.Row[Any]) -> Record:
+    return Record(row.size, row.sha256, row.created_at, row.key_id, row.damaged)
 
 
 def _in(place: Place) -> sa.ColumnElement[bool]:

@@ -16,12 +16,16 @@ from hokusai.quota import excess
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored artifact, and the key that uploaded it. ``sha256`` is in hexadecimal."""
+    """A stored artifact, and the key that uploaded it. ``sha256`` is in hexadecimal.
+
+    ``damaged`` is the ``Stat.version`` of a stored file that was read and found to be another one (see ``integrity``).
+    """
 
     size: int
     sha256: str
     created: datetime
     key_id: str
+    damaged: str | None = None
 
     def describes(self, stat: Stat) -> bool:
         """Whether this is the record of the very file that ``stat`` belongs to."""
@@ -68,7 +72,8 @@ class PendingRecord:
     @property
     def row(self) -> dict[str, Any]:
         facts = {"size": self.written.size, "sha256": self.written.sha256, "created_at": self.written.created}
-        return {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id, **facts}
+        about = {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id}
+        return {**about, **facts, "damaged": None}
 
     def refusal(self, replaced: ReplacedFile | None, now: Use) -> errors.HokusaiError | None:
         """Why it may not replace that file, in a workspace that uses ``now``."""

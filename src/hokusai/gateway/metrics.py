@@ -28,6 +28,15 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.damaged = Gauge(
+            "hokusai_damaged_files", "Stored files that were read and do not fit their records.", registry=self.registry
+        )
+        self.damaged_downloads = Counter(
+            "hokusai_damaged_downloads",
+            "Downloads refused because the stored file does not fit its record.",
+            registry=self.registry,
+        )
+
     def count(self, route: Route | None, status: int, seconds: float) -> None:
         method, path, to = (route.method, route.path, route.to) if route else ("other", "unlisted", "none")
         self._requests.labels(method, path, str(status)).inc()

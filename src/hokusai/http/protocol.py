@@ -46,15 +46,19 @@ import asyncio
 import logging
 import re
 import secrets
+import socket
+import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hokusai import errors
-from hokusai.asgi import EMPTY_QUERY, ZERO_COPY_SEND
+from hokusai.asgi import EMPTY_QUERY, RESET, ZERO_COPY_SEND
 from hokusai.http.large_body import THRESHOLD, LargeBody
 from hokusai.http.sendfile import SendFile, available
 
@@ -154,10 +158,11 @@ class Protocol(HttpToolsProtocol):
         self._unanswered.append(self.cycle)
         self._in_body = True
         if self.url.endswith(b"?") and not self.scope["query_string"]:
-            self.scope[EMPTY_QUERY] = True
+            self.scope[EMPTY_QUERY] = True  # type: ignore[literal-required]
+        self.scope["extensions"] = {RESET: {"call": partial(_reset, self.transport)}}
         if available(self.transport):
             self.cycle.send = SendFile(self.cycle)  # type: ignore[method-assign]
-            self.scope["extensions"] = {ZERO_COPY_SEND: {}}
+            self.scope["extensions"][ZERO_COPY_SEND] = {}
         length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         if length >= THRESHOLD and len(self._unanswered) == 1:
             self._large_body = LargeBody(self, self.cycle, self.flow, length=length, done=self._large_body_ends)
@@ -272,6 +277,14 @@ def _disconnect(cycle: RequestResponseCycle) -> None:
     cycle.message_event.set()
     if isinstance(cycle.send, SendFile):
         cycle.send.wake()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close with RST and not with FIN, which older clients take for the end of any response (RFC 9293, 3.10.5)."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _faults(version: str, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:
