@@ -41,7 +41,7 @@ from hokusai.gateway import (
     per_hour,
     table,
 )
-from hokusai.quota import ModelQuota, UseStore
+from hokusai.quota import ModelQuota, TrackingQuota, UseStore
 from hokusai.settings import Role, Settings
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
 
@@ -161,7 +161,11 @@ class Application:
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings)
         models = ModelQuota(self._database, max_models=settings.quota.models)
-        tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
+        stored = TrackingQuota(
+            self._database, max_bytes=settings.quota.bytes, on_stored=self.metrics.tracking_bytes.inc
+        )
+        parts.push_async_callback(stored.close)
+        tracking = Tracking(engine, models=models, stored=stored, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
         checks["tracking"] = tracking.check

@@ -178,9 +178,7 @@ def test_it_is_logged_audited_and_counted(server: Server, http: httpx2.Client, n
     assert server.audited(refused.headers["x-request-id"])["code"] == DAMAGED
 
 
-def test_a_download_that_was_broken_off_is_audited(
-    server: Server, http: httpx2.Client, team: Team, name: str
-) -> None:
+def test_a_download_that_was_broken_off_is_audited(server: Server, http: httpx2.Client, team: Team, name: str) -> None:
     assert http.put(f"{FILES}/{name}", content=LARGE).is_success
     _other_bytes(stored(server, name))
     head, _, _ = downloaded(server, team.key, name)

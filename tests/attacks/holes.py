@@ -89,8 +89,8 @@ HOLES = (
     hole(
         "paths are decoded twice by their readers",
         "artifacts/path.py",
-        "while (again := _CONTROL.sub("", unquote(text))) != text:",
-        "while (again := _CONTROL.sub("", unquote(text))) != again:",
+        'while (again := _CONTROL.sub("", unquote(text))) != text:',
+        'while (again := _CONTROL.sub("", unquote(text))) != again:',
         2,
         only="PUT",
     ),

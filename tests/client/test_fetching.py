@@ -170,7 +170,11 @@ def test_changed_bytes_are_refused(registry: Registry, target: Path) -> None:
 
 
 def test_an_answer_cut_short_is_refused(registry: Registry, target: Path) -> None:
-    registry.digest = lambda content: {"Content-Length": str(len(content) + 5), "Connection": "close", **digest(content)}
+    registry.digest = lambda content: {
+        "Content-Length": str(len(content) + 5),
+        "Connection": "close",
+        **digest(content),
+    }
     registry.files = {"f": b"abc"}
     refused(registry, target, errors.ServerUnreachable)
 
@@ -236,7 +240,9 @@ def test_a_target_that_is_taken_is_left_alone(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("sent", [{}, {"Repr-Digest": ""}, {"Repr-Digest": "sha-512=:AAAA:"}, {"Repr-Digest": "sha-256=:x:"}])
+@pytest.mark.parametrize(
+    "sent", [{}, {"Repr-Digest": ""}, {"Repr-Digest": "sha-512=:AAAA:"}, {"Repr-Digest": "sha-256=:x:"}]
+)
 def test_a_file_without_a_digest_is_not_accepted_and_named(
     registry: Registry, target: Path, sent: dict[str, str]
 ) -> None:

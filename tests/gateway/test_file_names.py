@@ -16,7 +16,20 @@ from tests.serving import Server
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 PARTS = "/api/2.0/mlflow-artifacts/mpu/create"
 #: What a client may send after a name without encoding it.
-QUERIES = ("?v=2.bin", "?", "??", "?x", "?=", "?&", "?path=weights", "?page_token=1", "?%76=2", "?a=1?b=2", ";v=1?x", "/?")
+QUERIES = (
+    "?v=2.bin",
+    "?",
+    "??",
+    "?x",
+    "?=",
+    "?&",
+    "?path=weights",
+    "?page_token=1",
+    "?%76=2",
+    "?a=1?b=2",
+    ";v=1?x",
+    "/?",
+)
 
 
 @dataclass
@@ -27,7 +40,10 @@ class Connection:
     key: str
 
     def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        sent = {"Authorization": f"Bearer {self.key}", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        sent = {
+            "Authorization": f"Bearer {self.key}",
+            **{name.replace("_", "-"): text for name, text in headers.items()},
+        }
         self.wire.request(method, target, body, sent)
         answer = self.wire.getresponse()
         return answer.status, answer.read()
@@ -81,7 +97,8 @@ def test_a_bare_fragment_is_no_request_at_all(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["weights?v=2.bin", "weights?", "weights;v=2", "weights;", "weights%3F", "100%", "a%20b", "%41", "weights&a=b"]
+    "name",
+    ["weights?v=2.bin", "weights?", "weights;v=2", "weights;", "weights%3F", "100%", "a%20b", "%41", "weights&a=b"],
 )
 def test_an_encoded_name_is_stored_exactly(connection: Connection, name: str) -> None:
     directory = f"{FILES}/1/run/artifacts"

@@ -126,7 +126,7 @@ class Integrity:
             raise errors.ArtifactUnproven()
 
     async def checked(self, file: Examined) -> AsyncGenerator[Piece, None]:
-        """The whole file. Raises ``errors.ArtifactDamaged`` in place of its last piece where the digest does not fit."""
+        """The whole file. Raises ``ArtifactDamaged`` in place of its last piece where the digest does not fit."""
         stat, record = file.reader.stat, file.record
         assert record is not None
         found = hashlib.sha256()

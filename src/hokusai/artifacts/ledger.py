@@ -29,7 +29,7 @@ import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_of
+from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_for, use_of
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
 from hokusai.identity import Use
 from hokusai.quota import UseStore, excess, replaced
@@ -48,6 +48,13 @@ artifacts = sa.Table(
 _IS_DAMAGED = artifacts.c.damaged.is_not(None)
 sa.Index("hokusai_artifacts_damaged", artifacts.c.workspace, sqlite_where=_IS_DAMAGED, postgresql_where=_IS_DAMAGED)
 
+
+#: The names in a record's path, directories and file.
+NAMES_IN_PATH = (
+    sa.func.length(artifacts.c.path)
+    - sa.func.length(sa.func.replace(artifacts.c.path, "/", ""))
+    + sa.literal_column("1")
+)
 
 _FIND = sa.select(artifacts).where(
     artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
@@ -96,7 +103,7 @@ class Ledger:
         """
         place = file.place
         now, size = await self.use_and_size(place)
-        instead = Use() if size is None else Use(bytes=size, files=1)
+        instead = Use() if size is None else use_for(place.path, size)
         if refusal := excess(now, file.use, file.quota, instead=instead):
             raise refusal  # without a write: many uploads may be refused at once
         async with (
@@ -202,14 +209,15 @@ class Ledger:
             connection.execute(self._upsert, [file.row for file in files])
 
     def _delete(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
-        sizes = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size)).scalars().all()
-        return Use(bytes=sum(map(int, sizes)), files=len(sizes))
+        gone = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size, NAMES_IN_PATH)).all()
+        return Use(bytes=sum(int(row[0]) for row in gone), files=len(gone), names=sum(row[1] for row in gone))
 
     def _locked(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, ReplacedFile]:
         """The files that are recorded at these places. Their rows are locked, where the database has row locks."""
         keys = {(place.workspace, place.path): place for place in places}
         rows = connection.execute(_LOCKED, {"keys": list(keys)}).all()
-        return {keys[row.workspace, row.path]: ReplacedFile(int(row.size), row.sha256) for row in rows}
+        found = [(keys[row.workspace, row.path], row) for row in rows]
+        return {place: ReplacedFile(place, int(row.size), row.sha256) for place, row in found}
 
     def _replace(self, connection: sa.Connection, file: PendingRecord) -> ReplacedFile | None:
         """Write the record and lock its row; returns what it replaces.

@@ -36,12 +36,13 @@ class Record:
 class ReplacedFile:
     """The recorded file that a new one replaces."""
 
+    place: Place
     size: int
     sha256: str
 
     @property
     def use(self) -> Use:
-        return Use(bytes=self.size, files=1)
+        return use_for(self.place.path, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class PendingRecord:
 
     @property
     def use(self) -> Use:
-        return Use(bytes=self.written.size, files=1)
+        return use_for(self.place.path, self.written.size)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -80,6 +81,11 @@ class PendingRecord:
         if self.expected and self.expected.sha256 != (replaced.sha256 if replaced else None):
             return errors.ConditionFailed(header="If-Match or If-None-Match")
         return excess(now, self.use, self.quota, instead=use_of(replaced))
+
+
+def use_for(path: str, size: int) -> Use:
+    """What a file of ``size`` bytes uses at a path, relative to the workspace's root."""
+    return Use(bytes=size, files=1, names=path.count("/") + 1)
 
 
 def use_of(replaced: ReplacedFile | None) -> Use:

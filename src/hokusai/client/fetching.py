@@ -16,7 +16,6 @@ from hokusai.client.progress_meter import Meter
 from hokusai.client.registration import not_ready
 from hokusai.client.values import ModelVersion, OnProgress
 
-
 #: Files that a refusal names.
 _NAMED = 10
 

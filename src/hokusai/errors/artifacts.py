@@ -244,6 +244,6 @@ class ArtifactUnproven(
     message="artifacts: the stored file is still being compared with its record.",
     remedy="Send the request again in a moment.",
 ):
-    """The file's time or size does not fit its record, or it is being replaced: no part of it is served before all of it
-    was compared.
+    """The file's time or size does not fit its record, or it is being replaced: no part of it is served before all of
+    it was compared.
     """

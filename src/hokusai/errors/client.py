@@ -152,8 +152,8 @@ class TransferStopped(
 class DigestMissing(
     ClientError,
     code="HK7070",
-    message="client: the server has no digest of {count} of the files, so nothing shows that they are what was uploaded: "
-    "{files}.",
+    message="client: the server has no digest of {count} of the files, so nothing shows that they are what was "
+    "uploaded: {files}.",
     remedy="Nothing was kept. Register the model again through the server, or ask the operator how these files came "
     "into the artifact store.",
 ):

@@ -28,6 +28,9 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.tracking_bytes = Counter(
+            "hokusai_tracking_stored_bytes", "Bytes that requests stored in MLflow.", registry=self.registry
+        )
         self.damaged = Gauge(
             "hokusai_damaged_files", "Stored files that were read and do not fit their records.", registry=self.registry
         )

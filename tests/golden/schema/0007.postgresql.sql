@@ -65,7 +65,8 @@ CREATE TABLE public.hokusai_pending (
     id character varying(32) NOT NULL,
     bytes bigint NOT NULL,
     files bigint NOT NULL,
-    until timestamp with time zone NOT NULL
+    until timestamp with time zone NOT NULL,
+    names bigint DEFAULT '0'::bigint NOT NULL
 );
 CREATE TABLE public.hokusai_schema (
     id integer NOT NULL,
@@ -82,7 +83,9 @@ CREATE TABLE public.hokusai_use (
     bytes bigint NOT NULL,
     files bigint NOT NULL,
     models bigint NOT NULL,
-    models_counted_at timestamp with time zone
+    models_counted_at timestamp with time zone,
+    tracking_bytes bigint DEFAULT '0'::bigint NOT NULL,
+    names bigint DEFAULT '0'::bigint NOT NULL
 );
 CREATE TABLE public.hokusai_workspaces (
     name character varying(63) NOT NULL,
@@ -103,7 +106,7 @@ INSERT INTO public.hokusai_keys VALUES ('key_0000000000000001', '\x862f999cf13fc
 INSERT INTO public.hokusai_models VALUES ('acme', 'churn', '2026-01-02 03:04:05.000006+00');
 INSERT INTO public.hokusai_schema VALUES (1, '0003');
 INSERT INTO public.hokusai_usage VALUES ('key_0000000000000001', '2026-01-02 03:04:05.000006+00', 1099511627776, 1);
-INSERT INTO public.hokusai_use VALUES ('acme', 1099511627776, 1, 0, NULL);
+INSERT INTO public.hokusai_use VALUES ('acme', 1099511627776, 1, 0, NULL, 0, 0);
 INSERT INTO public.hokusai_workspaces VALUES ('acme', '2026-01-02 03:04:05.000006+00', NULL, 1125899906842624, NULL, NULL, NULL, NULL);
 SELECT pg_catalog.setval('public.hokusai_audit_id_seq', 1, true);
 ALTER TABLE ONLY public.hokusai_alembic_version

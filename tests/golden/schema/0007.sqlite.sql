@@ -71,7 +71,7 @@ CREATE TABLE hokusai_pending (
 	id VARCHAR(32) NOT NULL, 
 	bytes BIGINT NOT NULL, 
 	files BIGINT NOT NULL, 
-	until DATETIME NOT NULL, 
+	until DATETIME NOT NULL, names BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (workspace, id)
 );
 CREATE TABLE hokusai_schema (
@@ -93,10 +93,10 @@ CREATE TABLE hokusai_use (
 	bytes BIGINT NOT NULL, 
 	files BIGINT NOT NULL, 
 	models BIGINT NOT NULL, 
-	models_counted_at DATETIME, 
+	models_counted_at DATETIME, tracking_bytes BIGINT DEFAULT '0' NOT NULL, names BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (workspace)
 );
-INSERT INTO "hokusai_use" VALUES('acme',1099511627776,1,0,NULL);
+INSERT INTO "hokusai_use" VALUES('acme',1099511627776,1,0,NULL,0,0);
 CREATE TABLE hokusai_workspaces (
 	name VARCHAR(63) NOT NULL, 
 	created_at DATETIME NOT NULL, 
