@@ -301,6 +301,46 @@ HOLES = (
         17,
         only="quota",
     ),
+    hole(
+        "a query on a file's path is dropped",
+        "gateway/forward.py",
+        'if route.names_file and (scope["query_string"] or EMPTY_QUERY in scope):',
+        "if False:",
+        36,
+        only="PUT …",
+    ),
+    hole(
+        "the digest of a stored file is not compared",
+        "artifacts/integrity.py",
+        "if sha256 != record.sha256:",
+        "if False:",
+        29,
+        only="one byte of it: whole",
+    ),
+    hole(
+        "a range is served before its file was compared",
+        "artifacts/http/download.py",
+        "await self._integrity.prove(file)",
+        "pass",
+        29,
+        only="one byte of it: range",
+    ),
+    hole(
+        "what requests store in MLflow is not counted",
+        "tracking/byte_counter.py",
+        "if not stores(request):",
+        "if True:",
+        30,
+        only="quota",
+    ),
+    hole(
+        "directories cost nothing",
+        "quota.py",
+        "if quota.files is not None and more.names > 0",
+        "if False",
+        30,
+        only="directories",
+    ),
 )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.attacks.case import Case
-from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
+from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stored, stories, surfaces, tenancy
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, stored)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -36,6 +36,9 @@ THREATS = {
     21: "expired and revoked keys",
     22: "keys used beyond their permissions",
     23: "keys in the wrong place",
+    29: "files changed past the server",
+    30: "what nobody pays for",
+    36: "names that end at a '?'",
 }
 
 _twice = [name for name, times in Counter(case.id for case in CASES).items() if times > 1]
