@@ -73,6 +73,18 @@ def _(bench: Bench) -> Iterator[Deployment]:
             yield Deployment(running.url, variables=keys(running))
 
 
+@planted("files-damaged", "a stored file was changed on the disk, and somebody downloaded it")
+def _(bench: Bench) -> Iterator[Deployment]:
+    with serving(bench.directory() / "data") as running:
+        team = running.workspace("readers", permissions=["admin"])
+        with running.http(team.key) as http:
+            path = "/api/2.0/mlflow-artifacts/artifacts/model/weights"
+            assert http.put(path, content=b"the weights").is_success
+            (running.data / "artifacts/workspaces/readers/model/weights").write_bytes(b"THE WEIGHTS")
+            assert http.get(path).status_code == 409
+        yield Deployment(running.url, variables=keys(running, team))
+
+
 @planted("experiment-direct-location", "an old experiment has an s3:// address")
 def _(bench: Bench) -> Iterator[Deployment]:
     with bench.mlflow(OLD, "--artifacts-destination", "./kept") as url:

@@ -355,3 +355,126 @@ def begun(team: Team, name: str, size: int) -> bytes:
     """The first half of an upload."""
     head = f"PUT {FILES}/{name} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {team.key}\r\nContent-Length: {size}\r\n"
     return f"{head}\r\n".encode() + bytes(size // 2)
+
+
+V2 = "/api/2.0/mlflow"
+
+
+class TestWhatMlflowStores:
+    def test_a_workspace_with_a_quota_of_nothing_stores_nothing_in_mlflow(self, server: Server) -> None:
+        team = bounded(server, "nothing-at-all", bytes=0)
+        with server.http(team.key) as http:
+            for path, body in (
+                ("experiments/create", {"name": "e", "tags": [{"key": "k", "value": "v" * 4000}]}),
+                ("runs/create", {"experiment_id": "0", "start_time": 1}),
+                ("registered-models/create", {"name": "m", "description": "d" * 4000}),
+                ("logged-models", {"experiment_id": "0", "name": "m"}),
+            ):
+                refused = http.post(f"{V2}/{path}", json=body)
+                assert (refused.status_code, refused.json()["hokusai"]["code"]) == (413, "HK1371"), path
+            assert http.get(f"{V2}/registered-models/search").json() == {}
+        assert used(server, "nothing-at-all") == dict.fromkeys(
+            ("bytes", "files", "models", "tracking_bytes", "names"), 0
+        )
+
+    def test_large_requests_use_up_a_quota(self, server: Server) -> None:
+        """Eight datasets of 3.9 MB were 31 MB in MLflow's tables, for which nobody paid."""
+        limit = 1_000_000
+        team = bounded(server, "profiles", bytes=limit)
+        with server.http(team.key) as http:
+            made = http.post(f"{V2}/runs/create", json={"experiment_id": "0", "start_time": 1}).json()
+            run = made["run"]["info"]["run_id"]
+            statuses = [http.post(f"{V2}/runs/log-batch", json=_batch(run, number)).status_code for number in range(5)]
+            assert statuses == [200, 200, 413, 413, 413]
+            assert 800_000 < used(server, "profiles")["tracking_bytes"] < limit
+            refused = http.put(f"{FILES}/file", content=b"f" * 300_000)
+            assert refused.json()["hokusai"]["code"] == "HK1308"
+            done = http.post(f"{V2}/runs/update", json={"run_id": run, "status": "FINISHED", "end_time": 2})
+            assert done.status_code == 200, "a run can always be ended"
+
+    def test_many_at_once_never_pass_it(self, server: Server) -> None:
+        limit = 400_000
+        team = bounded(server, "crowd", bytes=limit)
+        with server.http(team.key) as http:
+            made = http.post(f"{V2}/runs/create", json={"experiment_id": "0", "start_time": 1}).json()
+            run = made["run"]["info"]["run_id"]
+
+            def tag(number: int) -> int:
+                body = {"run_id": run, "key": f"k{number}", "value": "v" * 4900}
+                return http.post(f"{V2}/runs/set-tag", json=body).status_code
+
+            with ThreadPoolExecutor(8) as pool:
+                statuses = list(pool.map(tag, range(120)))
+            assert set(statuses) == {200, 413}
+            found = http.get(f"{V2}/runs/get", params={"run_id": run}).json()["run"]["data"]["tags"]
+        kept = sum(len(one["value"]) for one in found if one["key"].startswith("k"))
+        assert kept == statuses.count(200) * 4900
+        assert limit - 2 * 5000 < used(server, "crowd")["tracking_bytes"] <= limit
+
+    def test_what_is_stored_is_shown_by_the_server(self, server: Server) -> None:
+        team = bounded(server, "shown")
+        with server.http() as operator:
+            before = _counter(operator, "hokusai_tracking_stored_bytes_total")
+            with server.http(team.key) as http:
+                body = {"name": "m", "description": "d" * 4000}
+                assert http.post(f"{V2}/registered-models/create", json=body).is_success
+            assert _counter(operator, "hokusai_tracking_stored_bytes_total") >= before + 4000
+        assert used(server, "shown")["tracking_bytes"] >= 4000
+
+
+class TestDirectories:
+    def test_deep_paths_use_up_a_quota_of_files(self, server: Server) -> None:
+        """Twenty empty files had made 581 directories."""
+        team = bounded(server, "deep", files=20)
+        with server.http(team.key) as http:
+            answers = [http.put(f"{FILES}/{number}/" + "d/" * 28 + "f", content=b"") for number in range(20)]
+            assert [answer.status_code for answer in answers] == [200] * 5 + [413] * 15
+            assert answers[-1].json()["hokusai"]["code"] == "HK1370"
+            place = server.data / "artifacts" / "workspaces" / "deep"
+            assert len(list(place.rglob("*"))) <= 8 * 20
+            assert not (place / "19").exists(), "a refused upload leaves no directory"
+            assert used(server, "deep")["names"] == 5 * 30
+            assert http.delete(f"{FILES}/0").is_success
+            assert not (place / "0").exists()
+            assert used(server, "deep")["names"] == 4 * 30
+            assert http.put(f"{FILES}/19/" + "d/" * 28 + "f", content=b"").is_success
+
+    @pytest.mark.parametrize("size", [0, 10, 3_000_000])
+    def test_an_upload_that_is_refused_or_fails_leaves_no_directory(self, server: Server, size: int) -> None:
+        name = f"empty-{size}"
+        team = bounded(server, name, bytes=5, files=1)
+        place = server.data / "artifacts" / "workspaces" / name
+        wrong = {"Repr-Digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}
+        with server.http(team.key) as http:
+            assert http.put(f"{FILES}/kept", content=b"").is_success
+            for headers in ({}, wrong, {"If-Match": '"x"'}):
+                assert http.put(f"{FILES}/a/b/c/d", content=b"x" * size, headers=headers).status_code in {400, 412, 413}
+        assert [path.name for path in place.rglob("*")] == ["kept"]
+
+    def test_a_deleted_file_takes_its_directories_with_it(self, server: Server) -> None:
+        team = bounded(server, "tidy")
+        place = server.data / "artifacts" / "workspaces" / "tidy"
+        with server.http(team.key) as http:
+            for path in ("a/b/c/d", "a/b/other"):
+                assert http.put(f"{FILES}/{path}", content=b"x").is_success
+            assert http.delete(f"{FILES}/a/b/c/d").is_success
+            assert not (place / "a/b/c").exists()
+            assert http.delete(f"{FILES}/a/b/other").is_success
+        assert not list(place.rglob("*"))
+        assert used(server, "tidy")["names"] == 0
+
+    def test_a_path_has_a_depth(self, server: Server) -> None:
+        team = bounded(server, "depth")
+        with server.http(team.key) as http:
+            refused = http.put(f"{FILES}/" + "d/" * 40 + "f", content=b"")
+        assert (refused.status_code, refused.json()["hokusai"]["code"]) == (400, "HK4002")
+
+
+def _batch(run: str, number: int) -> dict[str, object]:
+    tags = [{"key": f"{number}-{key}", "value": "v" * 4000} for key in range(100)]
+    return {"run_id": run, "tags": tags}
+
+
+def _counter(http: httpx2.Client, name: str) -> float:
+    found = re.search(rf"^{name} ([0-9.e+]+)$", http.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0

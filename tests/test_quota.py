@@ -11,8 +11,8 @@ import pytest
 
 from hokusai import errors
 from hokusai.database import Database
-from hokusai.identity import Quota, Use
-from hokusai.quota import ModelQuota, UseStore, excess, pending
+from hokusai.identity import NAMES, Quota, Use
+from hokusai.quota import ModelQuota, TrackingQuota, UseStore, excess, pending
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -165,3 +165,136 @@ async def test_a_hold_that_expired_too_early_is_counted_again(
         async with databases[0].begin() as connection:
             await connection.run_sync(partial(use.settle, hold=hold, replaced=Use()))
     assert await use.of("acme") == Use(bytes=1100, files=2)
+
+
+def test_what_is_in_mlflow_counts_against_the_quota_of_bytes() -> None:
+    now = Use(bytes=5, tracking_bytes=4)
+    assert excess(now, Use(bytes=1), Quota(bytes=10)) is None
+    refusal = excess(now, Use(bytes=2), Quota(bytes=10))
+    assert isinstance(refusal, errors.BytesQuotaExceeded)
+    assert refusal.left == 1
+
+
+def test_names_in_paths_are_bounded_by_the_quota_of_files() -> None:
+    quota = Quota(files=2)
+    assert excess(Use(), Use(files=1, names=2 * NAMES), quota) is None
+    refusal = excess(Use(files=1, names=NAMES), Use(files=1, names=NAMES + 1), quota)
+    assert isinstance(refusal, errors.NamesQuotaExceeded)
+    assert refusal.facts == {"limit": 2 * NAMES, "left": NAMES}
+    assert excess(Use(files=1, names=99), Use(files=1, names=9), quota, instead=Use(files=1, names=9)) is None
+
+
+async def test_a_hold_counts_names(databases: tuple[Database, Database], use: UseStore) -> None:
+    deep = Use(bytes=1, files=1, names=30)
+    async with use.holding("acme", deep, instead=Use(), quota=Quota()) as hold:
+        assert await use.of("acme") == deep
+        async with databases[0].begin() as connection:
+            await connection.run_sync(partial(use.settle, hold=hold, replaced=Use()))
+    assert await use.of("acme") == deep
+    with pytest.raises(errors.ArtifactStoreDown):
+        async with use.holding("acme", deep, instead=Use(), quota=Quota()):
+            raise errors.ArtifactStoreDown
+    assert await use.of("acme") == deep
+
+
+BLOCK = 64 << 10
+
+
+async def stored(quota: TrackingQuota, size: int, limit: int | None = None) -> bool:
+    try:
+        async with quota.storing("acme", size, limit):
+            return True
+    except errors.TrackingBytesExceeded:
+        return False
+
+
+async def test_nothing_is_stored_in_mlflow_under_a_quota_of_nothing(
+    databases: tuple[Database, Database], use: UseStore
+) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=2**40)
+    with pytest.raises(errors.TrackingBytesExceeded) as caught:
+        async with quota.storing("acme", 512, 0):
+            raise AssertionError("it was let in")
+    assert (caught.value.status, caught.value.facts) == (413, {"limit": 0, "left": 0, "needed": 512})
+    assert await use.of("acme") == Use()
+
+
+async def test_small_requests_share_a_transaction(databases: tuple[Database, Database], use: UseStore) -> None:
+    told: list[int] = []
+    quota = TrackingQuota(databases[0], max_bytes=None, on_stored=told.append)
+    for _ in range(100):
+        assert await stored(quota, 512)
+    assert (await use.of("acme")).tracking_bytes == BLOCK
+    for _ in range(100):
+        assert await stored(quota, 512)
+    assert (await use.of("acme")).tracking_bytes == 2 * BLOCK
+    await quota.close()
+    assert (await use.of("acme")).tracking_bytes == 200 * 512 == sum(told)
+
+
+async def test_large_requests_are_counted_as_they_are(databases: tuple[Database, Database], use: UseStore) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=None)
+    assert await stored(quota, 4_000_000)
+    assert (await use.of("acme")).tracking_bytes == 4_000_000
+
+
+async def test_several_processes_never_pass_a_quota(databases: tuple[Database, Database], use: UseStore) -> None:
+    quotas = [TrackingQuota(databases[number % 2], max_bytes=None) for number in range(6)]
+    limit = 1_000_000
+    results = await asyncio.gather(*(stored(quotas[number % 6], 9_973, limit) for number in range(300)))
+    assert sum(results) * 9_973 <= limit
+    assert (await use.of("acme")).tracking_bytes <= limit
+    assert sum(results) * 9_973 > limit - 6 * BLOCK
+    for quota in quotas:
+        await quota.close()
+    assert (await use.of("acme")).tracking_bytes == sum(results) * 9_973
+    last = TrackingQuota(databases[0], max_bytes=None)
+    while await stored(last, 1, limit):
+        left = limit - (await use.of("acme")).tracking_bytes
+        assert left >= 0
+        if left == 0:
+            break
+
+
+async def test_the_last_bytes_of_a_quota_can_be_used(databases: tuple[Database, Database], use: UseStore) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=1000)
+    assert [await stored(quota, 400) for _ in range(3)] == [True, True, False]
+    assert await stored(quota, 200)
+    assert (await use.of("acme")).tracking_bytes == 1000
+
+
+async def test_files_and_requests_share_one_quota(databases: tuple[Database, Database], use: UseStore) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=None)
+    await store(databases[0], use, 600, 1000)
+    assert await stored(quota, 400, 1000)
+    assert not await stored(quota, 1, 1000)
+    with pytest.raises(errors.BytesQuotaExceeded):
+        await store(databases[1], UseStore(databases[1]), 1, 1000)
+
+
+async def test_what_mlflow_refused_is_counted_no_longer(databases: tuple[Database, Database], use: UseStore) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=None)
+    for size in (512, 4_000_000):
+        with pytest.raises(errors.TrackingUnknown):
+            async with quota.storing("acme", size, 5_000_000):
+                raise errors.TrackingUnknown(reason="no such run")
+    with pytest.raises(errors.TrackingDown):  # nobody knows
+        async with quota.storing("acme", 1000, 5_000_000):
+            raise errors.TrackingDown
+    await quota.close()
+    assert (await use.of("acme")).tracking_bytes == 1000
+
+
+async def test_a_quota_that_is_lowered_counts_at_once(databases: tuple[Database, Database], use: UseStore) -> None:
+    """Although a block was counted under the old one."""
+    quota = TrackingQuota(databases[0], max_bytes=None)
+    assert await stored(quota, 512, 10**9)
+    assert not await stored(quota, 512, 0)
+    assert (await use.of("acme")).tracking_bytes == 512
+    assert await stored(quota, 512, 10**9)
+
+
+async def test_requests_at_one_moment_share_a_block(databases: tuple[Database, Database], use: UseStore) -> None:
+    quota = TrackingQuota(databases[0], max_bytes=None)
+    assert all(await asyncio.gather(*(stored(quota, 512) for _ in range(64))))
+    assert (await use.of("acme")).tracking_bytes == BLOCK

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,7 +42,7 @@ from hokusai.gateway import (
     per_hour,
     table,
 )
-from hokusai.quota import ModelQuota, UseStore
+from hokusai.quota import ModelQuota, TrackingQuota, UseStore
 from hokusai.settings import Role, Settings
 from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 
@@ -101,7 +102,7 @@ class Application:
             readiness=Readiness(
                 checks,
                 optional={"redis"},
-                about={"artifacts": {"keeps": _STORAGE.get(settings.store_url.partition(":")[0], "")}},
+                about={"artifacts": self._about_artifacts},
             ),
             versions={"version": __version__, "mlflow": version("mlflow-skinny")},
             base=self.base,
@@ -156,16 +157,30 @@ class Application:
             idle_seconds=settings.body_idle_seconds,
             quota=settings.quota,
             max_uploads=settings.workspace_uploads,
+            on_damage=self.metrics.damaged_downloads.inc,
         )
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings, self.metrics)
         models = ModelQuota(self._database, max_models=settings.quota.models)
-        tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
+        stored = TrackingQuota(
+            self._database, max_bytes=settings.quota.bytes, on_stored=self.metrics.tracking_bytes.inc
+        )
+        parts.push_async_callback(stored.close)
+        tracking = Tracking(engine, models=models, stored=stored, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
         checks["tracking"] = tracking.check
         apps["tracking"] = tracking
         report_drift(engine)
+
+    async def _about_artifacts(self) -> Mapping[str, object]:
+        """Where files are kept, and how many of them do not fit their records, unless the database is slow or down."""
+        found: dict[str, object] = {"keeps": _STORAGE.get(self.settings.store_url.partition(":")[0], "")}
+        with suppress(errors.HokusaiError, TimeoutError):
+            async with asyncio.timeout(1):
+                found["damaged"] = damaged = await Ledger(self._database).damaged()
+                self.metrics.damaged.set(damaged)
+        return found
 
     def _rates(self, parts: AsyncExitStack, checks: dict[str, Check]) -> Rates:
         if self.settings.redis_url is None:

@@ -135,11 +135,22 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a workspace uses of its ``Quota``."""
+    """What a workspace uses of its ``Quota``.
+
+    ``tracking_bytes`` is what its requests stored in MLflow; its quota of bytes is for both. ``names`` are those in the
+    paths of its files, directories included: as many as there may be inodes, and at most ``NAMES`` for each file that
+    its quota allows.
+    """
 
     bytes: int = 0
     files: int = 0
     models: int = 0
+    tracking_bytes: int = 0
+    names: int = 0
+
+
+#: Names in the paths of files, on average, for each file of a quota. MLflow's own layout takes 4 to 8.
+NAMES = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ that expires: after a crash, the next hold in that workspace gives the expired o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.database import Database, Instant, metadata
-from hokusai.identity import Quota, Use
+from hokusai.identity import NAMES, Quota, Use
 
 use = sa.Table(
     "hokusai_use",
@@ -30,6 +31,8 @@ use = sa.Table(
     sa.Column("files", sa.BigInteger, nullable=False),
     sa.Column("models", sa.BigInteger, nullable=False),
     sa.Column("models_counted_at", Instant),
+    sa.Column("tracking_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("names", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 #: Holds: files that are being committed and are counted in ``use`` already, until they are recorded or expire.
@@ -41,6 +44,7 @@ pending = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("files", sa.BigInteger, nullable=False),
     sa.Column("until", Instant, nullable=False),
+    sa.Column("names", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 #: The registered models that are counted, by name. The models themselves are in MLflow's tables.
@@ -57,7 +61,7 @@ models = sa.Table(
 _SET = (
     sa.update(use)
     .where(use.c.workspace == sa.bindparam("of"))
-    .values({name: sa.bindparam(name) for name in ("bytes", "files", "models")})
+    .values({name: sa.bindparam(name) for name in ("bytes", "files", "models", "names")})
 )
 
 NOTHING = Use()
@@ -129,8 +133,9 @@ class UseStore:
         return _use(connection.execute(self._lock, {"workspace": workspace}).one())
 
     def set(self, connection: sa.Connection, workspace: str, now: Use) -> None:
-        """After ``lock``."""
-        connection.execute(_SET, {"of": workspace, "bytes": now.bytes, "files": now.files, "models": now.models})
+        """After ``lock``. An older server beside this one does not count names, so they may come out too low."""
+        counts = {"bytes": now.bytes, "files": now.files, "models": now.models, "names": max(0, now.names)}
+        connection.execute(_SET, {"of": workspace, **counts})
 
     def _hold(self, connection: sa.Connection, *, hold: Hold, instead: Use, quota: Quota) -> None:
         now = self.lock(connection, hold.workspace)
@@ -138,12 +143,12 @@ class UseStore:
         if refusal := excess(now, hold.use, quota, instead=instead):
             raise refusal
         row = {"workspace": hold.workspace, "id": hold.id, "until": datetime.now(UTC) + HOLD_LIFETIME}
-        connection.execute(pending.insert().values(**row, bytes=hold.use.bytes, files=hold.use.files))
+        connection.execute(pending.insert().values(**row, **_counts(hold.use)))
         self.set(connection, hold.workspace, _sum(now, 1, hold.use))
 
     def _expired(self, connection: sa.Connection, workspace: str) -> Use:
         """Remove expired holds, and return what they counted."""
-        expired = pending.delete().where(*_expired(workspace)).returning(pending.c.bytes, pending.c.files)
+        expired = pending.delete().where(*_expired(workspace)).returning(*pending.c["bytes", "files", "names"])
         return _files(connection.execute(expired).all())
 
     def _release(self, connection: sa.Connection, hold: Hold) -> None:
@@ -155,11 +160,13 @@ class UseStore:
 def excess(now: Use, added: Use, quota: Quota, *, instead: Use = NOTHING) -> errors.TooLarge | None:
     """The refusal where ``added``, in place of ``instead``, would exceed the quota: never for what adds nothing."""
     more = _sum(added, -1, instead)
-    if quota.bytes is not None and more.bytes > 0 and now.bytes + more.bytes > quota.bytes:
-        left = max(0, quota.bytes - now.bytes)
+    if quota.bytes is not None and more.bytes > 0 and now.bytes + now.tracking_bytes + more.bytes > quota.bytes:
+        left = max(0, quota.bytes - now.bytes - now.tracking_bytes)
         return errors.BytesQuotaExceeded(limit=quota.bytes, left=left, needed=more.bytes)
     if quota.files is not None and more.files > 0 and now.files + more.files > quota.files:
         return errors.FilesQuotaExceeded(limit=quota.files, left=max(0, quota.files - now.files))
+    if quota.files is not None and more.names > 0 and now.names + more.names > NAMES * quota.files:
+        return errors.NamesQuotaExceeded(limit=NAMES * quota.files, left=max(0, NAMES * quota.files - now.names))
     if quota.models is not None and more.models > 0 and now.models + more.models > quota.models:
         return errors.ModelsQuotaExceeded(limit=quota.models, left=max(0, quota.models - now.models))
     return None
@@ -168,6 +175,124 @@ def excess(now: Use, added: Use, quota: Quota, *, instead: Use = NOTHING) -> err
 def replaced(now: Use, added: Use, instead: Use) -> Use:
     """What is used once ``added`` has taken the place of ``instead``."""
     return _sum(_sum(now, 1, added), -1, instead)
+
+
+#: Bytes that a process counts at a time for a workspace's small requests to MLflow.
+_BLOCK = 64 << 10
+
+
+@dataclass(slots=True)
+class _Block:
+    """What this process has counted for a workspace and nobody has used yet, under that limit of its quota."""
+
+    left: int = 0
+    limit: int | None = None
+    refill: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class TrackingQuota:
+    """Counts the bytes that requests store in MLflow's tables, against the quota that files count against.
+
+    Counting each request in the database would cost every one of them a transaction. So a process counts a block in
+    advance, in one statement that is exact for any number of processes, and its requests take from it. What is left
+    of a block is counted although nothing is stored: 64 KiB for each process and workspace at most, given back when
+    the process ends. The last bytes of a quota are counted one request at a time.
+
+    ``max_bytes`` is the server's default. ``on_stored`` is called with the bytes of each request.
+    """
+
+    def __init__(
+        self, database: Database, *, max_bytes: int | None, on_stored: Callable[[int], None] = lambda size: None
+    ) -> None:
+        self._database = database
+        self._default = Quota(bytes=max_bytes)
+        self._on_stored = on_stored
+        self._use = UseStore(database)
+        self._blocks: dict[str, _Block] = {}
+
+    @asynccontextmanager
+    async def storing(self, workspace: str, size: int, limit: int | None = None) -> AsyncIterator[None]:
+        """Count ``size`` bytes while the block has MLflow store them: no longer where MLflow refuses them (4xx).
+
+        Raises ``errors.TrackingBytesExceeded``. After an outage nobody knows what was stored: it stays counted.
+        """
+        quota = Quota(bytes=limit).over(self._default)
+        block = self._blocks.setdefault(workspace, _Block(limit=quota.bytes))
+        if block.limit == quota.bytes and block.left >= size:
+            block.left -= size
+        else:
+            await self._refill(workspace, block, size, quota.bytes)
+        try:
+            yield
+        except errors.HokusaiError as error:
+            if error.status < 500:
+                await self._give_back(workspace, block, size)
+            raise
+        self._on_stored(size)
+
+    async def close(self) -> None:
+        """Count what is left of the blocks no longer."""
+        blocks, self._blocks = self._blocks, {}
+        for workspace, block in blocks.items():
+            if block.left:
+                with contextlib.suppress(errors.HokusaiError):  # then it stays counted
+                    await self._database.run(partial(self._subtract, workspace=workspace, size=block.left))
+
+    async def _refill(self, workspace: str, block: _Block, size: int, limit: int | None) -> None:
+        """Take ``size`` bytes from a new block, or count just these."""
+        async with block.refill:
+            if block.limit == limit and block.left >= size:  # refilled for another request meanwhile
+                block.left -= size
+                return
+            old, block.left, block.limit = block.left, 0, limit
+            try:
+                counted = await self._database.run(
+                    partial(self._count, workspace=workspace, size=size, limit=limit, instead=old)
+                )
+            except BaseException:
+                block.left += old
+                raise
+            if isinstance(counted, errors.TrackingBytesExceeded):
+                raise counted
+            block.left += counted - size
+
+    def _count(
+        self, connection: sa.Connection, *, workspace: str, size: int, limit: int | None, instead: int
+    ) -> int | errors.TrackingBytesExceeded:
+        """How many bytes are counted now, in place of ``instead``; or the refusal."""
+        if instead:
+            self._subtract(connection, workspace=workspace, size=instead)
+        for counted in dict.fromkeys((max(size, _BLOCK), size)):
+            if self._add(connection, workspace, counted, limit):
+                return counted
+        now = self._use.read(connection, workspace)
+        left = max(0, (limit or 0) - now.bytes - now.tracking_bytes)
+        return errors.TrackingBytesExceeded(limit=limit or 0, left=left, needed=size)
+
+    def _add(self, connection: sa.Connection, workspace: str, size: int, limit: int | None) -> bool:
+        """One statement, which waits for whoever is changing the row, and looks at what they have written."""
+        if limit is not None and size > limit:
+            return False
+        new = self._database.insert(use).values(workspace=workspace, bytes=0, files=0, models=0, tracking_bytes=size)
+        after = use.c.tracking_bytes + size
+        statement = new.on_conflict_do_update(
+            index_elements=["workspace"],
+            set_={"tracking_bytes": after},
+            where=None if limit is None else use.c.bytes + after <= limit,
+        )
+        return connection.execute(statement.returning(use.c.workspace)).first() is not None
+
+    def _subtract(self, connection: sa.Connection, *, workspace: str, size: int) -> None:
+        less = sa.update(use).where(use.c.workspace == workspace)
+        connection.execute(less.values(tracking_bytes=use.c.tracking_bytes - size))
+
+    async def _give_back(self, workspace: str, block: _Block, size: int) -> None:
+        """To the block; a large piece, to the workspace."""
+        if block.left + size <= 2 * _BLOCK:
+            block.left += size
+            return
+        with contextlib.suppress(errors.HokusaiError):  # then it stays counted
+            await self._database.run(partial(self._subtract, workspace=workspace, size=size))
 
 
 class ModelQuota:
@@ -283,13 +408,17 @@ def _expired(workspace: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (pending.c.workspace == workspace, pending.c.until < datetime.now(UTC))
 
 
+def _counts(use: Use) -> dict[str, int]:
+    return {"bytes": use.bytes, "files": use.files, "names": use.names}
+
+
 def _files(rows: Sequence[Any]) -> Use:
-    return Use(bytes=sum(row.bytes for row in rows), files=sum(row.files for row in rows))
+    return Use(**{name: sum(getattr(row, name) for row in rows) for name in ("bytes", "files", "names")})
 
 
 def _sum(one: Use, sign: int, other: Use) -> Use:
-    return Use(one.bytes + sign * other.bytes, one.files + sign * other.files, one.models + sign * other.models)
+    return Use(*(getattr(one, of.name) + sign * getattr(other, of.name) for of in fields(Use)))
 
 
 def _use(row: sa.Row[Any]) -> Use:
-    return Use(row.bytes, row.files, row.models)
+    return Use(row.bytes, row.files, row.models, row.tracking_bytes, row.names)

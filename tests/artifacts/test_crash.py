@@ -123,6 +123,9 @@ def _whole(service: Service, sent: Mapping[str, set[bytes]], kept: Mapping[str, 
     assert kept.keys() <= listed.keys()
     for name, size in listed.items():
         answer = service.get(f"{RUN}/{name}")
+        if answer.status == 409 and name not in kept:  # killed between the file's appearance and its own record
+            assert json.loads(answer.body)["hokusai"]["code"] == "HK4070"
+            continue
         found = hashlib.sha256(answer.body).digest()
         assert len(answer.body) == size
         assert found in sent[name]

@@ -105,7 +105,7 @@ async def test_both_ways_leave_the_same_record(ledger: Ledger, stores: Stores) -
     for size, created in ((1, NOW), (2, LATER)):
         await stores(ledger, file(at("a"), Written(size, "b" * 64, created), "key-2"), lambda: None)
         assert await ledger.find(at("a")) == Record(size, "b" * 64, created, "key-2")
-        assert await ledger.use_and_size(at("a")) == (Use(bytes=size, files=1), size)
+        assert await ledger.use_and_size(at("a")) == (Use(bytes=size, files=1, names=1), size)
 
 
 async def test_a_file_that_was_not_committed_has_no_record(ledger: Ledger, stores: Stores) -> None:
@@ -118,7 +118,7 @@ async def test_a_file_that_was_not_committed_has_no_record(ledger: Ledger, store
             await stores(ledger, file(place, Written(9, "b" * 64, LATER), "key-2"), fails)
     assert await ledger.find(at("new")) is None
     assert await ledger.find(at("old")) == Record(1, "a" * 64, NOW, "key-1")
-    assert await ledger.use_and_size(at("old")) == (Use(bytes=1, files=1), 1)
+    assert await ledger.use_and_size(at("old")) == (Use(bytes=1, files=1, names=1), 1)
 
 
 async def test_a_version_other_than_the_expected_one_is_not_replaced(ledger: Ledger, stores: Stores) -> None:
@@ -140,7 +140,7 @@ async def test_of_files_recorded_together_the_refused_ones_are_left_out(ledger: 
     assert [type(refusal) for refusal in refusals] == [type(None), errors.BytesQuotaExceeded, type(None)]
     assert there == ["a", "c"]
     assert await ledger.find(at("b")) is None
-    assert (await ledger.use_and_size(at("b")))[0] == Use(bytes=10, files=2)
+    assert (await ledger.use_and_size(at("b")))[0] == Use(bytes=10, files=2, names=2)
 
 
 async def test_nobody_records_between_a_file_that_cannot_be_committed_and_its_neighbours(
@@ -170,7 +170,7 @@ async def test_nobody_records_between_a_file_that_cannot_be_committed_and_its_ne
     assert [type(fault) for fault in faults] == [type(None), errors.ArtifactPathTaken, type(None)]
     assert [type(fault) for fault in outcome] == [errors.BytesQuotaExceeded]
     assert [await ledger.find(at(name)) is not None for name in ("a", "b", "c", "rival")] == [True, False, True, False]
-    assert (await ledger.use_and_size(at("x")))[0] == Use(bytes=7, files=2)
+    assert (await ledger.use_and_size(at("x")))[0] == Use(bytes=7, files=2, names=2)
 
 
 async def test_two_files_are_committed_to_one_path_in_the_order_of_their_records(

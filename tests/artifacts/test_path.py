@@ -18,7 +18,8 @@ HOSTILE = [
     *("%2e", "%2e%2e", "%2E./a", "a/%2e%2e/b", ".%2e/a", "%2e%2e%2fa", "a%2fb", "a%2Fb", "%2fetc/passwd"),
     *("%252e%252e", "%252e%252e/a", "a/%25252e%25252e/b", "a%252fb", "a%255cb", "%2525252e"),
     *("a\\b", "..\\a", "a%5cb", "%5c%5chost%5cshare", "C:\\a", "a%5C..%5Cb"),
-    *("a%00b", "a%00", "%00", "a%0ab", "a%0d%0ab", "a%1fb", "a%7fb", "a%09b", "a%2500b", "a%250ab"),
+    *("a%00b", "a%00", "%00", "a%0ab", "a%0d%0ab", "a%1fb", "a%7fb", "a%09b"),
+    *(".%250a.", "%250a", "%2509", "..%250d", "%2%250ae%2%250ae", "work%250aspaces/beta/a"),
     *("%ff", "a%c0%afb", "%c0%ae%c0%ae/a", "a%ed%a0%80b", "%e0%80%af", "a%f5%80%80%80"),
     *("%", "a%", "%2", "a%2", "%zz", "a%2gb", "%u002e", "a%%b", "100%"),
     *("a%23b", "a%2523b"),
@@ -31,6 +32,8 @@ FINE = [
     *(".a", "a.", "...", "..a", "a..", ".hokusai/a", ".artifact.uploading.x", "a'b", 'a"b', "a%22b", "<b>", "a|b"),
     *("é", "e%cc%81", "%c3%a9", "日本語/モデル.pkl", "🦊", "%f0%9f%a6%8a", "Ωmega", "a%20b%26c", "a%2bb"),
     *("a" * 255, "/".join("a" * 32), "model/MLmodel", "1/abc/artifacts/model/data/model.pkl"),
+    *("a%2500b", "a%250ab", "images/loss%25step%2520%25timestamp%251765000000000%251b2c3d4e-00.png"),
+    *("a%3fv=2.bin", "a%3f", "a;v=2", "a;"),
     *("WORKSPACES/beta/a", "Workspaces/beta/a", "workspaces2/a", "workspace/a", "default", "a/workspaces/beta/a"),
 ]
 
@@ -76,10 +79,10 @@ def test_whatever_is_accepted_is_canonical_and_stays_inside(text: str) -> None:
     while True:
         names = text.split("/")
         assert not {"", ".", ".."} & set(names)
-        assert not set("\\#\0\r\n") & set(text)
-        if text == unquote(text):
+        assert not set("\\#") & set(text)
+        if text == (again := unquote(text).translate(dict.fromkeys(range(32)))):
             break
-        text = unquote(text)
+        text = again
     there = place(found, "acme")
     assert isinstance(there, errors.ArtifactUnknown) or there.key.startswith("workspaces/acme/")
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,9 @@ class Target(Protocol):
     def noted(self, workspace: str, since: str) -> list[tuple[str, str]]:
         """What the audit trail holds about a tenant."""
 
+    def tamper(self, key: str, content: bytes) -> None:
+        """Put other bytes into the artifact store, past the server."""
+
     def alive(self) -> bool: ...
 
     def resident(self) -> int:
@@ -81,8 +84,10 @@ class Hokusai:
         tracking_file: Path | None = None,
         internals: tuple[str, ...] = (),
         source: Path | None = None,
+        put_object: Callable[[str, bytes], object] | None = None,
     ) -> None:
         self.name = name
+        self._put_object = put_object
         self._stack = ExitStack()
         data = place / "data"
         given = {"HOKUSAI_GUESS_RATE": "60/minute", **(settings or {})}  # the default, which other tests lift
@@ -117,6 +122,13 @@ class Hokusai:
 
     def noted(self, workspace: str, since: str) -> list[tuple[str, str]]:
         return self._tables[0].noted(workspace, since)
+
+    def tamper(self, key: str, content: bytes) -> None:
+        if self._files:
+            (self._files / key).write_bytes(content)
+        else:
+            assert self._put_object is not None
+            self._put_object(key, content)
 
     def alive(self) -> bool:
         return self.server.process.poll() is None
@@ -208,6 +220,9 @@ class StockMlflow:
     def noted(self, workspace: str, since: str) -> list[tuple[str, str]]:
         return []
 
+    def tamper(self, key: str, content: bytes) -> None:
+        (self._place / "artifacts" / key).write_bytes(content)
+
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -296,6 +311,7 @@ def _start(name: str, place: Path, stack: ExitStack, source: Path | None) -> Tar
     settings: dict[str, str] = {}
     internals: list[str] = []
     tracking_file = None
+    put_object = None
     if name.startswith("remote"):
         from tests.stock.server import StockServer
 
@@ -314,7 +330,19 @@ def _start(name: str, place: Path, stack: ExitStack, source: Path | None) -> Tar
         bucket = s3.bucket()
         settings |= {"HOKUSAI_ARTIFACTS_URL": f"s3://{bucket}", **s3.environ()}
         internals += [bucket, f"127.0.0.1:{s3.port}"]
-    target = Hokusai(name, place, settings, tracking_file=tracking_file, internals=tuple(internals), source=source)
+
+        def put_object(key: str, content: bytes) -> object:
+            return s3.client.put_object(Bucket=bucket, Key=key, Body=content)
+
+    target = Hokusai(
+        name,
+        place,
+        settings,
+        tracking_file=tracking_file,
+        internals=tuple(internals),
+        source=source,
+        put_object=put_object,
+    )
     stack.callback(target.close)
     return target
 

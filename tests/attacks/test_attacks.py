@@ -23,7 +23,7 @@ from tests.attacks.target import Target, started
 EVERYTHING = os.environ.get("HOKUSAI_ATTACKS") == "all"
 PLACES = ("embedded", "remote", "embedded-s3", "remote-s3")
 #: Of what does not depend on where files and runs are kept, the other constellations see nothing.
-_DEPENDS = {1, 2, 5, 7, 11, 12, 18, 19}
+_DEPENDS = {1, 2, 5, 7, 11, 12, 18, 19, 29}
 
 
 def chosen(place: str, threat: int) -> list[Case]:

@@ -264,7 +264,7 @@ async def test_what_the_store_has_lost_or_changed_is_named_and_all_else_is_there
         (place / "lost.txt").unlink()
         (place / "changed.txt").write_bytes(b"CHANGED")
         await before.execute("DELETE FROM hokusai_artifacts WHERE path = 'stray.txt'")
-        await before.execute("INSERT INTO hokusai_pending VALUES ('acme', 'x', 1, 1, '2020-01-01 00:00:00.000000')")
+        await before.execute("INSERT INTO hokusai_pending VALUES ('acme', 'x', 1, 1, '2020-01-01 00:00:00.000000', 1)")
         await before.execute("UPDATE hokusai_use SET bytes = 99")
     away = {"HOKUSAI_TRACKING_URL": "http://127.0.0.1:1"}
     done = run(away, "backup", tmp_path / "backup", "--data", tmp_path / "data", "--json")
@@ -279,7 +279,7 @@ async def test_what_the_store_has_lost_or_changed_is_named_and_all_else_is_there
         assert [name for name, stat in stats.items() if stat] == ["good", "stray"]
         assert await after.digest("good.txt") == hashlib.sha256(b"good").hexdigest()
         assert await after.digest("stray.txt") is None
-        assert await after.execute("SELECT bytes, files FROM hokusai_use") == [(len("goodlostchanged"), 3)]
+        assert await after.execute("SELECT bytes, files, names FROM hokusai_use") == [(len("goodlostchanged"), 3, 3)]
         assert await after.execute("SELECT * FROM hokusai_pending") == []
 
 

@@ -125,7 +125,7 @@ def test_what_a_workspace_may_have(hokusai: Hokusai, operate, server: Server) ->
     operate("workspaces", "set", "cli-quota", "--max-files", "5", "--max-models", "0", "--rate", "default")
     found = operate("workspaces", "show", "cli-quota", "--json").json
     assert found["quota"] == {"bytes": 10 * 2**30, "files": 5, "models": 0, "requests_per_hour": None}
-    assert found["use"] == {"bytes": 0, "files": 0, "models": 0}
+    assert found["use"] == {"bytes": 0, "files": 0, "models": 0, "tracking_bytes": 0, "names": 0}
     shown = operate("workspaces", "show", "cli-quota").out
     assert "0 of 10,737,418,240" in shown
     assert "the server's" in shown

@@ -84,8 +84,8 @@ def refused(registry: Registry, target: Path, error: type[HokusaiError]) -> Hoku
 def test_another_part_than_was_asked_for_is_named(registry: Registry, target: Path) -> None:
     """A proxy that serves ranges wrongly: what arrived so far is not put together with it."""
     content = registry.files["data/we ird & ü#?.bin"]
-    cut = {"Content-Length": str(len(content)), "ETag": '"1"', "Connection": "close"}
-    other = Reply(206, content[:9], {"Content-Range": f"bytes 0-8/{len(content)}"})
+    cut = {"Content-Length": str(len(content)), "ETag": '"1"', "Connection": "close", **digest(content)}
+    other = Reply(206, content[:9], {"Content-Range": f"bytes 0-8/{len(content)}", **digest(content)})
 
     def answer(request: Request) -> Reply:
         if not request.path.endswith(".bin"):
@@ -170,7 +170,11 @@ def test_changed_bytes_are_refused(registry: Registry, target: Path) -> None:
 
 
 def test_an_answer_cut_short_is_refused(registry: Registry, target: Path) -> None:
-    registry.digest = lambda content: {"Content-Length": str(len(content) + 5), "Connection": "close"}
+    registry.digest = lambda content: {
+        "Content-Length": str(len(content) + 5),
+        "Connection": "close",
+        **digest(content),
+    }
     registry.files = {"f": b"abc"}
     refused(registry, target, errors.ServerUnreachable)
 
@@ -234,3 +238,27 @@ def test_a_target_that_is_taken_is_left_alone(
         with pytest.raises(errors.TargetUnusable), answering(registry) as server, Client(server.url, KEY) as client:
             client.pull("models:/m/3", target)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"Repr-Digest": ""}, {"Repr-Digest": "sha-512=:AAAA:"}, {"Repr-Digest": "sha-256=:x:"}]
+)
+def test_a_file_without_a_digest_is_not_accepted_and_named(
+    registry: Registry, target: Path, sent: dict[str, str]
+) -> None:
+    bare = {FILES["MLmodel"], FILES["data/empty"]}
+    registry.digest = lambda content: sent if content in bare else digest(content)
+    error = refused(registry, target, errors.DigestMissing)
+    assert "'MLmodel'" in str(error)
+    assert "'data/empty'" in str(error)
+    assert "we ird" not in str(error)
+    assert "2 of the files" in str(error)
+
+
+def test_many_files_without_a_digest_are_counted(target: Path) -> None:
+    registry = Registry({f"{number:02}.bin": b"x" for number in range(25)})
+    registry.digest = lambda _content: {}
+    error = refused(registry, target, errors.DigestMissing)
+    assert "25 of the files" in str(error)
+    assert str(error).count(".bin'") == 10
+    assert "and 15 more" in str(error)

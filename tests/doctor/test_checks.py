@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -133,6 +134,20 @@ def _(place: Place) -> Iterator[Target]:
 
     with place.behind(change) as target:
         yield target
+
+
+@plant("artifact-integrity", "files-damaged")
+def _(place: Place) -> Iterator[Target]:
+    with place.server.http(place.team.key) as http:
+        assert http.put(f"{FILES}/damaged/weights", content=b"the weights").is_success
+        path = place.server.data / "artifacts/workspaces" / place.team.name / "damaged/weights"
+        path.write_bytes(b"THE WEIGHTS")
+        try:
+            assert http.get(f"{FILES}/damaged/weights").status_code == 409
+            time.sleep(1.1)  # what /ready says is kept for a second
+            yield place.sound
+        finally:
+            assert http.put(f"{FILES}/damaged/weights", content=b"the weights").is_success
 
 
 @plant("api", "wrong-upstream-path")

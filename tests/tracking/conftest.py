@@ -16,7 +16,7 @@ from hokusai.gateway import ROUTES, Body, Exchange, Forward, RouteTable
 from hokusai.gateway.exchange import EXCHANGE
 from hokusai.gateway.route import Match
 from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
-from hokusai.quota import ModelQuota
+from hokusai.quota import ModelQuota, TrackingQuota
 from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 from hokusai.tracking.processes import fork_server_client
 from tests import forked
@@ -50,16 +50,22 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> E
 
 
 @pytest.fixture
-async def models(tmp_path: Path) -> AsyncIterator[ModelQuota]:
-    database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
-    await database.migrate()
-    yield ModelQuota(database, max_models=MOST_MODELS)
-    await database.close()
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    found = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
+    await found.migrate()
+    yield found
+    await found.close()
 
 
 @pytest.fixture
-async def tracking(engine: Engine, models: ModelQuota) -> AsyncIterator[Tracking]:
-    found = Tracking(engine, models=models, timeout=TIMEOUT)
+def models(database: Database) -> ModelQuota:
+    return ModelQuota(database, max_models=MOST_MODELS)
+
+
+@pytest.fixture
+async def tracking(engine: Engine, models: ModelQuota, database: Database) -> AsyncIterator[Tracking]:
+    stored = TrackingQuota(database, max_bytes=None)
+    found = Tracking(engine, models=models, stored=stored, timeout=TIMEOUT)
     await found.start()
     yield found
     await found.close()

@@ -23,12 +23,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_of
+from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_for, use_of
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
 from hokusai.identity import Use
 from hokusai.quota import UseStore, excess, replaced
@@ -42,12 +43,23 @@ artifacts = sa.Table(
     sa.Column("sha256", sa.CHAR(64), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("damaged", sa.String(128)),
 )
+_IS_DAMAGED = artifacts.c.damaged.is_not(None)
+sa.Index("hokusai_artifacts_damaged", artifacts.c.workspace, sqlite_where=_IS_DAMAGED, postgresql_where=_IS_DAMAGED)
 
+
+#: The names in a record's path, directories and file.
+NAMES_IN_PATH = (
+    sa.func.length(artifacts.c.path)
+    - sa.func.length(sa.func.replace(artifacts.c.path, "/", ""))
+    + sa.literal_column("1")
+)
 
 _FIND = sa.select(artifacts).where(
     artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
 )
+_COUNT_DAMAGED = sa.select(sa.func.count()).select_from(artifacts).where(_IS_DAMAGED)
 _LOCKED = (
     sa.select(*artifacts.c["workspace", "path", "size", "sha256"])
     .where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True)))
@@ -70,7 +82,7 @@ class Ledger:
         self._long_transactions = long_transactions or database
         self._use = UseStore(database)
         upsert = database.insert(artifacts)
-        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id")}
+        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id", "damaged")}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
     def record(self, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
@@ -91,7 +103,7 @@ class Ledger:
         """
         place = file.place
         now, size = await self.use_and_size(place)
-        instead = Use() if size is None else Use(bytes=size, files=1)
+        instead = Use() if size is None else use_for(place.path, size)
         if refusal := excess(now, file.use, file.quota, instead=instead):
             raise refusal  # without a write: many uploads may be refused at once
         async with (
@@ -116,7 +128,27 @@ class Ledger:
 
     async def find(self, place: Place) -> Record | None:
         rows = await self._database.rows(_FIND, {"here": place.workspace, "name": place.path})
-        return next((Record(row.size, row.sha256, row.created_at, row.key_id) for row in rows), None)
+        return next(map(_record, rows), None)
+
+    async def find_committed(self, place: Place) -> Record | None:
+        """The record, once every transaction that was changing it has ended. Waits for those, so it costs a lock."""
+
+        def look_up(connection: sa.Connection) -> Record | None:
+            self._use.lock(connection, place.workspace)
+            self._locked(connection, [place])
+            return next(map(_record, connection.execute(_FIND, {"here": place.workspace, "name": place.path})), None)
+
+        return await self._database.run(look_up)
+
+    async def note_damage(self, place: Place, record: Record, version: str | None) -> None:
+        """The stored file of this ``version`` is not the recorded one; None: the recorded one is there again."""
+        same = (artifacts.c.sha256 == record.sha256, artifacts.c.created_at == record.created)
+        note = sa.update(artifacts).where(*_at(place), *same).values(damaged=version)
+        await self._database.run(lambda connection: connection.execute(note))
+
+    async def damaged(self) -> int:
+        """How many files were read and found not to be the recorded ones, in all workspaces."""
+        return int((await self._database.rows(_COUNT_DAMAGED))[0][0])
 
     @asynccontextmanager
     async def deleting(self, place: Place) -> AsyncIterator[int]:
@@ -177,14 +209,15 @@ class Ledger:
             connection.execute(self._upsert, [file.row for file in files])
 
     def _delete(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
-        sizes = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size)).scalars().all()
-        return Use(bytes=sum(map(int, sizes)), files=len(sizes))
+        gone = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size, NAMES_IN_PATH)).all()
+        return Use(bytes=sum(int(row[0]) for row in gone), files=len(gone), names=sum(row[1] for row in gone))
 
     def _locked(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, ReplacedFile]:
         """The files that are recorded at these places. Their rows are locked, where the database has row locks."""
         keys = {(place.workspace, place.path): place for place in places}
         rows = connection.execute(_LOCKED, {"keys": list(keys)}).all()
-        return {keys[row.workspace, row.path]: ReplacedFile(int(row.size), row.sha256) for row in rows}
+        found = [(keys[row.workspace, row.path], row) for row in rows]
+        return {place: ReplacedFile(place, int(row.size), row.sha256) for place, row in found}
 
     def _replace(self, connection: sa.Connection, file: PendingRecord) -> ReplacedFile | None:
         """Write the record and lock its row; returns what it replaces.
@@ -219,6 +252,10 @@ def _commit(files: Sequence[PendingRecord]) -> dict[Place, errors.HokusaiError]:
         except errors.HokusaiError as error:
             faults[file.place] = error
     return faults
+
+
+def _record(row: sa.Row[Any]) -> Record:
+    return Record(row.size, row.sha256, row.created_at, row.key_id, row.damaged)
 
 
 def _in(place: Place) -> sa.ColumnElement[bool]:

@@ -19,6 +19,8 @@ MAX_NAME_BYTES = 255  # the longest name file systems take
 MAX_DEPTH = 32
 
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+#: Those that ``urllib.parse.urlsplit`` drops, and that ``mlflow.utils.uri._escape_control_characters`` encodes.
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _ENCODED_SLASH = re.compile(rb"%2[Ff]")
 
 
@@ -126,8 +128,12 @@ def _hazard(text: str) -> str | None:
 
 
 def _hidden(text: str) -> str | None:
-    """MLflow's clients decode the names in a listing repeatedly, until nothing changes: none may become hostile."""
-    while (again := unquote(text)) != text:
+    """MLflow's clients decode the names in a listing repeatedly, until nothing changes: none may become hostile.
+
+    Control characters may appear, for the images that clients 2.13 to 3.10 log have them in their names
+    (``loss%step%0%timestamp%1765…``). The clients drop some of them and encode the others again.
+    """
+    while (again := _CONTROL.sub("", unquote(text))) != text:
         if _hazard(again) or again.count("/") != text.count("/") or WORKSPACES in {_first(again)} - {_first(text)}:
             return "it becomes another path when it is decoded twice"
         text = again

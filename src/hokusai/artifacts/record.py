@@ -16,12 +16,16 @@ from hokusai.quota import excess
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored artifact, and the key that uploaded it. ``sha256`` is in hexadecimal."""
+    """A stored artifact, and the key that uploaded it. ``sha256`` is in hexadecimal.
+
+    ``damaged`` is the ``Stat.version`` of a stored file that was read and found to be another one (see ``integrity``).
+    """
 
     size: int
     sha256: str
     created: datetime
     key_id: str
+    damaged: str | None = None
 
     def describes(self, stat: Stat) -> bool:
         """Whether this is the record of the very file that ``stat`` belongs to."""
@@ -32,12 +36,13 @@ class Record:
 class ReplacedFile:
     """The recorded file that a new one replaces."""
 
+    place: Place
     size: int
     sha256: str
 
     @property
     def use(self) -> Use:
-        return Use(bytes=self.size, files=1)
+        return use_for(self.place.path, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +68,24 @@ class PendingRecord:
 
     @property
     def use(self) -> Use:
-        return Use(bytes=self.written.size, files=1)
+        return use_for(self.place.path, self.written.size)
 
     @property
     def row(self) -> dict[str, Any]:
         facts = {"size": self.written.size, "sha256": self.written.sha256, "created_at": self.written.created}
-        return {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id, **facts}
+        about = {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id}
+        return {**about, **facts, "damaged": None}
 
     def refusal(self, replaced: ReplacedFile | None, now: Use) -> errors.HokusaiError | None:
         """Why it may not replace that file, in a workspace that uses ``now``."""
         if self.expected and self.expected.sha256 != (replaced.sha256 if replaced else None):
             return errors.ConditionFailed(header="If-Match or If-None-Match")
         return excess(now, self.use, self.quota, instead=use_of(replaced))
+
+
+def use_for(path: str, size: int) -> Use:
+    """What a file of ``size`` bytes uses at a path, relative to the workspace's root."""
+    return Use(bytes=size, files=1, names=path.count("/") + 1)
 
 
 def use_of(replaced: ReplacedFile | None) -> Use:

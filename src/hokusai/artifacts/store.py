@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -45,10 +45,14 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A stored file. ``created`` equals, to the microsecond, that of its ``Written``."""
+    """A stored file. ``created`` equals, to the microsecond, that of its ``Written``.
+
+    ``version`` is another one whenever the bytes may be others, even if size and time were put back.
+    """
 
     size: int
     created: datetime
+    version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from hokusai import errors
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
-from hokusai.identity import Quota, Use
+from hokusai.artifacts.record import use_for
+from hokusai.identity import Quota
 from hokusai.quota import excess
 
 #: Bytes. Up to this size a file takes no longer to send than to ask the ledger about: it is judged at the end alone.
@@ -91,10 +92,10 @@ class UploadQuota:
 
     async def _reserve(self, in_flight: _InFlight, place: Place, quota: Quota) -> Reservation:
         now, replaced = await self._ledger.use_and_size(place)
-        if replaced is None and (refusal := excess(now, Use(files=1), quota)):
+        if replaced is None and (refusal := excess(now, use_for(place.path, 0), quota)):
             raise refusal
         if quota.bytes is None:
             return Reservation(in_flight, limit=None, available=None)
         # A file may always be replaced by one that is no larger, even if the quota was lowered since.
-        available = max(quota.bytes - now.bytes, 0) + (replaced or 0)
+        available = max(quota.bytes - now.bytes - now.tracking_bytes, 0) + (replaced or 0)
         return Reservation(in_flight, limit=quota.bytes, available=available)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from hokusai import data_directory, errors
 from hokusai.artifacts import ArtifactStore, Written, store_at
-from hokusai.artifacts.ledger import artifacts
+from hokusai.artifacts.ledger import NAMES_IN_PATH, artifacts
 from hokusai.auth import fingerprint
 from hokusai.backup import databases, files
 from hokusai.backup.databases import Copy
@@ -157,15 +157,17 @@ def _updating(records: list[dict[str, Any]]) -> databases.Finish:
     """Updates the records to the files as they are stored now, drops all holds, and counts the use again."""
     here = (artifacts.c.workspace == sa.bindparam("its_workspace"), artifacts.c.path == sa.bindparam("its_path"))
     values: dict[str, Any] = {name: sa.bindparam(name) for name in ("size", "sha256", "created_at")}
+    values["damaged"] = None  # it was compared with its digest just now
     mine = artifacts.c.workspace == use.c.workspace
     total = sa.select(sa.func.coalesce(sa.func.sum(artifacts.c.size), 0)).where(mine).scalar_subquery()
     count = sa.select(sa.func.count()).select_from(artifacts).where(mine).scalar_subquery()
+    names = sa.select(sa.func.coalesce(sa.func.sum(NAMES_IN_PATH), 0)).where(mine).scalar_subquery()
 
     def finish(connection: sa.Connection) -> None:
         for batch in _batches(records):
             connection.execute(sa.update(artifacts).where(*here).values(values), batch)
         connection.execute(sa.delete(pending))
-        connection.execute(sa.update(use).values(bytes=total, files=count))
+        connection.execute(sa.update(use).values(bytes=total, files=count, names=names))
 
     return finish
 

@@ -57,7 +57,7 @@ def pull(
 ) -> None:
     """Download the files of a version, and verify each with its recorded digest.
 
-    The directory appears when it is complete, or not at all.
+    The directory appears when it is complete, or not at all: also where a file has no recorded digest.
 
     [bold]Example:[/bold] hokusai pull models:/churn/3 churn-3/
     """

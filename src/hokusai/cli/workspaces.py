@@ -173,6 +173,9 @@ def _limits(quota: Quota, use: Use | None) -> Iterator[tuple[str, object]]:
         limit = getattr(quota, name)
         text = "the server's limit" if limit is None else f"{limit:,}"
         yield name, f"{getattr(use, name):,} of {text}" if use else f"at most {text}"
+    if use:
+        yield "in MLflow", f"{use.tracking_bytes:,} bytes, of the same quota"
+        yield "names", f"{use.names:,} in the paths of files"
     rate = quota.requests_per_hour
     yield "rate", "the server's limit" if rate is None else f"{rate:,}/h"
 

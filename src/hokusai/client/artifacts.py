@@ -118,25 +118,34 @@ class Artifacts:
             else:
                 yield RemoteFile(path=path, name=full, size=entry.size)
 
-    def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> None:
+    def has_digest(self, path: str) -> bool:
+        """Whether the server recorded the file's SHA-256 when it was uploaded."""
+        answer = self._connection.exchange("HEAD", f"{ROUTE}/{quote(path)}")
+        return answer.status < 300 and _digest(answer.headers.get("repr-digest")) is not None
+
+    def fetch(self, path: str, target: Path, on_bytes: OnBytes) -> bool:
         """Write the file to ``target``, which must not exist. When the connection breaks, continue where it broke.
 
-        Raises ``errors.DigestDiffers`` where other bytes arrived than were stored.
+        Returns False, and fetches nothing, where the server has no digest to compare with. Raises
+        ``errors.DigestDiffers`` where other bytes arrived than were stored.
         """
         if target.exists():
             raise errors.AnswerHostile(path=target.name)
         with target.open("wb") as file:
             download = _FileDownload(file)
 
-            def attempt() -> None:
+            def attempt() -> bool:
                 with self._connection.stream(f"{ROUTE}/{quote(path)}", download.rest()) as response:
+                    if _digest(response.headers.get("repr-digest")) is None:
+                        return False
                     download.begin(response)
                     for block in response.iter_raw(BLOCK):
                         download.add(block)
                         on_bytes(download.size)
                 _compare(path, download.digest.digest(), response.headers.get("repr-digest"))
+                return True
 
-            retried(attempt, progress=lambda: download.size)
+            return retried(attempt, progress=lambda: download.size)
 
 
 class _FileUpload:
@@ -212,6 +221,11 @@ class _FileDownload:
 
 def _compare(path: str, sha256: bytes, header: str | None) -> None:
     """Compare with ``Repr-Digest`` (RFC 9530), where the server sent it."""
-    found = _SHA256.search(header or "")
-    if found and base64.b64decode(found[1]) != sha256:
+    if _digest(header) not in {None, sha256}:
         raise errors.DigestDiffers(path=path)
+
+
+def _digest(header: str | None) -> bytes | None:
+    """The SHA-256 in a ``Repr-Digest``."""
+    found = _SHA256.search(header or "")
+    return base64.b64decode(found[1]) if found else None

@@ -92,8 +92,8 @@ class Client:
         """Download ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS`` into ``directory``.
 
         The directory must not exist, or be empty; it appears complete or not at all. Every file is compared with the
-        digest that the server recorded. Raises ``errors.TargetUnusable``, ``errors.DigestDiffers``,
-        ``errors.AnswerHostile`` and ``errors.VersionNotReady``.
+        digest that the server recorded; a file without one is not accepted. Raises ``errors.TargetUnusable``,
+        ``errors.DigestDiffers``, ``errors.DigestMissing``, ``errors.AnswerHostile`` and ``errors.VersionNotReady``.
         """
         return Fetching(self._connection, self.models).fetch(uri, Path(directory), progress)
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hokusai import errors
-from hokusai.client.artifacts import STORE, Artifacts
+from hokusai.client.artifacts import STORE, Artifacts, RemoteFile
 from hokusai.client.connection import Connection
 from hokusai.client.models import Models
 from hokusai.client.progress_meter import Meter
 from hokusai.client.registration import not_ready
 from hokusai.client.values import ModelVersion, OnProgress
+
+#: Files that a refusal names.
+_NAMED = 10
 
 
 class Fetching:
@@ -34,10 +37,11 @@ class Fetching:
             if not files:
                 raise errors.VersionNotReady(name=version.name, version=version.version, reason="it has no files")
             meter = Meter(sum(file.size for file in files), progress)
-            for file in files:
+            for number, file in enumerate(files):
                 target = scratch / file.name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                store.fetch(file.path, target, meter.of(file.name))
+                if not store.fetch(file.path, target, meter.of(file.name)):
+                    raise _without_digest(store, file, files[number + 1 :])
         return directory
 
     def _place(self, version: ModelVersion) -> str:
@@ -47,6 +51,13 @@ class Fetching:
         if path == location or path.startswith("/"):
             raise errors.ArtifactsElsewhere(uri=version.uri, scheme=location.partition(":")[0])
         return path.rstrip("/")
+
+
+def _without_digest(store: Artifacts, first: RemoteFile, rest: Sequence[RemoteFile]) -> errors.DigestMissing:
+    """The refusal, which names the files."""
+    names = [first.name, *(file.name for file in rest if not store.has_digest(file.path))]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return errors.DigestMissing(count=len(names), files=", ".join(map(repr, names[:_NAMED])) + more)
 
 
 @contextmanager

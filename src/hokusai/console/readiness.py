@@ -11,6 +11,7 @@ from typing import Any
 from hokusai import errors
 
 Check = Callable[[], Awaitable[None]]
+About = Callable[[], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class State:
     error: errors.HokusaiError | None
     seconds: float
     needed: bool = True
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = {"state": "down" if self.error else "ok", "seconds": round(self.seconds, 4)}
@@ -36,7 +37,7 @@ class State:
 class Readiness:
     """Checks all parts at the same time, each for at most ``timeout`` seconds. Those in ``optional`` may be down.
 
-    ``about`` has more facts about a part, for the answer.
+    ``about`` gives more facts about a part, for the answer, and bounds the time that it takes for them itself.
 
     The result is kept for ``keep`` seconds, and checks never run twice at a time: the route is public, and must not be
     a way to put load on the database.
@@ -47,7 +48,7 @@ class Readiness:
         checks: Mapping[str, Check],
         *,
         optional: Set[str] = frozenset(),
-        about: Mapping[str, Mapping[str, str]] | None = None,
+        about: Mapping[str, About] | None = None,
         timeout: float = 3,
         keep: float = 1,
     ) -> None:
@@ -68,8 +69,10 @@ class Readiness:
             return self._states
 
     async def _check(self, name: str, check: Check) -> State:
-        started = time.perf_counter()
         error: errors.HokusaiError | None = None
+        tell = self._about.get(name)
+        about = await tell() if tell else {}
+        started = time.perf_counter()
         try:
             await asyncio.wait_for(check(), self._timeout)
         except errors.HokusaiError as found:
@@ -77,7 +80,7 @@ class Readiness:
         except TimeoutError:
             error = _SLOW[name]()
         seconds = time.perf_counter() - started
-        return State(name, error, seconds, needed=name not in self._optional, about=self._about.get(name, {}))
+        return State(name, error, seconds, needed=name not in self._optional, about=about)
 
 
 #: The fault of ``hokusai doctor`` behind an error, where the error leaves no doubt about it.

@@ -220,3 +220,30 @@ class PartsNotOffered(
     remedy="Unset MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD: MLflow's client sends one stream either way.",
 ):
     """The words are MLflow's: its client recognises them and sends the file as one stream."""
+
+
+class ArtifactDamaged(
+    Conflict,
+    code="HK4070",
+    error_code="DATA_LOSS",
+    message="artifacts: the stored file is not the one that was uploaded: its {fact} is not the recorded one.",
+    remedy="Nothing of it can be trusted; upload the file again. Operator: the log names the file; find out who "
+    "changed the artifact store, and restore the file from a backup.",
+):
+    """Size and SHA-256 of every upload are recorded, and compared when it is read. A file that does not fit was changed
+    past this server, lost in part, or written by an upload that was killed before it was recorded. A download that was
+    under way is broken off before its last byte. It is served again once it fits: after an upload, or a restoration.
+    """
+
+    fact: str
+
+
+class ArtifactUnproven(
+    Unavailable,
+    code="HK4071",
+    message="artifacts: the stored file is still being compared with its record.",
+    remedy="Send the request again in a moment.",
+):
+    """The file's time or size does not fit its record, or it is being replaced: no part of it is served before all of
+    it was compared.
+    """

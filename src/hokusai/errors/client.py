@@ -147,3 +147,19 @@ class TransferStopped(
     """The command exits with 130."""
 
     left: str
+
+
+class DigestMissing(
+    ClientError,
+    code="HK7070",
+    message="client: the server has no digest of {count} of the files, so nothing shows that they are what was "
+    "uploaded: {files}.",
+    remedy="Nothing was kept. Register the model again through the server, or ask the operator how these files came "
+    "into the artifact store.",
+):
+    """The server records the SHA-256 of what it receives. A file that was put into the artifact store past it, for
+    example by an MLflow that used the store before, has none.
+    """
+
+    count: int
+    files: str

@@ -144,3 +144,34 @@ class RedisDown(
     remedy="Requests are still served. Operator: check HOKUSAI_REDIS_URL.",
 ):
     """Shown by ``/ready``; no request is refused because of it."""
+
+
+class NamesQuotaExceeded(
+    TooLarge,
+    code="HK1370",
+    message="artifacts: the paths of this workspace's files may have {limit} names in all, and {left} are left.",
+    remedy="Nothing was kept. Use shorter paths, delete what is no longer needed, or ask the operator for a larger "
+    "quota.",
+):
+    """A file in nested directories takes a place in the store for each of them, so the names in its path are counted,
+    the file's own included: on average eight for each file of the workspace's quota of files.
+    """
+
+    limit: int
+    left: int
+
+
+class TrackingBytesExceeded(
+    TooLarge,
+    code="HK1371",
+    message="tracking: the workspace's quota is {limit} bytes: {left} are left, and {needed} are needed.",
+    remedy="Nothing was changed. Delete files that are no longer needed, or ask the operator for a larger quota.",
+):
+    """What requests store in MLflow is counted together with the files (``hokusai workspaces set NAME --max-bytes``, or
+    ``HOKUSAI_WORKSPACE_MAX_BYTES``): each body, and at least 512 bytes. What was stored stays counted when a run or a
+    model is deleted, for MLflow keeps it. Runs can still be ended.
+    """
+
+    limit: int
+    left: int
+    needed: int

@@ -177,3 +177,17 @@ class TargetTooLong(
     """The part of the URL before ``?``, as it was sent, with its percent-encoding. The connection is closed."""
 
     limit: int
+
+
+class QueryNotTaken(
+    BadRequest,
+    code="HK1070",
+    message="gateway: {method} {path} takes no query, but one was sent.",
+    remedy="Nothing was read or changed. If the '?' belongs to the file's name, rename the file, or send it as %3F.",
+):
+    """Everything after ``…/artifacts/`` names one file. MLflow's client sends a file ``weights?v=2.bin`` with a bare
+    '?', so that its name ends there: without this refusal it would replace the file ``weights``.
+    """
+
+    method: str
+    path: str

@@ -93,7 +93,7 @@ class Audit:
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         route = exchange.match.route if exchange.match else None
         self.metrics.count(route, exchange.status, exchange.seconds)
-        refused = exchange.status >= 400 or exchange.status == 0
+        refused = exchange.status >= 400 or exchange.status == 0 or exchange.code is not None  # broken off
         if (refused or (route and route.changes)) and not self._is_flood(exchange):
             self.trail.note(entry(scope, exchange))
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlencode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import errors, json_body
+from hokusai.asgi import EMPTY_QUERY
 from hokusai.gateway import parsing
 from hokusai.gateway.exchange import exchange_of, header
 from hokusai.gateway.field import references
@@ -88,6 +89,8 @@ class Forward:
     async def _values(self, scope: Scope, receive: Receive, match: Match) -> Mapping[str, Any]:
         """The request's parameters, from its query or its JSON body; none where the body is a stream."""
         route = match.route
+        if route.names_file and (scope["query_string"] or EMPTY_QUERY in scope):
+            raise errors.QueryNotTaken(method=route.method, path=route.path)
         values = parsing.query(scope["query_string"], route.fields if route.body is Body.NONE else ())
         if route.body is Body.STREAM:
             return values

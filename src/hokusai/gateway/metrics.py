@@ -35,6 +35,18 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.tracking_bytes = Counter(
+            "hokusai_tracking_stored_bytes", "Bytes that requests stored in MLflow.", registry=self.registry
+        )
+        self.damaged = Gauge(
+            "hokusai_damaged_files", "Stored files that were read and do not fit their records.", registry=self.registry
+        )
+        self.damaged_downloads = Counter(
+            "hokusai_damaged_downloads",
+            "Downloads refused because the stored file does not fit its record.",
+            registry=self.registry,
+        )
+
     def count_killed(self, reason: str) -> None:
         self._killed.labels(reason).inc()
 

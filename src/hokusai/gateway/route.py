@@ -51,6 +51,11 @@ class Route:
             raise ValueError(f"{self} refers to resources that the app {self.to!r} does not check")
 
     @property
+    def names_file(self) -> bool:
+        """Whether the end of the path is the name of a file. A '?' may be part of such a name, so no query is taken."""
+        return self.path.endswith(":path}")
+
+    @property
     def changes(self) -> bool:
         """Whether a request on this route is written to the audit trail even when it succeeds."""
         if self.permission is None or self.permission is Permission.USAGE_WRITE:

@@ -53,8 +53,12 @@ import asyncio
 import logging
 import re
 import secrets
+import socket
+import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httptools
@@ -62,7 +66,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER, HIGH_WATER_LIMIT, 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hokusai import errors
-from hokusai.asgi import ZERO_COPY_SEND
+from hokusai.asgi import EMPTY_QUERY, RESET, ZERO_COPY_SEND
 from hokusai.http.connections import Connections
 from hokusai.http.large_body import THRESHOLD, LargeBody
 from hokusai.http.reading import SmallReads
@@ -250,6 +254,8 @@ class Protocol(HttpToolsProtocol):
         if fault := next(_faults(version, method, self.url, self.headers), None):
             raise errors.RequestMalformed(reason=fault)
         super().on_headers_complete()
+        if self.url.endswith(b"?") and not self.scope["query_string"]:
+            self.scope[EMPTY_QUERY] = True  # type: ignore[literal-required]
         self.url = b""
         self._unanswered.append(self.cycle)
         self._in_body = True
@@ -257,9 +263,10 @@ class Protocol(HttpToolsProtocol):
         self._pieces = 0
         if self._body_left != 0:
             self.cycle.send = _EarlyAnswer(self, self.cycle)  # type: ignore[method-assign]
+        self.scope["extensions"] = {RESET: {"call": partial(_reset, self.transport)}}
         if available(self.transport):
             self.cycle.send = SendFile(self.cycle)  # type: ignore[method-assign]
-            self.scope["extensions"] = {ZERO_COPY_SEND: {}}
+            self.scope["extensions"][ZERO_COPY_SEND] = {}
         if (self._body_left or 0) >= THRESHOLD and len(self._unanswered) == 1:
             self._large_body = LargeBody(
                 self, self.cycle, self.flow, length=self._body_left or 0, done=self._large_body_ends
@@ -491,6 +498,14 @@ def _disconnect(cycle: RequestResponseCycle) -> None:
     cycle.message_event.set()
     if isinstance(cycle.send, SendFile):
         cycle.send.wake()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close with RST and not with FIN, which older clients take for the end of any response (RFC 9293, 3.10.5)."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _faults(version: str, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:

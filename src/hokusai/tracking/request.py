@@ -43,11 +43,11 @@ class TrackingRequest:
             workspace=principal.workspace,
         )
 
-    async def serialize(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        """The request for MLflow: the fields in the query of a GET, in the body otherwise."""
+    async def serialize(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive, int]:
+        """The request for MLflow, and its size: the fields in the query of a GET, in the body otherwise."""
         if self.method == "GET":
             query = urlencode(self.fields, doseq=True).encode()
-            return {**scope, "query_string": query}, json_body.replay(b"", receive)
+            return {**scope, "query_string": query}, json_body.replay(b"", receive), len(query)
         body = await json_body.encode(self.fields)
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-        return {**scope, "headers": [*scope["headers"], *headers]}, json_body.replay(body, receive)
+        return {**scope, "headers": [*scope["headers"], *headers]}, json_body.replay(body, receive), len(body)

@@ -7,7 +7,8 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 
 from hokusai import json_body
-from hokusai.quota import ModelQuota
+from hokusai.quota import ModelQuota, TrackingQuota
+from hokusai.tracking.byte_counter import ByteCounter
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import Engine
 from hokusai.tracking.engine_client import EngineClient
@@ -22,11 +23,12 @@ from hokusai.tracking.rules import check
 class Tracking:
     """An ASGI app: MLflow's API for the principal's workspace."""
 
-    def __init__(self, engine: Engine, *, models: ModelQuota, timeout: float) -> None:
+    def __init__(self, engine: Engine, *, models: ModelQuota, stored: TrackingQuota, timeout: float) -> None:
         self.engine = engine
         self._client = EngineClient(engine, timeout=timeout)
         self._default = DefaultExperiment(self._client.default_experiment)
         self._references = ReferenceResolver(Ownership(self._client.ask))
+        self._bytes = ByteCounter(stored)
         self._counter = ModelCounter(models, self._client.registered_models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,12 +40,13 @@ class Tracking:
         await self._client.ensure_workspace(request.workspace)
         await self._default.resolve(request)
         await self._references.resolve(request)
-        scope, receive = await request.serialize(scope, receive)
+        scope, receive, size = await request.serialize(scope, receive)
 
         async def call(send: Send) -> None:
             await self.engine(scope, receive, ErrorTranslation(scope, send))
 
-        await self._counter.around(request, call, send)
+        async with self._bytes.around(request, size):
+            await self._counter.around(request, call, send)
 
     async def start(self) -> None:
         await self.engine.start()

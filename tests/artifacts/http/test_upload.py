@@ -191,8 +191,10 @@ def test_a_deletion_cut_short_is_finished_by_the_next(service: Service, director
 
 
 def test_a_reader_that_hangs_up_stops_the_reading(service: Service, directory: Path) -> None:
-    service.put(f"{RUN}/big", b"1")
-    os.truncate(directory / "store/workspaces/acme" / RUN / "big", 1 << 40)  # all holes: takes minutes to read
+    service.put(f"{RUN}/beside", b"1")
+    big = directory / "store/workspaces/acme" / RUN / "big"
+    big.touch()
+    os.truncate(big, 1 << 40)  # all holes: takes minutes to read
     shim = service.shim
     assert shim is not None
     with service.connected() as connection:

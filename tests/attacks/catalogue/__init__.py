@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.attacks.case import Case
-from tests.attacks.catalogue import files, floods, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
+from tests.attacks.catalogue import (
+    files,
+    floods,
+    framing,
+    keys,
+    objects,
+    parsers,
+    sources,
+    stored,
+    stories,
+    surfaces,
+    tenancy,
+)
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -37,8 +49,11 @@ THREATS = {
     22: "keys used beyond their permissions",
     23: "keys in the wrong place",
     26: "memory before anybody is known",
+    29: "files changed past the server",
+    30: "what nobody pays for",
     31: "the event loop held by one request",
     33: "addresses and places",
+    36: "names that end at a '?'",
 }
 
 _twice = [name for name, times in Counter(case.id for case in CASES).items() if times > 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
@@ -16,6 +16,7 @@ from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.download import Downloads
 from hokusai.artifacts.http.responses import JSON, answer, header, stream
 from hokusai.artifacts.http.upload import Uploads
+from hokusai.artifacts.integrity import Integrity
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
 from hokusai.artifacts.record import Record
@@ -37,7 +38,8 @@ class ArtifactsApp:
 
     ``max_upload_bytes`` limits one file. ``quota`` limits a workspace that has no quota of its own, and ``max_uploads``
     the uploads of each workspace at a time, in this process. ``idle_seconds`` is how long a sender may pause, and
-    ``stall_seconds`` how long a reader may take for one MiB.
+    ``stall_seconds`` how long a reader may take for one MiB. ``on_damage`` is called for each download that is refused
+    because the stored file is not the recorded one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ArtifactsApp:
         stall_seconds: float = 300,
         quota: Quota = _UNLIMITED,
         max_uploads: int = 1_000,
+        on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -62,10 +65,12 @@ class ArtifactsApp:
             max_bytes=max_upload_bytes,
             idle_seconds=idle_seconds,
         )
-        self._downloads = Downloads(store=store, ledger=ledger, stall_seconds=stall_seconds)
+        self._integrity = Integrity(store, ledger, on_refusal=on_damage)
+        self._downloads = Downloads(store=store, integrity=self._integrity, stall_seconds=stall_seconds)
 
     async def close(self) -> None:
         """Waits for uploads that are being committed."""
+        await self._integrity.close()
         await self._uploads.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

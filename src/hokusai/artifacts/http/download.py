@@ -1,4 +1,8 @@
-"""Downloads: streamed from the store, whole or in ranges, with headers that prove the bytes."""
+"""Downloads: streamed from the store, whole or in ranges, with headers that prove the bytes.
+
+A file that does not fit its record is refused; where that shows only at its end, the connection is reset before the
+last bytes, so that no client takes what it got for the whole file.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,17 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.artifacts.http import digests
 from hokusai.artifacts.http.conditions import Condition
 from hokusai.artifacts.http.ranges import Span, spans_of
 from hokusai.artifacts.http.responses import answer, header, stream
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.integrity import Integrity
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.store import ArtifactStore, FileSlice, Piece, Stat
-from hokusai.asgi import ZERO_COPY_SEND
+from hokusai.artifacts.store import ArtifactStore, FileSlice, Piece
+from hokusai.asgi import RESET, ZERO_COPY_SEND
 
 #: A client's file is data: browsers must never render or run it, whatever it contains.
 _INERT = [
@@ -32,53 +36,71 @@ _PLAIN = re.compile(r"[^A-Za-z0-9._ -]")
 class Downloads:
     """``GET`` and ``HEAD …/mlflow-artifacts/artifacts/<path>`` (MLflow's ``DownloadArtifact``)."""
 
-    def __init__(self, *, store: ArtifactStore, ledger: Ledger, stall_seconds: float) -> None:
+    def __init__(self, *, store: ArtifactStore, integrity: Integrity, stall_seconds: float) -> None:
         self._store = store
-        self._ledger = ledger
+        self._integrity = integrity
         self._stall_seconds = stall_seconds
 
     async def head(self, place: Place, scope: Scope, send: Send) -> None:
         if not (stat := await self._store.stat(place.key)):
             raise place.unknown
-        sha256 = await self._sha256(place, stat)
+        sha256 = await self._integrity.digest(place, stat)
         if unchanged(scope, sha256):
             await answer(send, status=304, headers=digests.digest_headers(sha256))
         else:
             await answer(send, headers=_headers(place, stat.size, sha256))
 
     async def get(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (reader := await self._store.open(place.key)):
+        if not (file := await self._integrity.open(place)):
             raise place.unknown
-        async with aclosing(reader):
-            sha256 = await self._sha256(place, reader.stat)
+        async with aclosing(file.reader) as reader:
+            sha256 = file.sha256
             if unchanged(scope, sha256):
                 await answer(send, status=304, headers=digests.digest_headers(sha256))
                 return
             size = reader.stat.size
             spans = requested(scope, size, sha256)
             headers = _headers(place, size, sha256)
+            checked = not file.proven and all(span.length == size for span in spans)
+            if not checked:
+                await self._integrity.prove(file)
             read = reader.slices if ZERO_COPY_SEND in scope.get("extensions", ()) else reader.chunks
-            pieces = read(0, size)
+            begun = _Begun(scope, send)
+            pieces = begun.resetting(self._integrity.checked(file)) if checked else read(0, size)
             if len(spans) == 1:
                 headers = [*_headers(place, spans[0].length, sha256), (b"content-range", spans[0].content_range(size))]
-                pieces = read(spans[0].offset, spans[0].length)
+                if not checked:
+                    pieces = read(spans[0].offset, spans[0].length)
             elif spans:
                 parts = Parts(spans, size)
                 headers = [(b"content-type", parts.media_type), *_headers(place, parts.length, sha256)[1:]]
                 pieces = parts.of(read)
-            await stream(
-                pieces,
-                receive,
-                send,
-                status=206 if spans else 200,
-                headers=headers,
-                stall_seconds=self._stall_seconds,
-            )
+            status = 206 if spans else 200
+            send = begun.send if checked else send
+            await stream(pieces, receive, send, status=status, headers=headers, stall_seconds=self._stall_seconds)
 
-    async def _sha256(self, place: Place, stat: Stat) -> str | None:
-        """None for a file without a record of its own."""
-        record = await self._ledger.find(place)
-        return record.sha256 if record and record.describes(stat) else None
+
+class _Begun:
+    """Resets the connection where a file turns out to be damaged after its response has begun."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._reset = scope.get("extensions", {}).get(RESET)
+        self._send = send
+        self._begun = False
+
+    async def send(self, message: Message) -> None:
+        self._begun = True
+        await self._send(message)
+
+    async def resetting(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        except errors.ArtifactDamaged:
+            if self._begun and self._reset:
+                self._reset["call"]()
+            raise
 
 
 #: ``Reader.chunks`` or ``Reader.slices``.

@@ -12,7 +12,7 @@ from hokusai import errors
 from hokusai.auth.api.responses import Body, Parameters, WorkspaceName, permitted
 from hokusai.auth.contract import QuotaFacts
 from hokusai.auth.workspaces import WorkspaceStore
-from hokusai.identity import MAX_SIZE, Permission, Workspace
+from hokusai.identity import MAX_SIZE, NAMES, Permission, Workspace
 from hokusai.quota import UseStore
 
 _READER = [Depends(permitted(Permission.WORKSPACES_READ))]
@@ -27,6 +27,12 @@ class UseFacts(BaseModel):
     bytes: int = Field(description="Bytes of artifacts.")
     files: int = Field(description="Artifacts.")
     models: int = Field(description="Registered models.")
+    tracking_bytes: int = Field(
+        description="Bytes that requests stored in MLflow. They count against the quota of bytes, too."
+    )
+    names: int = Field(
+        description=f"Names in the paths of all artifacts: at most {NAMES} for each artifact of the quota."
+    )
 
 
 class WorkspaceFacts(BaseModel):

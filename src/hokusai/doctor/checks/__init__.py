@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     tracking.locations,
     tracking.closed,
     routing.artifacts_route,
+    files.integrity,
     files.small,
     files.download,
     files.large,

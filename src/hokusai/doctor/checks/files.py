@@ -74,6 +74,27 @@ async def _missing(exam: Examination, *before: Answer) -> Outcome:
 
 
 @declare_check(
+    id="artifact-integrity",
+    title="Stored files are the ones that were uploaded",
+    layer="artifacts",
+    group="artifacts",
+    needs=("ready?",),
+    kinds=HOKUSAI_ONLY,
+)
+async def integrity(exam: Examination) -> Outcome:
+    """The server compares a file with its record when it is read, and counts those that do not fit."""
+    found = await exam.ask("GET", "/ready")
+    parts = found.document.get("checks")
+    store = parts.get("artifacts") if isinstance(parts, dict) else None
+    if not isinstance(store, dict) or not isinstance(damaged := store.get("damaged"), int):
+        return skipped("the server does not say how many files do not fit their records", optional=True)
+    if damaged:
+        note = f"stored files that do not fit their records: {damaged}"
+        return failed(found, note=note, symptoms=["files-damaged"])
+    return passed(found, note="of the files that were read, all fit their records")
+
+
+@declare_check(
     id="artifact-download",
     title="A compressed file is downloaded unchanged",
     layer="proxy",

@@ -75,6 +75,17 @@ FAULTS = (
         named_by_ready=True,
     ),
     Fault(
+        id="files-damaged",
+        layer="artifacts",
+        title="Stored files were changed or lost in part",
+        cause="Files in the artifact store do not have the size or the SHA-256 that was recorded when they were uploaded: "
+        "something other than this server wrote there, or the disk lost data. Their downloads are refused (HK4070).",
+        remedy="Find the files in the server's log or in the audit trail, find out who changed them, and restore them from a "
+        "backup or upload them again.",
+        command="journalctl -u hokusai | grep 'not the one that was uploaded'",
+        evidence=(symptom("files-damaged", confidence=97), *code("HK4070", confidence=95)),
+    ),
+    Fault(
         id="upload-limit",
         layer="artifacts",
         title="The server's own limit is smaller than a model",

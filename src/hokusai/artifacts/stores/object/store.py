@@ -170,7 +170,9 @@ class ObjectStore:
                 raise
         attribute = found.attributes.get(CREATED)
         created = datetime.fromisoformat(attribute) if attribute else found.meta["last_modified"]
-        return Stat(found.meta["size"], created), found.meta["e_tag"]
+        etag = found.meta["e_tag"]
+        version = f"{etag}-{found.meta['size']}-{found.meta['last_modified'].isoformat()}"[:128]
+        return Stat(found.meta["size"], created, version), etag
 
     async def _confirm(self) -> None:
         """Raises where the whole store is unavailable: then no file may be called unknown."""

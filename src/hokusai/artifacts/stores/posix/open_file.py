@@ -148,7 +148,10 @@ def _entry(found: os.DirEntry[bytes]) -> Entry | None:
 
 
 def _regular(found: os.stat_result) -> Stat | None:
-    return Stat(found.st_size, created(found)) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    version = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+    return Stat(found.st_size, created(found), version)
 
 
 def created(found: os.stat_result) -> datetime:
