@@ -73,6 +73,13 @@ class Server:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
 
+    def stranger(self, last: int) -> httpx2.Client:
+        """A client without a key at ``127.0.0.last``: refusals of one address within a minute are merged."""
+        import httpx2
+
+        transport = httpx2.HTTPTransport(local_address=f"127.0.0.{last}")
+        return httpx2.Client(base_url=self.url, transport=transport, timeout=30)
+
     def key(self, workspace: str | None, **facts: Any) -> Team:
         with self.http() as http:
             body = {"name": "test", "workspace": workspace, "permissions": ["write"], **facts}

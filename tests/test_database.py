@@ -21,10 +21,11 @@ from hokusai.auth.workspaces import WorkspaceStore
 from hokusai.database import VERSION_TABLE, Database, metadata
 from hokusai.identity import Quota, Use
 from hokusai.quota import UseStore
+from tests import golden_schema
 from tests.postgres import Postgres, connect
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.trail", "hokusai.quota")
+DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.table", "hokusai.quota")
 NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
 TABLES = {f"hokusai_{name}" for name in NAMES}
 
@@ -157,7 +158,9 @@ asyncio.run(main())
         _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, complaint.decode()
     with connect(url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0003",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [
+            (golden_schema.known()[-1],)
+        ]
 
 
 async def test_a_migration_that_is_killed_leaves_nothing(url: str, database: Database) -> None:

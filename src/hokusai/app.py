@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import __version__, errors, mlflow_api
 from hokusai.artifacts import ArtifactsApp, Ledger, store_at
-from hokusai.audit import AuditTrail
+from hokusai.audit import AuditSearch, AuditTrail, Retention
 from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator
-from hokusai.auth.api import auth_service
+from hokusai.auth.api import audit_service, auth_service
 from hokusai.console import Check, Home, Readiness
 from hokusai.database import Database
 from hokusai.gateway import (
@@ -91,7 +91,10 @@ class Application:
         parts.push_async_callback(self._database.close)
         await self._database.migrate()
         checks: dict[str, Check] = {"database": self._database.check}
-        apps: dict[str, ASGIApp] = {"auth": elsewhere(settings.auth_public_url)}
+        apps: dict[str, ASGIApp] = {
+            "auth": elsewhere(settings.auth_public_url),
+            "audit": audit_service(AuditSearch(self._database)),
+        }
         authenticator = await self._auth(parts, apps, checks)
         if settings.role != "auth":
             await self._registry(parts, apps, checks)
@@ -110,6 +113,9 @@ class Application:
         trail = AuditTrail(self._database)
         await trail.start()
         parts.push_async_callback(trail.close)
+        retention = Retention(self._database, days=settings.audit_days or None)
+        await retention.start()
+        parts.push_async_callback(retention.close)
         return self._gateway(apps, authenticator, trail, rates)
 
     async def _auth(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> Authenticator:
@@ -137,6 +143,7 @@ class Application:
                 authenticator=local,
                 default_rate=per_hour(settings.key_rate),
                 use=UseStore(self._database) if settings.role == "all" else None,
+                audit=AuditSearch(self._database),
             )
         return local
 

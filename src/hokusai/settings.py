@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
     )
+    audit_days: int = Field(
+        365, ge=0, le=36500, description="Days for which rows of the audit trail are kept; 0: forever."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
     )
