@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import __version__, errors, mlflow_api
 from hokusai.artifacts import ArtifactsApp, Ledger, store_at
 from hokusai.audit import AuditSearch, AuditTrail, Retention
-from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator
+from hokusai.auth import Authenticator, KeyExpiries, KeyStore, LocalAuthenticator, RemoteAuthenticator
 from hokusai.auth.api import audit_service, auth_service
 from hokusai.console import Check, Home, Readiness
 from hokusai.database import Database
@@ -60,13 +61,14 @@ _STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
 class Application:
     """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong; ``close`` closes them.
 
-    ``base`` is the URL shown to people, where ``settings.public_url`` is not set.
+    ``base`` is the URL shown to people, where ``settings.public_url`` is not set. ``metrics`` is the directory in which
+    several workers count together.
     """
 
-    def __init__(self, settings: Settings, *, base: str | None = None) -> None:
+    def __init__(self, settings: Settings, *, base: str | None = None, metrics: Path | None = None) -> None:
         self.settings = settings
         self.base = settings.public_url or base
-        self.metrics = Metrics()
+        self.metrics = Metrics(directory=metrics, max_workspaces=settings.metrics_workspaces)
         self.drain: Drain | None = None
         self._database = Database(settings.own_database_url)
         self._app: ASGIApp | None = None
@@ -137,6 +139,9 @@ class Application:
         await local.start()
         parts.push_async_callback(local.close)
         checks["auth"] = local.check
+        expiries = KeyExpiries(store, self.metrics.expire)
+        await expiries.start()
+        parts.push_async_callback(expiries.close)
         if settings.role != "registry":
             apps["auth"] = auth_service(
                 store=store,

@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
     )
+    metrics_workspaces: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        description="How many workspaces have metrics of their own; further ones are counted together as `_other`.",
+    )
     audit_days: int = Field(
         365, ge=0, le=36500, description="Days for which rows of the audit trail are kept; 0: forever."
     )

@@ -86,9 +86,10 @@ def statements(
         return [_hinted(query, _index(which))]
     type_, name = _subject(which.subject)
     own = query.where(_C.subject == name, *([_C.subject_type == type_] if type_ else []))
-    found = [_hinted(own, "request_id" if which.request_id else "subject_at")]
+    first = "workspace_" if which.workspace is not None else ""
+    found = [_hinted(own, "request_id" if which.request_id else f"{first}subject_at")]
     if type_ in {None, SubjectType.MODEL, SubjectType.KEY, SubjectType.EXPERIMENT, SubjectType.RUN}:
-        found.append(_hinted(query.where(_C.within == name), "request_id" if which.request_id else "within_at"))
+        found.append(_hinted(query.where(_C.within == name), "request_id" if which.request_id else f"{first}within_at"))
     return found
 
 

@@ -9,6 +9,9 @@ from hokusai.database import Instant, metadata
 #: Characters of a path, a subject, and the text of the details.
 MAX_PATH, MAX_SUBJECT, MAX_DETAILS = 1024, 512, 8192
 
+#: Most rows have no such value, and are not in the indexes for it.
+_HAS_WITHIN = sa.text("within IS NOT NULL")
+
 trail = sa.Table(
     "hokusai_audit",
     metadata,
@@ -38,7 +41,11 @@ trail = sa.Table(
     sa.Index("ix_hokusai_audit_key_id_at", "key_id", "at"),
     sa.Index("ix_hokusai_audit_user_id_at", "user_id", "at"),
     sa.Index("ix_hokusai_audit_subject_at", "subject", "at"),
-    sa.Index("ix_hokusai_audit_within_at", "within", "at"),
+    sa.Index("ix_hokusai_audit_workspace_subject_at", "workspace", "subject", "at"),
+    *(
+        sa.Index(f"ix_hokusai_audit_{name}", *columns, sqlite_where=_HAS_WITHIN, postgresql_where=_HAS_WITHIN)
+        for name, columns in (("within_at", ("within", "at")), ("workspace_within_at", ("workspace", "within", "at")))
+    ),
     sa.Index("ix_hokusai_audit_action_at", "action", "at"),
     sa.Index("ix_hokusai_audit_request_id", "request_id"),
 )

@@ -16,7 +16,7 @@ from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.forward import Forward
 from hokusai.gateway.identify import Identify
 from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, per_hour
-from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.metrics import Metrics, forget_worker, shared_by_workers
 from hokusai.gateway.min_body_rate import MinBodyRate
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
@@ -45,5 +45,7 @@ __all__ = [
     "address_of",
     "closed",
     "drift",
+    "forget_worker",
     "per_hour",
+    "shared_by_workers",
 ]

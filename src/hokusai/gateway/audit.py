@@ -91,7 +91,7 @@ class Audit:
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         route = exchange.match.route if exchange.match else None
-        self.metrics.count(route, exchange.status, exchange.seconds)
+        self.metrics.count(route, exchange)
         if is_refusal(exchange) or (route and route.action):
             self.trail.note(entry(scope, exchange), merge_of(exchange))
 

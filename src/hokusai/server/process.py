@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import prometheus_client
 import uvicorn
@@ -21,14 +22,17 @@ from hokusai.settings import Settings
 KEEP_ALIVE = 75
 
 
-def serve(settings: Settings, listener: socket.socket, url: str) -> None:
-    """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set."""
+def serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None = None) -> None:
+    """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set.
+
+    ``metrics`` is the directory in which several workers count together.
+    """
     with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
-        runner.run(_serve(settings, listener, url))
+        runner.run(_serve(settings, listener, url, metrics))
 
 
-async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
-    application = Application(settings, base=url)
+async def _serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None) -> None:
+    application = Application(settings, base=url, metrics=metrics)
     await application.start()
     try:
         server = DrainingServer(_config(application), application, settings.drain_seconds)

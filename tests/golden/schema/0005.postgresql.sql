@@ -140,9 +140,11 @@ CREATE INDEX ix_hokusai_audit_key_id_at ON public.hokusai_audit USING btree (key
 CREATE INDEX ix_hokusai_audit_request_id ON public.hokusai_audit USING btree (request_id);
 CREATE INDEX ix_hokusai_audit_subject_at ON public.hokusai_audit USING btree (subject, at);
 CREATE INDEX ix_hokusai_audit_user_id_at ON public.hokusai_audit USING btree (user_id, at);
-CREATE INDEX ix_hokusai_audit_within_at ON public.hokusai_audit USING btree (within, at);
+CREATE INDEX ix_hokusai_audit_within_at ON public.hokusai_audit USING btree (within, at) WHERE (within IS NOT NULL);
 CREATE INDEX ix_hokusai_audit_workspace_action_at ON public.hokusai_audit USING btree (workspace, action, at);
 CREATE INDEX ix_hokusai_audit_workspace_at ON public.hokusai_audit USING btree (workspace, at);
+CREATE INDEX ix_hokusai_audit_workspace_subject_at ON public.hokusai_audit USING btree (workspace, subject, at);
+CREATE INDEX ix_hokusai_audit_workspace_within_at ON public.hokusai_audit USING btree (workspace, within, at) WHERE (within IS NOT NULL);
 CREATE UNIQUE INDEX ix_hokusai_keys_digest ON public.hokusai_keys USING btree (digest);
 CREATE INDEX ix_hokusai_keys_workspace_created_at ON public.hokusai_keys USING btree (workspace, created_at, id);
 ALTER TABLE ONLY public.hokusai_keys

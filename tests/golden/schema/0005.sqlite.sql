@@ -112,7 +112,9 @@ CREATE INDEX ix_hokusai_audit_workspace_action_at ON hokusai_audit (workspace, a
 CREATE INDEX ix_hokusai_audit_key_id_at ON hokusai_audit (key_id, at);
 CREATE INDEX ix_hokusai_audit_user_id_at ON hokusai_audit (user_id, at);
 CREATE INDEX ix_hokusai_audit_subject_at ON hokusai_audit (subject, at);
-CREATE INDEX ix_hokusai_audit_within_at ON hokusai_audit (within, at);
+CREATE INDEX ix_hokusai_audit_workspace_subject_at ON hokusai_audit (workspace, subject, at);
+CREATE INDEX ix_hokusai_audit_within_at ON hokusai_audit (within, at) WHERE within IS NOT NULL;
+CREATE INDEX ix_hokusai_audit_workspace_within_at ON hokusai_audit (workspace, within, at) WHERE within IS NOT NULL;
 CREATE INDEX ix_hokusai_audit_action_at ON hokusai_audit (action, at);
 CREATE INDEX ix_hokusai_audit_request_id ON hokusai_audit (request_id);
 COMMIT;

@@ -14,7 +14,9 @@ _INDEXES = (
     ("key_id_at", ("key_id", "at")),
     ("user_id_at", ("user_id", "at")),
     ("subject_at", ("subject", "at")),
+    ("workspace_subject_at", ("workspace", "subject", "at")),
     ("within_at", ("within", "at")),
+    ("workspace_within_at", ("workspace", "within", "at")),
     ("action_at", ("action", "at")),
     ("request_id", ("request_id",)),
 )
@@ -30,7 +32,8 @@ def upgrade() -> None:
     op.add_column(_TABLE, sa.Column("bytes", sa.BigInteger))
     op.add_column(_TABLE, sa.Column("details", sa.Text))
     for name, columns in _INDEXES:
-        op.create_index(f"ix_{_TABLE}_{name}", _TABLE, list(columns))
+        where = sa.text("within IS NOT NULL") if "within" in columns else None
+        op.create_index(f"ix_{_TABLE}_{name}", _TABLE, list(columns), sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
