@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.attacks.case import Case
-from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stories, surfaces, tenancy
+from tests.attacks.catalogue import files, framing, keys, objects, parsers, sources, stories, surfaces, tenancy, trail
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, trail)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -36,6 +36,7 @@ THREATS = {
     21: "expired and revoked keys",
     22: "keys used beyond their permissions",
     23: "keys in the wrong place",
+    30: "rows that nobody pays for, and the audit trail",
 }
 
 _twice = [name for name, times in Counter(case.id for case in CASES).items() if times > 1]
