@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START_SECONDS = 120
 #: Settings with which a server does not make MLflow's tables in its data directory.
 _OTHER_TABLES = {"HOKUSAI_DATABASE_URL", "HOKUSAI_TRACKING_URL", "HOKUSAI_TRACKING_DATABASE_URL"}
-_READY = re.compile(r"is ready: (https?://\S+)")
+_READY = re.compile(r"is ready: (https?://[^\s\"]+)")
 
 
 class Process(Protocol):

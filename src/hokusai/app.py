@@ -35,6 +35,7 @@ from hokusai.gateway import (
     Route,
     RouteTable,
     SharedRates,
+    Tracing,
     address_of,
     closed,
     drift,
@@ -118,7 +119,10 @@ class Application:
         retention = Retention(self._database, days=settings.audit_days or None)
         await retention.start()
         parts.push_async_callback(retention.close)
-        return self._gateway(apps, authenticator, trail, rates)
+        tracing = Tracing.from_environment()
+        if tracing is not None:
+            parts.push_async_callback(tracing.close)
+        return self._gateway(apps, authenticator, trail, rates, tracing)
 
     async def _auth(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> Authenticator:
         settings = self.settings
@@ -187,7 +191,12 @@ class Application:
         return shared
 
     def _gateway(
-        self, apps: Mapping[str, ASGIApp], authenticator: Authenticator, trail: AuditTrail, rates: Rates
+        self,
+        apps: Mapping[str, ASGIApp],
+        authenticator: Authenticator,
+        trail: AuditTrail,
+        rates: Rates,
+        tracing: Tracing | None,
     ) -> ASGIApp:
         """The layers, innermost first."""
         settings = self.settings
@@ -207,6 +216,7 @@ class Application:
             trail=trail,
             metrics=self.metrics,
             address_of=address_of(settings.trusted_proxies),
+            tracing=tracing,
         )
 
 

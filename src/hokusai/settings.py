@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="How the log is written: lines of text, or one JSON object a line, also for each request that was "
+        "answered.",
+    )
 
     @field_validator("environments", "trusted_proxies", mode="before")
     @classmethod

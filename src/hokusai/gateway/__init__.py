@@ -21,6 +21,7 @@ from hokusai.gateway.min_body_rate import MinBodyRate
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
+from hokusai.gateway.tracing import Tracing
 
 __all__ = [
     "ROUTES",
@@ -42,6 +43,7 @@ __all__ = [
     "Route",
     "RouteTable",
     "SharedRates",
+    "Tracing",
     "address_of",
     "closed",
     "drift",

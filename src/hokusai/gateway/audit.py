@@ -19,10 +19,13 @@ from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.redaction import shown
 from hokusai.gateway.route import Body, RouteTable
 from hokusai.gateway.subject import MAX_ANSWER, about
+from hokusai.gateway.tracing import Tracing
 from hokusai.identity import ADDRESS, REQUEST_ID
 from hokusai.text import escaped
 
 log = logging.getLogger("hokusai.gateway")
+#: One line for each request, where the log is JSON; of those that are merged in the trail, as many as there.
+access = logging.getLogger("hokusai.access")
 
 
 class Audit:
@@ -33,13 +36,21 @@ class Audit:
     """
 
     def __init__(
-        self, app: ASGIApp, *, table: RouteTable, trail: AuditTrail, metrics: Metrics, address_of: AddressOf
+        self,
+        app: ASGIApp,
+        *,
+        table: RouteTable,
+        trail: AuditTrail,
+        metrics: Metrics,
+        address_of: AddressOf,
+        tracing: Tracing | None = None,
     ) -> None:
         self.app = app
         self.table = table
         self.trail = trail
         self.metrics = metrics
         self.address_of = address_of
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,6 +64,7 @@ class Audit:
         scope[EXCHANGE] = exchange
         scope[REQUEST_ID] = exchange.request_id
         scope[ADDRESS] = exchange.address
+        span = self.tracing.begin(scope, exchange) if self.tracing else None
         counted, tagged = _receiving(exchange, receive), _sending(exchange, send)
         try:
             self._check_room(exchange)
@@ -62,10 +74,12 @@ class Audit:
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_GONE
         except Exception as error:
-            log.exception("request %s failed", exchange.request_id)
+            log.exception("request %s failed", exchange.request_id, extra={"request_id": exchange.request_id})
             await self._refuse(errors.Internal(), exchange, scope, tagged, cause=error)
         finally:
             self._finish(scope, exchange)
+            if self.tracing and span:
+                self.tracing.end(span, exchange)
 
     def _check_room(self, exchange: Exchange) -> None:
         if self.trail.is_full and exchange.match and exchange.match.route.changes:
@@ -92,8 +106,11 @@ class Audit:
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         route = exchange.match.route if exchange.match else None
         self.metrics.count(route, exchange)
+        recorded = True
         if is_refusal(exchange) or (route and route.action):
-            self.trail.note(entry(scope, exchange), merge_of(exchange))
+            recorded = self.trail.note(entry(scope, exchange), merge_of(exchange))
+        if recorded and access.isEnabledFor(logging.INFO):
+            _log(scope, exchange)
 
 
 #: Recorded where the client disconnected before there was a response; never sent.
@@ -134,6 +151,23 @@ def _sending(exchange: Exchange, send: Send) -> Send:
         await send(message)
 
     return tagged
+
+
+def _log(scope: Scope, exchange: Exchange) -> None:
+    """Without the path, which a client can write anything into: the route is what was asked for."""
+    route, principal = exchange.match.route if exchange.match else None, exchange.principal
+    path = route.path if route else "unlisted"
+    facts = {
+        "request_id": exchange.request_id,
+        "method": route.method if route else escaped(scope["method"], 16),
+        "route": path,
+        "status": exchange.status,
+        "code": exchange.code,
+        "key_id": principal.key_id if principal else exchange.refused_key_id,
+        "workspace": principal.workspace if principal else None,
+        "ms": round(exchange.seconds * 1000, 1),
+    }
+    access.info("%s %s %d", facts["method"], path, exchange.status, extra=facts)
 
 
 def _code(start: Message) -> str | None:

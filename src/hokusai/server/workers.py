@@ -59,6 +59,7 @@ class Workers:
         self._count = settings.workers
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._place = 0  # of the worker that is being started
         self._stopping = False
 
     def run(self) -> None:
@@ -100,10 +101,11 @@ class Workers:
         log.error(text, process.pid, process.exitcode, worker.backoff)
 
     def _started(self, place: int, *, backoff: float) -> _Worker:
-        return _Worker(self._spawn(place), backoff=backoff, started=time.monotonic())
+        self._place = place
+        return _Worker(self._spawn(), backoff=backoff, started=time.monotonic())
 
-    def _spawn(self, place: int) -> multiprocessing.process.BaseProcess:
-        arguments = (*self._arguments, self._metrics, place)
+    def _spawn(self) -> multiprocessing.process.BaseProcess:
+        arguments = (*self._arguments, self._metrics, self._place)
         process = self._context.Process(target=_worker_main, args=arguments)
         process.start()
         return process

@@ -104,9 +104,10 @@ def load_mlflow() -> WsgiApp:
 
 def _take_over_logging() -> None:
     """MLflow's log lines go where ours go: its own handler would write SQL parameters as a client sent them."""
-    theirs = logging.getLogger("mlflow")
-    theirs.handlers.clear()
-    theirs.propagate = True
+    for name in ("mlflow", "sqlalchemy.engine", "alembic", "huey"):
+        theirs = logging.getLogger(name)
+        theirs.handlers.clear()
+        theirs.propagate = True
 
 
 @contextlib.contextmanager
