@@ -91,9 +91,9 @@ image-test: $(READY) ## run the images, register a model in them, look for secre
 	@$(BIN)/python scripts/image.py test $(ARGS)
 
 lock: $(READY) ## resolve requirements/*.txt; pins that fit are kept (UPGRADE=--upgrade for the newest)
-	@$(LOCK) --universal --extra server --group build --group demo --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) --universal --extra server --extra otel --group build --group demo --group dev pyproject.toml -o requirements/dev.txt
 	@$(LOCK) --universal --extra server --group build --group demo -c requirements/dev.txt pyproject.toml -o requirements/demo.txt
-	@$(LOCK) --universal --extra server pyproject.toml -o requirements/server.txt
+	@$(LOCK) --universal --extra server --extra otel pyproject.toml -o requirements/server.txt
 	@$(LOCK) --universal --group image -o requirements/image.txt
 	@$(LOCK) --universal --group mlflow -o requirements/mlflow.txt
 	@echo uv | $(LOCK) --universal - -o requirements/setup.txt

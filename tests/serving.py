@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START_SECONDS = 120
 #: Settings with which a server does not make MLflow's tables in its data directory.
 _OTHER_TABLES = {"HOKUSAI_DATABASE_URL", "HOKUSAI_TRACKING_URL", "HOKUSAI_TRACKING_DATABASE_URL"}
-_READY = re.compile(r"is ready: (https?://\S+)")
+_READY = re.compile(r"is ready: (https?://[^\s\"]+)")
 
 
 class Process(Protocol):
@@ -72,6 +72,13 @@ class Server:
         key = self.operator_key if key is None else key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+    def stranger(self, last: int) -> httpx2.Client:
+        """A client without a key at ``127.0.0.last``: refusals of one address within a minute are merged."""
+        import httpx2
+
+        transport = httpx2.HTTPTransport(local_address=f"127.0.0.{last}")
+        return httpx2.Client(base_url=self.url, transport=transport, timeout=30)
 
     def key(self, workspace: str | None, **facts: Any) -> Team:
         with self.http() as http:

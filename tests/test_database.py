@@ -25,7 +25,7 @@ from tests.golden_schema import known
 from tests.postgres import Postgres, connect
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.trail", "hokusai.quota")
+DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.table", "hokusai.quota")
 NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
 TABLES = {f"hokusai_{name}" for name in NAMES}
 

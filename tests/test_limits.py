@@ -215,8 +215,10 @@ def test_guesses_are_throttled_and_a_working_neighbour_is_not(tmp_path: Path) ->
                 assert operator.delete(f"/api/v1/keys/{working.key_id}").is_success
             assert code(client.get(SEARCH)) == "HK1306"
         server.stop()
-        assert Counter(line["code"] for line in server.audit())["HK1306"] == 1
-        assert Counter(line["code"] for line in server.audit())["HK1103"] == 10
+        lines = server.audit()
+        assert sum(line["times"] for line in lines if line["code"] == "HK1103") == 10
+        assert Counter(line["code"] for line in lines)["HK1103"] == 2
+        assert Counter(line["code"] for line in lines)["HK1306"] <= 2
 
 
 def test_a_known_key_is_throttled_by_its_id(tmp_path: Path) -> None:

@@ -173,12 +173,17 @@ def test_the_audit_trail_is_complete_after_a_stop(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         team = server.workspace("team")
         with server.http(team.key) as client:
-            ids = [client.get("/nothing").headers["x-request-id"] for _ in range(20)]
+            ids = [client.put(f"{FILES}/{number}", content=b"x").headers["x-request-id"] for number in range(20)]
+            refused = client.get("/nothing").headers["x-request-id"]
+            for _ in range(20):
+                assert client.get("/nothing").status_code == 404
         assert server.stop() == 0
     with sqlite3.connect(tmp_path / "data" / "hokusai.db") as database:
         rows = {row[0] for row in database.execute("SELECT request_id FROM hokusai_audit")}
+        ((times,),) = database.execute("SELECT SUM(times) FROM hokusai_audit WHERE code = 'HK1001'")
     database.close()
-    assert set(ids) <= rows
+    assert {*ids, refused} <= rows
+    assert times == 21
     assert set(ids) <= {line["request_id"] for line in server.audit()}
 
 

@@ -14,6 +14,7 @@ from hokusai.errors import HokusaiError
 if TYPE_CHECKING:
     from hokusai.client import (
         ApiError,
+        AuditRow,
         Client,
         Key,
         Model,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "AuditRow",
     "Client",
     "HokusaiError",
     "Key",

@@ -7,14 +7,15 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
+from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import __version__, errors, mlflow_api
 from hokusai.artifacts import ArtifactsApp, Ledger, store_at
-from hokusai.audit import AuditTrail
-from hokusai.auth import Authenticator, KeyStore, LocalAuthenticator, RemoteAuthenticator
-from hokusai.auth.api import auth_service
+from hokusai.audit import AuditSearch, AuditTrail, Retention
+from hokusai.auth import Authenticator, KeyExpiries, KeyStore, LocalAuthenticator, RemoteAuthenticator
+from hokusai.auth.api import audit_service, auth_service
 from hokusai.console import Check, Home, Readiness
 from hokusai.database import Database
 from hokusai.gateway import (
@@ -35,6 +36,7 @@ from hokusai.gateway import (
     Route,
     RouteTable,
     SharedRates,
+    Tracing,
     address_of,
     closed,
     drift,
@@ -62,13 +64,14 @@ _STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
 class Application:
     """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong; ``close`` closes them.
 
-    ``base`` is the URL shown to people, where ``settings.public_url`` is not set.
+    ``base`` is the URL shown to people, where ``settings.public_url`` is not set. ``metrics`` is the directory in which
+    several workers count together.
     """
 
-    def __init__(self, settings: Settings, *, base: str | None = None) -> None:
+    def __init__(self, settings: Settings, *, base: str | None = None, metrics: Path | None = None) -> None:
         self.settings = settings
         self.base = settings.public_url or base
-        self.metrics = Metrics()
+        self.metrics = Metrics(directory=metrics, max_workspaces=settings.metrics_workspaces)
         self.drain: Drain | None = None
         self._database = Database(settings.own_database_url)
         self._app: ASGIApp | None = None
@@ -93,7 +96,10 @@ class Application:
         parts.push_async_callback(self._database.close)
         await self._database.migrate()
         checks: dict[str, Check] = {"database": self._database.check}
-        apps: dict[str, ASGIApp] = {"auth": elsewhere(settings.auth_public_url)}
+        apps: dict[str, ASGIApp] = {
+            "auth": elsewhere(settings.auth_public_url),
+            "audit": audit_service(AuditSearch(self._database)),
+        }
         authenticator = await self._auth(parts, apps, checks)
         if settings.role != "auth":
             await self._registry(parts, apps, checks)
@@ -112,7 +118,13 @@ class Application:
         trail = AuditTrail(self._database)
         await trail.start()
         parts.push_async_callback(trail.close)
-        return self._gateway(apps, authenticator, trail, rates)
+        retention = Retention(self._database, days=settings.audit_days or None)
+        await retention.start()
+        parts.push_async_callback(retention.close)
+        tracing = Tracing.from_environment()
+        if tracing is not None:
+            parts.push_async_callback(tracing.close)
+        return self._gateway(apps, authenticator, trail, rates, tracing)
 
     async def _auth(self, parts: AsyncExitStack, apps: dict[str, ASGIApp], checks: dict[str, Check]) -> Authenticator:
         settings = self.settings
@@ -133,12 +145,16 @@ class Application:
         await local.start()
         parts.push_async_callback(local.close)
         checks["auth"] = local.check
+        expiries = KeyExpiries(store, self.metrics.expire)
+        await expiries.start()
+        parts.push_async_callback(expiries.close)
         if settings.role != "registry":
             apps["auth"] = auth_service(
                 store=store,
                 authenticator=local,
                 default_rate=per_hour(settings.key_rate),
                 use=UseStore(self._database) if settings.role == "all" else None,
+                audit=AuditSearch(self._database),
             )
         return local
 
@@ -191,7 +207,12 @@ class Application:
         return shared
 
     def _gateway(
-        self, apps: Mapping[str, ASGIApp], authenticator: Authenticator, trail: AuditTrail, rates: Rates
+        self,
+        apps: Mapping[str, ASGIApp],
+        authenticator: Authenticator,
+        trail: AuditTrail,
+        rates: Rates,
+        tracing: Tracing | None,
     ) -> ASGIApp:
         """The layers, innermost first."""
         settings = self.settings
@@ -210,6 +231,7 @@ class Application:
             trail=trail,
             metrics=self.metrics,
             address_of=address_of(settings.trusted_proxies),
+            tracing=tracing,
         )
 
 

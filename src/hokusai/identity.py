@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -80,6 +80,20 @@ def parse_duration(text: str) -> timedelta:
     if seconds > _MAX_DURATION.total_seconds():
         raise ValueError(f"the longest duration is {_MAX_DURATION.days}d")
     return timedelta(seconds=seconds)
+
+
+def parse_moment(text: str) -> datetime:
+    """A time in ISO 8601 (UTC where it has no offset), or as a duration before now: ``2h``. Raises ``ValueError``."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except (ValueError, OverflowError):
+        reason = "write a time in ISO 8601, for example 2030-01-31T12:00:00Z, or how long ago it was: 30m, 2h, 7d"
+        raise ValueError(reason) from None
 
 
 def parse_rate(text: str) -> int:

@@ -164,8 +164,22 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
     )
+    metrics_workspaces: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        description="How many workspaces have metrics of their own; further ones are counted together as `_other`.",
+    )
+    audit_days: int = Field(
+        365, ge=0, le=36500, description="Days for which rows of the audit trail are kept; 0: forever."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="How the log is written: lines of text, or one JSON object a line, also for each request that was "
+        "answered.",
     )
 
     @field_validator("environments", "trusted_proxies", mode="before")

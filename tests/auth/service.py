@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.audit import AuditSearch
 from hokusai.auth import KeyStore, LocalAuthenticator
 from hokusai.auth.api.app import AuthService, auth_service
 from hokusai.database import Database
@@ -77,7 +78,8 @@ def service() -> AuthService:
     workspaces: Any = _OfTheRequest(lambda asked: asked.store.workspaces)
     store: Any = _OfTheRequest(lambda asked: asked.store, workspaces=workspaces)
     authenticator: Any = _OfTheRequest(lambda asked: asked.authenticator)
-    return auth_service(store=store, authenticator=authenticator)
+    audit: Any = _OfTheRequest(lambda asked: AuditSearch(asked.store._database))
+    return auth_service(store=store, authenticator=authenticator, audit=audit)
 
 
 class AuthServer:

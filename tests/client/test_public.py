@@ -12,6 +12,7 @@ import hokusai
 
 PUBLIC = {
     "ApiError",
+    "AuditRow",
     "Client",
     "HokusaiError",
     "Key",
@@ -68,7 +69,7 @@ def test_client_and_cli_import_no_server(code: str) -> None:
     found = modules(code)
     assert not found & (SERVER | {"pydantic"})
     packages = {name.split(".")[1] for name in found if name.startswith("hokusai.")}
-    shared = {"apikey", "errors", "identity", "mlflow_api", "web_url"}
+    shared = {"actions", "apikey", "errors", "identity", "mlflow_api", "web_url"}
     assert packages <= {"cli", "client", "deploy", "doctor"} | shared
 
 

@@ -5,6 +5,7 @@ a ``RemoteAuthenticator`` asks a separate auth service, which is ``hokusai.auth.
 """
 
 from hokusai.auth.authenticator import Authenticator
+from hokusai.auth.expiries import KeyExpiries
 from hokusai.auth.keys import Environment
 from hokusai.auth.local import LocalAuthenticator
 from hokusai.auth.remote import RemoteAuthenticator
@@ -13,6 +14,7 @@ from hokusai.auth.store import KeyStore, create_operator_key, fingerprint, impor
 __all__ = [
     "Authenticator",
     "Environment",
+    "KeyExpiries",
     "KeyStore",
     "LocalAuthenticator",
     "RemoteAuthenticator",

@@ -21,6 +21,7 @@ from hokusai.auth.key_check import expired, is_address
 from hokusai.auth.keys import Key, digest, now, parse
 from hokusai.auth.usage import Usage, UsageCounter
 from hokusai.identity import Permission, Principal
+from hokusai.trace_context import carried
 from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
 log = logging.getLogger("hokusai.auth")
@@ -145,7 +146,7 @@ class RemoteAuthenticator:
         body: Mapping[str, Any] | None = None,
         attempts: int = 2,
     ) -> tuple[int, dict[str, Any]]:
-        headers = self._own | ({"Authorization": f"Bearer {candidate.text}"} if candidate else {})
+        headers = self._own | carried() | ({"Authorization": f"Bearer {candidate.text}"} if candidate else {})
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._attempt(attempts, partial(self._exchange, method, self._url + path, headers, body))

@@ -149,6 +149,16 @@ class KeyStore:
             query = query.where(sa.tuple_(_T.c.created_at, _T.c.id) > place)
         return [_record(row) for row in await self._database.rows(query)]
 
+    async def next_expiries(self) -> dict[str | None, datetime]:
+        """When the next of a workspace's active keys expires, for each that has one; None: of the platform keys."""
+        query = (
+            sa.select(_T.c.workspace, sa.func.min(_T.c.expires_at, type_=Instant()).label("end"))
+            .join_from(_T, _W, isouter=True)
+            .where(_T.c.revoked_at.is_(None), _T.c.expires_at > now(), _W.c.deleted_at.is_(None))
+            .group_by(_T.c.workspace)
+        )
+        return {row.workspace: row.end for row in await self._database.rows(query)}
+
     async def revoke(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
         """Refuse the key from now on. May be called twice."""
         if not is_id(key_id):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hokusai import errors
-from hokusai.cli import backup, deploy, doctor, env, explain, keys, migrate, models, output, serve, workspaces
+from hokusai.cli import audit, backup, deploy, doctor, env, explain, keys, migrate, models, output, serve, workspaces
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -34,6 +34,7 @@ app.command("pull", rich_help_panel=_USE)(models.pull)
 app.add_typer(models.app, name="models", rich_help_panel=_USE)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
+app.command("audit", rich_help_panel=_MANAGE)(audit.audit)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.command("doctor", rich_help_panel=_RUN)(doctor.doctor)
 app.command("explain", rich_help_panel=_RUN)(explain.explain)

@@ -54,6 +54,12 @@ def document(value: object) -> None:
     typer.echo(json.dumps(value, default=_plain_value, indent=2))
 
 
+def plain(value: object) -> dict[str, Any]:
+    """A value of the SDK as a JSON object."""
+    found: dict[str, Any] = json.loads(json.dumps(value, default=_plain_value))
+    return found
+
+
 def result(value: object, as_json: bool, *, text: str) -> None:
     """Print what a command returned: as a document, or as one line of text."""
     if as_json:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from hokusai import errors
 from hokusai.client import values
+from hokusai.client.audit import Audit
 from hokusai.client.connection import Connection
 from hokusai.client.fetching import Fetching
 from hokusai.client.keys import Keys
@@ -47,6 +48,7 @@ class Client:
         self.workspaces = Workspaces(self._connection)
         self.keys = Keys(self._connection)
         self.models = Models(self._connection)
+        self.audit = Audit(self._connection)
 
     def __repr__(self) -> str:
         return f"<Client of {self.url}>"

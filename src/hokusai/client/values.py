@@ -67,6 +67,35 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of the audit trail: a request, or ``times`` requests that were merged.
+
+    ``address`` is None where it is an operator's, which a workspace does not see. ``details`` are further facts.
+    """
+
+    id: int
+    at: datetime
+    request_id: str
+    key_id: str | None
+    user_id: str | None
+    workspace: str | None
+    address: str | None
+    method: str
+    path: str
+    status: int
+    code: str | None
+    permission: str | None
+    action: str | None
+    subject_type: str | None
+    subject: str | None
+    within: str | None
+    times: int
+    bytes: int | None
+    seconds: float
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A registered model. ``latest`` is its highest version; None if it has none."""
 
@@ -174,6 +203,10 @@ def usage(document: Document) -> Usage:
         refused=document["refused"],
         hours=tuple(UsageHour(_time(one["hour"]), one["requests"], one["refused"]) for one in document["hours"]),
     )
+
+
+def audit_row(document: Document) -> AuditRow:
+    return _known(AuditRow, {**document, "at": _time(document["at"])})
 
 
 def registered(document: Document) -> Model:

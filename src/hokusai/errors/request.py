@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hokusai.errors.base import BadRequest, NotFound, TooLarge
+from hokusai.errors.base import BadRequest, NotFound, TooLarge, Unavailable
 
 
 class RouteUnknown(
@@ -191,3 +191,12 @@ class QueryNotTaken(
 
     method: str
     path: str
+
+
+class AuditFull(
+    Unavailable,
+    code="HK1080",
+    message="gateway: the audit trail waits for its database, so nothing can be changed now.",
+    remedy="Send the request again; nothing was changed. Operator: check the database at /ready, and its disk.",
+):
+    """10,000 rows of the audit trail wait to be written. A change would not be recorded, so it has to wait as well."""

@@ -16,11 +16,12 @@ from hokusai.gateway.failed_attempts import FailedAttempts
 from hokusai.gateway.forward import Forward
 from hokusai.gateway.identify import Identify, key_finder
 from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, network, per_hour
-from hokusai.gateway.metrics import Metrics
+from hokusai.gateway.metrics import Metrics, forget_worker, shared_by_workers
 from hokusai.gateway.min_body_rate import MinBodyRate
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
+from hokusai.gateway.tracing import Tracing
 
 __all__ = [
     "ROUTES",
@@ -42,11 +43,14 @@ __all__ = [
     "Route",
     "RouteTable",
     "SharedRates",
+    "Tracing",
     "address_of",
     "closed",
     "drift",
+    "forget_worker",
     "key_finder",
     "network",
     "per_hour",
+    "shared_by_workers",
     "within",
 ]

@@ -5,40 +5,52 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import UTC, datetime
-from typing import Any
 
-from cachetools import TTLCache
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.audit import AuditTrail
+from hokusai.asgi import ZERO_COPY_SEND
+from hokusai.audit import AuditTrail, Entry, Merge
 from hokusai.gateway.address import AddressOf
-from hokusai.gateway.exchange import EXCHANGE, Exchange, raw_path
+from hokusai.gateway.exchange import EXCHANGE, Exchange, header, raw_path
 from hokusai.gateway.limit import network
 from hokusai.gateway.metrics import Metrics
 from hokusai.gateway.redaction import shown
-from hokusai.gateway.route import RouteTable
+from hokusai.gateway.route import Body, RouteTable
+from hokusai.gateway.subject import MAX_ANSWER, about
+from hokusai.gateway.tracing import Tracing
 from hokusai.identity import ADDRESS, REQUEST_ID
+from hokusai.text import escaped
 
 log = logging.getLogger("hokusai.gateway")
-
-#: Refusals that one address can cause in any number, before a key is looked up.
-FLOODS = frozenset({errors.AddressRateExceeded.code, errors.GuessRateExceeded.code})
+#: One line for each request, where the log is JSON; of those that are merged in the trail, as many as there.
+access = logging.getLogger("hokusai.access")
 
 
 class Audit:
-    """Gives each request an id and an ``Exchange``, renders errors, counts requests, and records them in the trail."""
+    """Gives each request an id and an ``Exchange``, renders errors, counts requests, and records them in the trail.
+
+    A request that may have changed something has a row of its own. What was refused, and what only read, comes in any
+    number: it is merged, by key or address, and minute (``audit.Merge``). No change begins while the trail is full.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, table: RouteTable, trail: AuditTrail, metrics: Metrics, address_of: AddressOf
+        self,
+        app: ASGIApp,
+        *,
+        table: RouteTable,
+        trail: AuditTrail,
+        metrics: Metrics,
+        address_of: AddressOf,
+        tracing: Tracing | None = None,
     ) -> None:
         self.app = app
         self.table = table
         self.trail = trail
         self.metrics = metrics
         self.address_of = address_of
-        self._floods: TTLCache[tuple[str | None, str], None] = TTLCache(10_000, 60)
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,27 +64,26 @@ class Audit:
         scope[EXCHANGE] = exchange
         scope[REQUEST_ID] = exchange.request_id
         scope[ADDRESS] = exchange.address
-        request_id = (b"x-request-id", exchange.request_id.encode())
-
-        async def tagged(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                if exchange.status >= 400:
-                    exchange.code = _code(message)
-                message = {**message, "headers": [*message.get("headers", ()), request_id, NOSNIFF]}
-            await send(message)
-
+        span = self.tracing.begin(scope, exchange) if self.tracing else None
+        counted, tagged = _receiving(exchange, receive), _sending(exchange, send)
         try:
-            await self.app(scope, receive, tagged)
+            self._check_room(exchange)
+            await self.app(scope, counted, tagged)
         except errors.HokusaiError as error:
             await self._refuse(error, exchange, scope, tagged)
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_GONE
         except Exception as error:
-            log.exception("request %s failed", exchange.request_id)
+            log.exception("request %s failed", exchange.request_id, extra={"request_id": exchange.request_id})
             await self._refuse(errors.Internal(), exchange, scope, tagged, cause=error)
         finally:
             self._finish(scope, exchange)
+            if self.tracing and span:
+                self.tracing.end(span, exchange)
+
+    def _check_room(self, exchange: Exchange) -> None:
+        if self.trail.is_full and exchange.match and exchange.match.route.changes:
+            raise errors.AuditFull()
 
     async def _refuse(
         self,
@@ -82,6 +93,8 @@ class Audit:
         send: Send,
         cause: Exception | None = None,
     ) -> None:
+        if isinstance(error, errors.Denied):
+            exchange.refused_key_id = error.key_id
         if exchange.status:  # the response has begun: it can only be cut short
             exchange.code = error.code
             raise cause or error
@@ -92,25 +105,69 @@ class Audit:
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         route = exchange.match.route if exchange.match else None
-        self.metrics.count(route, exchange.status, exchange.seconds)
-        refused = exchange.status >= 400 or exchange.status == 0 or exchange.code is not None  # broken off
-        if (refused or (route and route.changes)) and not self._is_flood(exchange):
-            self.trail.note(entry(scope, exchange))
-
-    def _is_flood(self, exchange: Exchange) -> bool:
-        """Whether this address was refused so within the last minute: then it is counted, and not recorded again."""
-        if exchange.code not in FLOODS:
-            return False
-        place = (exchange.code, network(exchange.address))
-        known = place in self._floods
-        if not known:
-            self._floods[place] = None
-        return known
+        self.metrics.count(route, exchange)
+        recorded = True
+        if is_refusal(exchange) or (route and route.action):
+            recorded = self.trail.note(entry(scope, exchange), merge_of(exchange))
+        if recorded and access.isEnabledFor(logging.INFO):
+            _log(scope, exchange)
 
 
 #: Recorded where the client disconnected before there was a response; never sent.
 CLIENT_GONE = 499
 NOSNIFF = (b"x-content-type-options", b"nosniff")
+_MAX_AGENT = 200  # characters of a user agent
+
+
+def _receiving(exchange: Exchange, receive: Receive) -> Receive:
+    """``receive``, counting the bytes of the body."""
+
+    async def counted() -> Message:
+        message = await receive()
+        exchange.received += len(message.get("body", b""))
+        return message
+
+    return counted
+
+
+def _sending(exchange: Exchange, send: Send) -> Send:
+    """``send``, which adds the request id, and notes the status, the bytes and what the route reads in its answer."""
+    request_id = (b"x-request-id", exchange.request_id.encode())
+    reads_answer = bool(exchange.match and exchange.match.route.answers)
+
+    async def tagged(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            if exchange.status >= 400:
+                exchange.code = _code(message)
+            message = {**message, "headers": [*message.get("headers", ()), request_id, NOSNIFF]}
+        elif message["type"] == ZERO_COPY_SEND:
+            exchange.sent += message["count"]
+        else:
+            body = message.get("body", b"")
+            exchange.sent += len(body)
+            if reads_answer and exchange.status < 400:
+                _keep(exchange, body)
+        await send(message)
+
+    return tagged
+
+
+def _log(scope: Scope, exchange: Exchange) -> None:
+    """Without the path, which a client can write anything into: the route is what was asked for."""
+    route, principal = exchange.match.route if exchange.match else None, exchange.principal
+    path = route.path if route else "unlisted"
+    facts = {
+        "request_id": exchange.request_id,
+        "method": route.method if route else escaped(scope["method"], 16),
+        "route": path,
+        "status": exchange.status,
+        "code": exchange.code,
+        "key_id": principal.key_id if principal else exchange.refused_key_id,
+        "workspace": principal.workspace if principal else None,
+        "ms": round(exchange.seconds * 1000, 1),
+    }
+    access.info("%s %s %d", facts["method"], path, exchange.status, extra=facts)
 
 
 def _code(start: Message) -> str | None:
@@ -119,21 +176,72 @@ def _code(start: Message) -> str | None:
     return next((value.decode("ascii") for value in found), None)
 
 
-def entry(scope: Scope, exchange: Exchange) -> dict[str, Any]:
+def _keep(exchange: Exchange, body: bytes) -> None:
+    if exchange.answer is None:
+        exchange.answer = bytearray()
+    exchange.answer += body[: MAX_ANSWER - len(exchange.answer)]
+
+
+def is_refusal(exchange: Exchange) -> bool:
+    return exchange.status >= 400 or exchange.status == 0 or exchange.code is not None  # broken off
+
+
+def merge_of(exchange: Exchange) -> Merge | None:
+    """With which others a request is recorded; None where it may have changed something.
+
+    A change that ended without an answer, or with a 5xx from behind the gateway, may have been made.
+    """
+    route = exchange.match.route if exchange.match else None
+    principal = exchange.principal
+    if route and route.changes and exchange.forwarded and not 400 <= exchange.status < CLIENT_GONE:
+        return None
+    code = exchange.code or exchange.status
+    if principal is None:
+        return Merge("stranger", (network(exchange.address), code))
+    if is_refusal(exchange):
+        return Merge("key", (principal.key_id, code))
+    path = exchange.match.path if exchange.match else ""
+    return Merge("read", (principal.key_id, route.action if route else None, path[:1024]))
+
+
+def entry(scope: Scope, exchange: Exchange) -> Entry:
     """One record of the trail: who, what, where, and the outcome. It contains no secrets."""
     principal = exchange.principal
     route = exchange.match.route if exchange.match else None
-    return {
-        "at": datetime.now(UTC),
-        "request_id": exchange.request_id,
-        "key_id": principal.key_id if principal else None,
-        "user_id": principal.user_id if principal else None,
-        "workspace": principal.workspace if principal else None,
-        "address": exchange.address[:64],
-        "method": scope["method"][:16],
-        "path": shown(raw_path(scope), limit=1024),
-        "status": exchange.status,
-        "code": exchange.code,
-        "permission": str(route.permission) if route and route.permission else None,
-        "seconds": round(exchange.seconds, 6),
-    }
+    found = about(exchange)
+    workspace = principal.workspace if principal else None
+    if principal and workspace is None and route and route.changes and not is_refusal(exchange):
+        # An operator's change belongs into the trail of the workspace that it is about.
+        workspace = found.details.get("workspace") or (found.name if found.type == "workspace" else None)
+        found.details["by"] = "platform"
+    if agent := header(scope, b"user-agent"):
+        text = agent[: 2 * _MAX_AGENT].decode("latin-1")
+        found.details["agent"] = escaped(shown(text, limit=_MAX_AGENT), _MAX_AGENT)
+    return Entry(
+        at=datetime.now(UTC),
+        request_id=exchange.request_id,
+        key_id=principal.key_id if principal else exchange.refused_key_id,
+        user_id=principal.user_id if principal else None,
+        workspace=workspace,
+        address=exchange.address[:64],
+        method=escaped(scope["method"], 16),
+        path=shown(raw_path(scope), limit=1024),
+        status=exchange.status,
+        code=exchange.code,
+        permission=str(route.permission) if route and route.permission else None,
+        seconds=round(exchange.seconds, 6),
+        action=str(route.action) if route and route.action else None,
+        subject_type=found.type,
+        subject=found.name,
+        within=found.within,
+        bytes=_bytes(exchange),
+        details=found.details,
+    )
+
+
+def _bytes(exchange: Exchange) -> int | None:
+    """Of a file that was sent or received; None for requests about anything else."""
+    route = exchange.match.route if exchange.match else None
+    if route is None or route.to != "artifacts" or is_refusal(exchange):
+        return None
+    return exchange.received if route.body is Body.STREAM else exchange.sent

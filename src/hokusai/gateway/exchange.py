@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,12 @@ EXCHANGE = "hokusai.exchange"
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its outcome. ``Audit`` creates it, and each layer adds what it learns."""
+    """A request and its outcome. ``Audit`` creates it, and each layer adds what it learns.
+
+    ``values`` are its parameters, once ``Forward`` has read them; ``forwarded`` says that it was sent on to an app.
+    ``received`` and ``sent`` are bytes of bodies, ``answer`` the beginning of the answer where its route declares
+    something in it. ``refused_key_id`` is the key that was known and refused.
+    """
 
     request_id: str
     address: str
@@ -27,6 +33,12 @@ class Exchange:
     principal: Principal | None = None
     status: int = 0
     code: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    forwarded: bool = False
+    received: int = 0
+    sent: int = 0
+    answer: bytearray | None = None
+    refused_key_id: str | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property

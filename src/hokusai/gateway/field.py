@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from hokusai.actions import SubjectType
 from hokusai.references import Reference, ResourceType
 
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
@@ -83,6 +84,9 @@ class Field:
     gateway looks it up in the workspace anyway. Any other resource the request merely refers to. MLflow takes it from
     every workspace, so it is checked before MLflow sees it.
 
+    ``names`` is what the audit trail calls the thing that the field names, where that is not a ``target``: what does
+    not exist yet, or is part of another one. ``noted`` fields are copied into the audit trail, so they hold no secrets.
+
     ``parts`` are the members of the object it holds, or of each object in its list; without parts it holds plain values
     alone. Members that are not listed are left out: MLflow's parser also takes the camelCase twin of every name
     (``google.protobuf.json_format``), at every level.
@@ -95,6 +99,13 @@ class Field:
     of: ResourceType | None = None
     target: bool = False
     parts: tuple[Field, ...] = ()
+    names: SubjectType | None = None
+    noted: bool = False
+
+    @property
+    def subject_type(self) -> SubjectType | None:
+        """What the audit trail says that a request with this field is about; None where it is about something else."""
+        return self.names or (SubjectType[self.of.name] if self.of and self.target else None)
 
     @property
     def expected(self) -> str:
@@ -140,7 +151,7 @@ PLACEHOLDERS: Mapping[str, Field] = MappingProxyType(
         field.name: field
         for field in (
             Field("model_id", of=ResourceType.LOGGED_MODEL, target=True),
-            Field("tag_key"),
+            Field("tag_key", noted=True),
             Field("path", of=ResourceType.ARTIFACT, target=True),
             Field("key_id", of=ResourceType.KEY, target=True),
             Field("workspace", of=ResourceType.WORKSPACE, target=True),

@@ -33,6 +33,7 @@ _KEPT: Mapping[str, frozenset[bytes]] = {
         }
     ),
     "auth": frozenset({b"accept"}),
+    "audit": frozenset({b"accept"}),
     "home": frozenset({b"accept"}),
 }
 
@@ -49,12 +50,13 @@ class Forward:
         self.idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match = exchange_of(scope).match
+        exchange = exchange_of(scope)
+        match = exchange.match
         if match is None:
             raise errors.Internal()
         route = match.route
         made = self._scope(scope, match)
-        values = await self._values(scope, receive, match)
+        values = exchange.values = await self._values(scope, receive, match)
         if route.to == "tracking":
             made[FIELDS] = values
             made[REFERENCES] = references_of(match, values)
@@ -64,6 +66,7 @@ class Forward:
             receive = json_body.replay(body, receive)
         else:
             made["query_string"] = urlencode(values, doseq=True).encode()
+        exchange.forwarded = True
         await self.apps[route.to](made, receive, send)
 
     def _scope(self, scope: Scope, match: Match) -> Scope:

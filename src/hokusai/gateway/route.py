@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from importlib import resources
 
+from hokusai.actions import Action, SubjectType
 from hokusai.gateway.field import PLACEHOLDERS, Field, referring
 from hokusai.identity import Permission
 from hokusai.mlflow_api import TRACKING_PREFIX
@@ -22,12 +23,26 @@ class Body(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A value in the JSON of a successful answer, by its ``way`` through the objects: for the audit trail.
+
+    ``names`` as in ``Field``; None: it is written as a detail.
+    """
+
+    way: str
+    names: SubjectType | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One reviewed method and path.
 
     ``path`` is canonical; ``{name}`` stands for one segment, and a last ``{name:path}`` for the rest. ``to`` is the app
     that answers. ``fields`` are passed on to it, from the query (``Body.NONE``) or from the JSON body; None passes on
     every name. ``permission`` is None where any valid key will do; ``public`` routes need no key.
+
+    ``action`` is what the audit trail calls a request on it; None: only refusals are recorded. ``about`` are fields
+    that the audit trail reads besides ``fields``, where those are None, and ``answers`` what it reads in the answer.
 
     ``refers`` are the fields, and ``path_refers`` the placeholders, of resources that a request merely refers to.
     Only the tracking app checks those, so a route to another app may not have any (``ValueError``).
@@ -40,6 +55,9 @@ class Route:
     body: Body = Body.NONE
     fields: tuple[Field, ...] | None = ()
     public: bool = False
+    action: Action | None = None
+    about: tuple[Field, ...] = ()
+    answers: tuple[Answer, ...] = ()
     refers: tuple[Field, ...] = field(init=False, repr=False, compare=False)
     path_refers: tuple[Field, ...] = field(init=False, repr=False, compare=False)
 
@@ -57,7 +75,7 @@ class Route:
 
     @property
     def changes(self) -> bool:
-        """Whether a request on this route is written to the audit trail even when it succeeds."""
+        """Whether a request on this route changes something: then it has an audit row of its own when it succeeds."""
         if self.permission is None or self.permission is Permission.USAGE_WRITE:
             return False
         return self.permission.endswith((":write", ":delete"))

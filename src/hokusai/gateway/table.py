@@ -8,13 +8,16 @@ purpose: traces, assistant, jobs, gateway, webhooks, prompts, datasets, graphql 
 from __future__ import annotations
 
 from hokusai import mlflow_api
+from hokusai.actions import Action, SubjectType
 from hokusai.gateway.field import BOOLEAN, ENUM, INT64, NUMBER, Field, fields
-from hokusai.gateway.route import Body, Route
+from hokusai.gateway.route import Answer, Body, Route
 from hokusai.identity import Permission
 from hokusai.references import ResourceType
 
 P = Permission
 T = ResourceType
+A = Action
+S = SubjectType
 
 _V2 = mlflow_api.V2
 _FILES = mlflow_api.ARTIFACTS
@@ -26,8 +29,15 @@ def _get(path: str, permission: P, *takes: str | Field | tuple[Field, ...]) -> R
     return Route("GET", _V2 + path, "tracking", permission, Body.NONE, fields(*takes))
 
 
-def _send(method: str, path: str, permission: P, *takes: str | Field | tuple[Field, ...]) -> Route:
-    return Route(method, _V2 + path, "tracking", permission, Body.JSON, fields(*takes))
+def _send(
+    method: str,
+    path: str,
+    permission: P,
+    *takes: str | Field | tuple[Field, ...],
+    does: A | None = None,
+    answers: tuple[Answer, ...] = (),
+) -> Route:
+    return Route(method, _V2 + path, "tracking", permission, Body.JSON, fields(*takes), action=does, answers=answers)
 
 
 # What a request acts on: MLflow itself looks it up in the workspace.
@@ -39,13 +49,22 @@ _RUN = Field("run_id", of=T.RUN, target=True)
 _RUN_OR_UUID = (_RUN, Field("run_uuid", of=T.RUN, target=True))
 _LOGGED_MODEL = Field("model_id", of=T.LOGGED_MODEL, target=True)
 _MODEL = Field("name", of=T.MODEL, target=True)
-_VERSION = fields(_MODEL, Field("version", INT64))
+_VERSION = fields(_MODEL, Field("version", INT64, names=S.VERSION))
+_ALIAS = Field("alias", names=S.ALIAS)
 _PATH = Field("path", of=T.ARTIFACT, target=True)
 
 # What a request merely refers to: MLflow takes it from any workspace, so it is checked before.
 _RUN_REFERENCE = Field("run_id", of=T.RUN)
 _SOURCE_RUN_REFERENCE = Field("source_run_id", of=T.RUN)
 _LOGGED_MODEL_REFERENCE = Field("model_id", of=T.LOGGED_MODEL)
+
+# What does not exist yet, and what the audit trail tells besides.
+_NEW_EXPERIMENT = Field("name", names=S.EXPERIMENT)
+_NEW_MODEL = Field("name", names=S.MODEL)
+_NEW_NAME = Field("new_name", noted=True)
+_TAG_KEY = Field("key", noted=True)
+_SOURCE = Field("source", noted=True)
+_STAGE = Field("stage", noted=True)
 
 # Plain values. The longest are what MLflow's tables hold on PostgreSQL, and what a filter may cost to parse.
 _DESCRIPTION = Field("description", max_length=5000)
@@ -93,30 +112,61 @@ EXPERIMENTS = (
     _get("/experiments/get-by-name", P.RUNS_READ, _EXPERIMENT_NAME),
     _get("/experiments/search", P.RUNS_READ, _SEARCH, _VIEW_TYPE),
     _send("POST", "/experiments/search", P.RUNS_READ, _SEARCH, _VIEW_TYPE),
-    _send("POST", "/experiments/create", P.RUNS_WRITE, "name", "artifact_location", _TAGS),
-    _send("POST", "/experiments/update", P.RUNS_WRITE, _EXPERIMENT, "new_name"),
-    _send("POST", "/experiments/delete", P.RUNS_WRITE, _EXPERIMENT),
-    _send("POST", "/experiments/restore", P.RUNS_WRITE, _EXPERIMENT),
-    _send("POST", "/experiments/set-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, "key", _VALUE),
-    _send("POST", "/experiments/delete-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, "key"),
+    _send(
+        "POST",
+        "/experiments/create",
+        P.RUNS_WRITE,
+        _NEW_EXPERIMENT,
+        "artifact_location",
+        _TAGS,
+        does=A.EXPERIMENT_CREATE,
+        answers=(Answer("experiment_id", S.EXPERIMENT),),
+    ),
+    _send("POST", "/experiments/update", P.RUNS_WRITE, _EXPERIMENT, _NEW_NAME, does=A.EXPERIMENT_UPDATE),
+    _send("POST", "/experiments/delete", P.RUNS_WRITE, _EXPERIMENT, does=A.EXPERIMENT_DELETE),
+    _send("POST", "/experiments/restore", P.RUNS_WRITE, _EXPERIMENT, does=A.EXPERIMENT_RESTORE),
+    _send(
+        "POST", "/experiments/set-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, _TAG_KEY, _VALUE, does=A.EXPERIMENT_TAG
+    ),
+    _send("POST", "/experiments/delete-experiment-tag", P.RUNS_WRITE, _EXPERIMENT, _TAG_KEY, does=A.EXPERIMENT_UNTAG),
 )
 
 RUNS = (
     _get("/runs/get", P.RUNS_READ, _RUN_OR_UUID),
     _get("/metrics/get-history", P.RUNS_READ, _RUN_OR_UUID, "metric_key", _PAGE),
     _send("POST", "/runs/search", P.RUNS_READ, _SEARCH, _EXPERIMENTS, Field("run_view_type", ENUM)),
-    _send("POST", "/runs/create", P.RUNS_WRITE, _EXPERIMENT, "user_id", _RUN_NAME, Field("start_time", INT64), _TAGS),
-    _send("POST", "/runs/update", P.RUNS_WRITE, _RUN_OR_UUID, _STATUS, Field("end_time", INT64), _RUN_NAME),
-    _send("POST", "/runs/delete", P.RUNS_WRITE, _RUN),
-    _send("POST", "/runs/restore", P.RUNS_WRITE, _RUN),
-    _send("POST", "/runs/log-metric", P.RUNS_WRITE, _RUN_OR_UUID, _METRIC),
-    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN_OR_UUID, "key", _VALUE),
-    _send("POST", "/runs/log-batch", P.RUNS_WRITE, _RUN, _METRICS, _PARAMS, _TAGS),
-    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN, Field("model_json", max_length=None)),
-    _send("POST", "/runs/log-inputs", P.RUNS_WRITE, _RUN, _DATASETS, _INPUT_MODELS),
-    _send("POST", "/runs/outputs", P.RUNS_WRITE, _RUN, _OUTPUT_MODELS),
-    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN_OR_UUID, "key", _VALUE),
-    _send("POST", "/runs/delete-tag", P.RUNS_WRITE, _RUN, "key"),
+    _send(
+        "POST",
+        "/runs/create",
+        P.RUNS_WRITE,
+        _EXPERIMENT,
+        "user_id",
+        _RUN_NAME,
+        Field("start_time", INT64),
+        _TAGS,
+        does=A.RUN_CREATE,
+        answers=(Answer("run.info.run_id", S.RUN),),
+    ),
+    _send(
+        "POST",
+        "/runs/update",
+        P.RUNS_WRITE,
+        _RUN_OR_UUID,
+        _STATUS,
+        Field("end_time", INT64),
+        _RUN_NAME,
+        does=A.RUN_UPDATE,
+    ),
+    _send("POST", "/runs/delete", P.RUNS_WRITE, _RUN, does=A.RUN_DELETE),
+    _send("POST", "/runs/restore", P.RUNS_WRITE, _RUN, does=A.RUN_RESTORE),
+    _send("POST", "/runs/log-metric", P.RUNS_WRITE, _RUN_OR_UUID, _METRIC, does=A.RUN_LOG),
+    _send("POST", "/runs/log-parameter", P.RUNS_WRITE, _RUN_OR_UUID, "key", _VALUE, does=A.RUN_LOG),
+    _send("POST", "/runs/log-batch", P.RUNS_WRITE, _RUN, _METRICS, _PARAMS, _TAGS, does=A.RUN_LOG),
+    _send("POST", "/runs/log-model", P.RUNS_WRITE, _RUN, Field("model_json", max_length=None), does=A.RUN_LOG),
+    _send("POST", "/runs/log-inputs", P.RUNS_WRITE, _RUN, _DATASETS, _INPUT_MODELS, does=A.RUN_LOG),
+    _send("POST", "/runs/outputs", P.RUNS_WRITE, _RUN, _OUTPUT_MODELS, does=A.RUN_LOG),
+    _send("POST", "/runs/set-tag", P.RUNS_WRITE, _RUN_OR_UUID, _TAG_KEY, _VALUE, does=A.RUN_TAG),
+    _send("POST", "/runs/delete-tag", P.RUNS_WRITE, _RUN, _TAG_KEY, does=A.RUN_UNTAG),
 )
 
 LOGGED_MODELS = (
@@ -126,13 +176,15 @@ LOGGED_MODELS = (
         "POST",
         "/logged-models",
         P.RUNS_WRITE,
-        *(_EXPERIMENT, "name", _MODEL_TYPE, _SOURCE_RUN_REFERENCE, _PARAMS, _TAGS),
+        *(_EXPERIMENT, Field("name", noted=True), _MODEL_TYPE, _SOURCE_RUN_REFERENCE, _PARAMS, _TAGS),
+        does=A.LOGGED_MODEL_CREATE,
+        answers=(Answer("model.info.model_id", S.LOGGED_MODEL),),
     ),
-    _send("PATCH", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL, _STATUS),
-    _send("DELETE", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL),
-    _send("POST", "/logged-models/{model_id}/params", P.RUNS_WRITE, _LOGGED_MODEL, _PARAMS),
-    _send("PATCH", "/logged-models/{model_id}/tags", P.RUNS_WRITE, _LOGGED_MODEL, _TAGS),
-    _send("DELETE", "/logged-models/{model_id}/tags/{tag_key}", P.RUNS_WRITE, _LOGGED_MODEL),
+    _send("PATCH", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL, _STATUS, does=A.LOGGED_MODEL_UPDATE),
+    _send("DELETE", "/logged-models/{model_id}", P.RUNS_WRITE, _LOGGED_MODEL, does=A.LOGGED_MODEL_DELETE),
+    _send("POST", "/logged-models/{model_id}/params", P.RUNS_WRITE, _LOGGED_MODEL, _PARAMS, does=A.LOGGED_MODEL_LOG),
+    _send("PATCH", "/logged-models/{model_id}/tags", P.RUNS_WRITE, _LOGGED_MODEL, _TAGS, does=A.LOGGED_MODEL_TAG),
+    _send("DELETE", "/logged-models/{model_id}/tags/{tag_key}", P.RUNS_WRITE, _LOGGED_MODEL, does=A.LOGGED_MODEL_UNTAG),
 )
 
 MODELS = (
@@ -141,14 +193,14 @@ MODELS = (
     _get("/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, _STAGES),
     _send("POST", "/registered-models/get-latest-versions", P.MODELS_READ, _MODEL, _STAGES),
     _get("/registered-models/alias", P.MODELS_READ, _MODEL, "alias"),
-    _send("POST", "/registered-models/create", P.MODELS_WRITE, "name", _TAGS, _DESCRIPTION),
-    _send("PATCH", "/registered-models/update", P.MODELS_WRITE, _MODEL, _DESCRIPTION),
-    _send("POST", "/registered-models/rename", P.MODELS_WRITE, _MODEL, "new_name"),
-    _send("POST", "/registered-models/set-tag", P.MODELS_WRITE, _MODEL, "key", _VALUE),
-    _send("DELETE", "/registered-models/delete-tag", P.MODELS_WRITE, _MODEL, "key"),
-    _send("POST", "/registered-models/alias", P.MODELS_WRITE, _VERSION, "alias"),
-    _send("DELETE", "/registered-models/alias", P.MODELS_WRITE, _MODEL, "alias"),
-    _send("DELETE", "/registered-models/delete", P.MODELS_DELETE, _MODEL),
+    _send("POST", "/registered-models/create", P.MODELS_WRITE, _NEW_MODEL, _TAGS, _DESCRIPTION, does=A.MODEL_CREATE),
+    _send("PATCH", "/registered-models/update", P.MODELS_WRITE, _MODEL, _DESCRIPTION, does=A.MODEL_UPDATE),
+    _send("POST", "/registered-models/rename", P.MODELS_WRITE, _MODEL, _NEW_NAME, does=A.MODEL_RENAME),
+    _send("POST", "/registered-models/set-tag", P.MODELS_WRITE, _MODEL, _TAG_KEY, _VALUE, does=A.MODEL_TAG),
+    _send("DELETE", "/registered-models/delete-tag", P.MODELS_WRITE, _MODEL, _TAG_KEY, does=A.MODEL_UNTAG),
+    _send("POST", "/registered-models/alias", P.MODELS_WRITE, _VERSION, _ALIAS, does=A.ALIAS_SET),
+    _send("DELETE", "/registered-models/alias", P.MODELS_WRITE, _MODEL, _ALIAS, does=A.ALIAS_DELETE),
+    _send("DELETE", "/registered-models/delete", P.MODELS_DELETE, _MODEL, does=A.MODEL_DELETE),
     _get("/model-versions/get", P.MODELS_READ, _VERSION),
     _get("/model-versions/search", P.MODELS_READ, _SEARCH),
     _get("/model-versions/get-download-uri", P.MODELS_READ, _VERSION),
@@ -156,53 +208,94 @@ MODELS = (
         "POST",
         "/model-versions/create",
         P.MODELS_WRITE,
-        *(_MODEL, "source", _RUN_REFERENCE, _LOGGED_MODEL_REFERENCE, _RUN_LINK, _DESCRIPTION, _TAGS),
+        *(_MODEL, _SOURCE, _RUN_REFERENCE, _LOGGED_MODEL_REFERENCE, _RUN_LINK, _DESCRIPTION, _TAGS),
+        does=A.VERSION_CREATE,
+        answers=(Answer("model_version.version", S.VERSION),),
     ),
-    _send("PATCH", "/model-versions/update", P.MODELS_WRITE, _VERSION, _DESCRIPTION),
+    _send("PATCH", "/model-versions/update", P.MODELS_WRITE, _VERSION, _DESCRIPTION, does=A.VERSION_UPDATE),
     _send(
         "POST",
         "/model-versions/transition-stage",
         P.MODELS_WRITE,
-        *(_VERSION, "stage", Field("archive_existing_versions", BOOLEAN)),
+        *(_VERSION, _STAGE, Field("archive_existing_versions", BOOLEAN)),
+        does=A.VERSION_STAGE,
     ),
-    _send("POST", "/model-versions/set-tag", P.MODELS_WRITE, _VERSION, "key", _VALUE),
-    _send("DELETE", "/model-versions/delete-tag", P.MODELS_WRITE, _VERSION, "key"),
-    _send("DELETE", "/model-versions/delete", P.MODELS_DELETE, _VERSION),
+    _send("POST", "/model-versions/set-tag", P.MODELS_WRITE, _VERSION, _TAG_KEY, _VALUE, does=A.VERSION_TAG),
+    _send("DELETE", "/model-versions/delete-tag", P.MODELS_WRITE, _VERSION, _TAG_KEY, does=A.VERSION_UNTAG),
+    _send("DELETE", "/model-versions/delete", P.MODELS_DELETE, _VERSION, does=A.VERSION_DELETE),
 )
 
 ARTIFACTS = (
     Route("GET", _FILES, "artifacts", P.ARTIFACTS_READ, fields=fields(_PATH, "page_token")),
-    Route("GET", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ),
+    Route("GET", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ, action=A.ARTIFACT_DOWNLOAD),
     Route("HEAD", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_READ),
-    Route("PUT", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_WRITE, Body.STREAM),
-    Route("DELETE", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_DELETE),
+    Route("PUT", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_WRITE, Body.STREAM, action=A.ARTIFACT_UPLOAD),
+    Route("DELETE", _FILES + "/{path:path}", "artifacts", P.ARTIFACTS_DELETE, action=A.ARTIFACT_DELETE),
     # Open only to answer that multipart uploads are not offered: clients then upload in one stream, and fail on a 404.
-    Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields()),
+    Route("POST", _PARTS, "artifacts", P.ARTIFACTS_WRITE, Body.JSON, fields(), action=A.ARTIFACT_UPLOAD),
 )
 
 
-def _auth(method: str, path: str, permission: P | None, *, public: bool = False) -> Route:
+def _auth(
+    method: str,
+    path: str,
+    permission: P | None,
+    *,
+    public: bool = False,
+    does: A | None = None,
+    about: tuple[Field, ...] = (),
+    answers: tuple[Answer, ...] = (),
+) -> Route:
     body = Body.JSON if method in {"POST", "PATCH"} else Body.NONE
-    return Route(method, _V1 + path, "auth", permission, body, None, public)
+    return Route(method, _V1 + path, "auth", permission, body, None, public, does, about, answers)
+
+
+def _noted(*names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, noted=True) for name in names)
+
+
+_NEW_KEY = _noted("name", "workspace", "user_id", "permissions", "expires", "expires_at", "allow_ips")
+_KEY_MADE = (
+    Answer("key_id", S.KEY),
+    *(Answer(name) for name in ("name", "workspace", "user_id", "permissions", "expires_at")),
+)
+_NEW_WORKSPACE = fields(Field("name", names=S.WORKSPACE), _noted("quota"))
 
 
 AUTH = (
-    _auth("GET", "/keys", P.KEYS_READ),
-    _auth("POST", "/keys", P.KEYS_WRITE),
+    _auth("GET", "/keys", P.KEYS_READ, does=A.KEY_LIST, about=_noted("workspace")),
+    _auth("POST", "/keys", P.KEYS_WRITE, does=A.KEY_CREATE, about=_NEW_KEY, answers=_KEY_MADE),
     _auth("GET", "/keys/self", None),
     _auth("POST", "/keys/validate", P.KEYS_VALIDATE),
-    _auth("GET", "/keys/{key_id}", P.KEYS_READ),
-    _auth("DELETE", "/keys/{key_id}", P.KEYS_WRITE),
-    _auth("POST", "/keys/{key_id}/rotate", P.KEYS_WRITE),
+    _auth("GET", "/keys/{key_id}", P.KEYS_READ, does=A.KEY_SHOW),
+    _auth("DELETE", "/keys/{key_id}", P.KEYS_WRITE, does=A.KEY_REVOKE, answers=(Answer("workspace"),)),
+    _auth(
+        "POST",
+        "/keys/{key_id}/rotate",
+        P.KEYS_WRITE,
+        does=A.KEY_ROTATE,
+        about=_noted("overlap", "expires", "expires_at"),
+        answers=_KEY_MADE,
+    ),
     _auth("GET", "/workspaces", P.WORKSPACES_READ),
-    _auth("POST", "/workspaces", P.WORKSPACES_WRITE),
+    _auth("POST", "/workspaces", P.WORKSPACES_WRITE, does=A.WORKSPACE_CREATE, about=_NEW_WORKSPACE),
     _auth("GET", "/workspaces/{workspace}", P.WORKSPACES_READ),
-    _auth("PATCH", "/workspaces/{workspace}", P.WORKSPACES_WRITE),
-    _auth("DELETE", "/workspaces/{workspace}", P.WORKSPACES_WRITE),
-    _auth("POST", "/workspaces/{workspace}/suspend", P.WORKSPACES_WRITE),
-    _auth("POST", "/workspaces/{workspace}/resume", P.WORKSPACES_WRITE),
+    _auth("PATCH", "/workspaces/{workspace}", P.WORKSPACES_WRITE, does=A.WORKSPACE_UPDATE, about=_noted("quota")),
+    _auth("DELETE", "/workspaces/{workspace}", P.WORKSPACES_WRITE, does=A.WORKSPACE_DELETE),
+    _auth("POST", "/workspaces/{workspace}/suspend", P.WORKSPACES_WRITE, does=A.WORKSPACE_SUSPEND),
+    _auth("POST", "/workspaces/{workspace}/resume", P.WORKSPACES_WRITE, does=A.WORKSPACE_RESUME),
     _auth("POST", "/usage/{key_id}", P.USAGE_WRITE),
     _auth("GET", "/usage/{key_id}/stats", P.USAGE_READ),
+    # Answered by every server, about its own trail: a registry with a separate auth service has one, too.
+    Route(
+        "GET",
+        _V1 + "/audit",
+        "audit",
+        P.KEYS_READ,
+        fields=None,
+        action=A.AUDIT_READ,
+        about=_noted("workspace", "key", "user", "subject", "action", "since", "until"),
+    ),
     _auth("GET", "/openapi.json", None, public=True),
 )
 

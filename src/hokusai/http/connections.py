@@ -58,8 +58,7 @@ class Connections:
         self._strangers: dict[Connection, None] = {}  # oldest first
         self._report = _Report()
         registry = registry or CollectorRegistry()
-        gauge = Gauge("hokusai_connections", "Open connections.", registry=registry)
-        gauge.set_function(lambda: len(self._open))
+        self._gauge = Gauge("hokusai_connections", "Open connections.", registry=registry, multiprocess_mode="livesum")
         self._closed = prometheus_client.Counter(
             "hokusai_connections_closed",
             "Connections closed because too many were open: new ones past the limit of their address (address) or with "
@@ -84,6 +83,7 @@ class Connections:
             self._note("all", place or address)
             return False
         self._open[connection] = place
+        self._gauge.set(len(self._open))
         if place is not None:
             self._counts[place] += 1
             self._strangers[connection] = None
@@ -98,6 +98,7 @@ class Connections:
         if connection not in self._open:
             return
         place = self._open.pop(connection)
+        self._gauge.set(len(self._open))
         self._strangers.pop(connection, None)
         if place is not None:
             self._counts[place] -= 1

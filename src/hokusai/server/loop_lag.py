@@ -16,12 +16,12 @@ class LoopLag:
     """Wakes up regularly, and measures how much too late that was. The metric is the most in the last minute or two."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        gauge = Gauge(
+        self._gauge = Gauge(
             "hokusai_event_loop_lag_seconds",
             "The longest that the event loop was held up, in the last one to two minutes.",
             registry=registry,
+            multiprocess_mode="livemax",
         )
-        gauge.set_function(lambda: self.most)
         self._before = 0.0
         self._now = 0.0
 
@@ -39,3 +39,4 @@ class LoopLag:
             self._now = max(self._now, now - due)
             if now - since > _REMEMBERED:
                 self._before, self._now, since = self._now, 0.0, now
+            self._gauge.set(self.most)

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -33,20 +34,21 @@ CLOSE_SECONDS, EXIT_SECONDS = 2.0, 2.0
 KEEP_ALIVE = 75
 
 
-def serve(settings: Settings, listener: socket.socket, url: str) -> None:
+def serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None = None) -> None:
     """Serve in this process, on uvloop where it is installed. ``url`` is shown where no public URL is set.
 
-    The process ends within ``EXIT_SECONDS`` after this returns: the caller does nothing more.
+    ``metrics`` is the directory in which several workers count together. The process ends within ``EXIT_SECONDS``
+    after this returns: the caller does nothing more.
     """
     with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
-        runner.run(_serve(settings, listener, url))
+        runner.run(_serve(settings, listener, url, metrics))
 
 
-async def _serve(settings: Settings, listener: socket.socket, url: str) -> None:
+async def _serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None) -> None:
     end = ProcessEnd()
-    application = Application(settings, base=url)
+    application = Application(settings, base=url, metrics=metrics)
     await application.start()
-    lag = LoopLag(application.metrics.registry)
+    lag = LoopLag(application.metrics.own)
     try:
         server = DrainingServer(_config(application), application, settings.drain_seconds, end)
         with _metrics(settings, application), _running(lag):
@@ -103,7 +105,7 @@ def _connections(application: Application) -> Connections:
         most_per_address=settings.address_connections,
         is_trusted=within(settings.trusted_proxies),
         network=network,
-        registry=application.metrics.registry,
+        registry=application.metrics.own,
     )
 
 

@@ -7,14 +7,17 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.process
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from hokusai import errors
+from hokusai.gateway import forget_worker, shared_by_workers
 from hokusai.server.draining import GRACE_SECONDS
 from hokusai.server.logs import configure_logging
 from hokusai.server.process import serve
@@ -55,18 +58,22 @@ class Workers:
 
     def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
         self._arguments = (settings, listener, url)
+        self._metrics = settings.data.resolve() / "metrics"
         self._count = settings.workers
         self._stop_seconds = settings.drain_seconds + GRACE_SECONDS + _SLACK
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._place = 0  # of the worker that is being started
         self._stopping = False
 
     def run(self) -> None:
         """Returns after a signal, when every worker has ended. Raises ``errors.WorkerFailed``."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        shutil.rmtree(self._metrics, ignore_errors=True)  # of a run that was killed
+        self._metrics.mkdir(mode=0o700, exist_ok=True)
         while len(self._workers) < self._count and not self._stopping:
-            self._workers.append(self._started(backoff=0))
+            self._workers.append(self._started(len(self._workers), backoff=0))
         while not self._stopping:
             alive = [worker.process.sentinel for worker in self._workers if worker.replace_at is None]
             multiprocessing.connection.wait(alive, timeout=1)
@@ -83,15 +90,17 @@ class Workers:
                 log.error("worker process %s did not end, and is killed", worker.process.pid)
                 worker.process.kill()
                 worker.process.join()
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _replace(self) -> None:
         for place, worker in enumerate(self._workers):
             if self._stopping or worker.process.is_alive():
                 continue
             if worker.replace_at is None:
+                forget_worker(self._metrics, place)
                 self._ended(worker)
             elif time.monotonic() >= worker.replace_at:
-                self._workers[place] = self._started(backoff=worker.backoff)
+                self._workers[place] = self._started(place, backoff=worker.backoff)
 
     def _ended(self, worker: _Worker) -> None:
         process, now = worker.process, time.monotonic()
@@ -104,11 +113,13 @@ class Workers:
         text = "worker process %s ended with exit code %s; another one starts in %g seconds"
         log.error(text, process.pid, process.exitcode, worker.backoff)
 
-    def _started(self, *, backoff: float) -> _Worker:
+    def _started(self, place: int, *, backoff: float) -> _Worker:
+        self._place = place
         return _Worker(self._spawn(), backoff=backoff, started=time.monotonic())
 
     def _spawn(self) -> multiprocessing.process.BaseProcess:
-        process = self._context.Process(target=_worker_main, args=self._arguments)
+        arguments = (*self._arguments, self._metrics, self._place)
+        process = self._context.Process(target=_worker_main, args=arguments)
         process.start()
         return process
 
@@ -123,11 +134,12 @@ class Workers:
                 os.kill(worker.process.pid, signal.SIGTERM)
 
 
-def _worker_main(settings: Settings, listener: socket.socket, url: str) -> None:
+def _worker_main(settings: Settings, listener: socket.socket, url: str, metrics: Path, place: int) -> None:
     os.setpgrp()  # Ctrl-C reaches only the supervisor, which passes it on once
     configure_logging(settings)
+    shared_by_workers(metrics, place)
     try:
-        serve(settings, listener, url)
+        serve(settings, listener, url, metrics)
     except errors.HokusaiError as error:
         log.critical("%s %s %s", error.code, error, error.advice)
         sys.exit(EXIT_START)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.mlflow_api import SERVER_INFO, V2
+from hokusai.trace_context import carried
 from hokusai.tracking.engine import MAX_ANSWER_BYTES, MLFLOW_MINOR
 from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 
@@ -38,7 +39,10 @@ class RemoteEngine:
             async with self._http.stream(
                 scope["method"],
                 self._url(scope),
-                headers=[pair for pair in scope["headers"] if pair[0] not in {b"host", b"content-length"}],
+                headers=[
+                    *(pair for pair in scope["headers"] if pair[0] not in {b"host", b"content-length"}),
+                    *((name.encode(), value.encode()) for name, value in carried().items()),
+                ],
                 content=(await receive()).get("body", b"") or None,
             ) as answer:
                 if int(answer.headers.get("content-length", 0)) > MAX_ANSWER_BYTES:

@@ -17,9 +17,10 @@ from tests.attacks.catalogue import (
     stories,
     surfaces,
     tenancy,
+    trail,
 )
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored, trail)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -50,7 +51,7 @@ THREATS = {
     23: "keys in the wrong place",
     26: "memory before anybody is known",
     29: "files changed past the server",
-    30: "what nobody pays for",
+    30: "rows and bytes that nobody pays for, and the audit trail",
     31: "the event loop held by one request",
     33: "addresses and places",
     36: "names that end at a '?'",

@@ -1,8 +1,8 @@
-"""The auth service's HTTP API: keys, workspaces, usage and validation under ``/api/v1``.
+"""The auth service's HTTP API: keys, workspaces, usage, validation and the audit trail under ``/api/v1``.
 
 ``app.py`` builds the ASGI app. ``responses.py`` has what the endpoints share; every other module is one resource.
 """
 
-from hokusai.auth.api.app import auth_service
+from hokusai.auth.api.app import audit_service, auth_service
 
-__all__ = ["auth_service"]
+__all__ = ["audit_service", "auth_service"]

@@ -17,7 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hokusai import errors
+from hokusai.audit import AuditSearch
 from hokusai.auth.api import responses
+from hokusai.auth.api.audit import AuditApi
 from hokusai.auth.api.keys import KeysApi
 from hokusai.auth.api.usage import UsageApi
 from hokusai.auth.api.validate import ValidateApi
@@ -27,7 +29,7 @@ from hokusai.auth.store import KeyStore
 from hokusai.quota import UseStore
 
 _PREFIX = "/api/v1"
-_ABOUT = """Keys, workspaces and usage of a Hokusai deployment.
+_ABOUT = """Keys, workspaces, usage and the audit trail of a Hokusai deployment.
 
 Every request needs an API key. Every error has the shape `Error`. A key of a workspace sees only that
 workspace: what belongs to another one is answered as if it did not exist."""
@@ -64,13 +66,34 @@ class AuthService(FastAPI):
 
 
 def auth_service(
-    *, store: KeyStore, authenticator: LocalAuthenticator, default_rate: int = 100_000, use: UseStore | None = None
+    *,
+    store: KeyStore,
+    authenticator: LocalAuthenticator,
+    default_rate: int = 100_000,
+    use: UseStore | None = None,
+    audit: AuditSearch | None = None,
 ) -> AuthService:
     """The auth service over ``store``, for use behind the gateway, which identifies the caller.
 
     The caller is ``identity.principal_of(scope)``. ``default_rate`` is the rate, in requests an hour, that the gateway
-    allows keys without a rate of their own. ``use`` tells what workspaces have stored, where this server stores it.
+    allows keys without a rate of their own. ``use`` tells what workspaces have stored, where this server stores it, and
+    ``audit`` finds rows of its audit trail.
     """
+    return _service(
+        ValidateApi(authenticator=authenticator).router(),
+        KeysApi(store=store, default_rate=default_rate).router(),
+        WorkspacesApi(store=store.workspaces, use=use).router(),
+        UsageApi(store=store).router(),
+        *([AuditApi(search=audit).router()] if audit else []),
+    )
+
+
+def audit_service(search: AuditSearch) -> AuthService:
+    """The route of the audit trail alone: also for a server whose keys are at a separate auth service."""
+    return _service(AuditApi(search=search).router())
+
+
+def _service(*routers: APIRouter) -> AuthService:
     app = AuthService(
         title="Hokusai auth service",
         version=version("hokusai"),
@@ -80,12 +103,6 @@ def auth_service(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
-    )
-    routers = (
-        ValidateApi(authenticator=authenticator).router(),
-        KeysApi(store=store, default_rate=default_rate).router(),
-        WorkspacesApi(store=store.workspaces, use=use).router(),
-        UsageApi(store=store).router(),
     )
     app.add_route(f"{_PREFIX}/openapi.json", app.document, include_in_schema=False)
     _include(app, routers)

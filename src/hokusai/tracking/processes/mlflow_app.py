@@ -81,9 +81,10 @@ def import_mlflow() -> WsgiApp:
 
 def _take_over_logging() -> None:
     """MLflow's log lines go where ours go: its own handler would write SQL parameters as a client sent them."""
-    theirs = logging.getLogger("mlflow")
-    theirs.handlers.clear()
-    theirs.propagate = True
+    for name in ("mlflow", "sqlalchemy.engine", "alembic", "huey"):
+        theirs = logging.getLogger(name)
+        theirs.handlers.clear()
+        theirs.propagate = True
 
 
 def _write_ahead(connection: Any, _record: object) -> None:

@@ -1,0 +1,43 @@
+"""When the next key of each workspace expires, looked up now and then: for the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from hokusai import errors
+from hokusai.auth.store import KeyStore
+
+log = logging.getLogger("hokusai.auth")
+
+
+class KeyExpiries:
+    """Passes on, every ``seconds``, when the next key of each workspace expires (None: of the platform keys)."""
+
+    def __init__(
+        self, store: KeyStore, publish: Callable[[Mapping[str | None, datetime]], None], *, seconds: float = 30
+    ) -> None:
+        self._store = store
+        self._publish = publish
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="key-expiries")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                self._publish(await self._store.next_expiries())
+            except errors.Unavailable as error:
+                log.info("the metrics of keys that expire are old: %s", error)
+            except Exception:
+                log.exception("the metrics of keys that expire are old")
+            await asyncio.sleep(self._seconds)
