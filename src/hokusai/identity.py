@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 
 class Permission(StrEnum):
@@ -172,10 +172,21 @@ class Principal:
     quota: Quota = Quota()
 
 
+class Landing(Protocol):
+    """What a request that stores something asks, at the point from which it cannot be stopped."""
+
+    async def confirm(self) -> None:
+        """Judge the key again. Raises the refusal, or ``errors.Unavailable`` where it cannot be judged."""
+
+    def begin(self) -> bool:
+        """What the request stores becomes visible now. False: it must not, for the request is being ended."""
+
+
 #: Keys of the ASGI scope under which the gateway passes on what it found out.
 PRINCIPAL = "hokusai.principal"
 REQUEST_ID = "hokusai.request_id"
 ADDRESS = "hokusai.address"
+LANDING = "hokusai.landing"
 #: The fields of a request to MLflow, by name: parsed once, from the query or the JSON body.
 FIELDS = "hokusai.fields"
 
@@ -184,3 +195,9 @@ def principal_of(scope: Mapping[str, Any]) -> Principal:
     """The principal that the gateway put into an ASGI scope. ``KeyError``: the request did not pass the gateway."""
     principal: Principal = scope[PRINCIPAL]
     return principal
+
+
+def landing_of(scope: Mapping[str, Any]) -> Landing:
+    """Likewise, for a request that has a principal."""
+    landing: Landing = scope[LANDING]
+    return landing

@@ -53,12 +53,16 @@ class Bridge:
         if self._pending >= self._bound:
             raise errors.Busy(layer="tracking")
         self._pending += 1
-        call = asyncio.get_running_loop().run_in_executor(self._threads, _call, self._app, environ)
+        submitted = self._threads.submit(_call, self._app, environ)
+        call = asyncio.wrap_future(submitted)
         call.add_done_callback(self._done)
         try:
             return await asyncio.wait_for(asyncio.shield(call), self._timeout)
         except TimeoutError:
             raise errors.TrackingTimeout(seconds=self._timeout) from None
+        except asyncio.CancelledError:
+            submitted.cancel()  # where it is still queued, it never begins: its key may have been revoked
+            raise
 
     def _done(self, call: asyncio.Future[Answer]) -> None:
         self._pending -= 1
