@@ -23,9 +23,11 @@ from hokusai.quota import UseStore
 from tests.postgres import Postgres, connect
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.trail", "hokusai.quota")
-NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
-TABLES = {f"hokusai_{name}" for name in NAMES}
+DECLARING = tuple(
+    f"hokusai.{module}" for module in ("auth.tables", "artifacts.ledger", "audit.trail", "quota", "model_names")
+)
+NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "model_names")
+TABLES = {f"hokusai_{name}" for name in (*NAMES, "schema")}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -156,7 +158,7 @@ asyncio.run(main())
         _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, complaint.decode()
     with connect(url) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0003",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0006",)]
 
 
 async def test_a_migration_that_is_killed_leaves_nothing(url: str, database: Database) -> None:

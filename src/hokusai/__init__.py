@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Part,
         Progress,
         Readiness,
+        RevokedKey,
         Usage,
         UsageHour,
     )
@@ -41,6 +42,7 @@ __all__ = [
     "Progress",
     "Quota",
     "Readiness",
+    "RevokedKey",
     "Usage",
     "UsageHour",
     "Use",

@@ -20,6 +20,7 @@ from hokusai.gateway import (
     ROUTES,
     Audit,
     Authorize,
+    CheckOrigin,
     Drain,
     FailedAttempts,
     Forward,
@@ -40,6 +41,7 @@ from hokusai.gateway import (
     per_hour,
     table,
 )
+from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota, UseStore
 from hokusai.settings import Role, Settings
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
@@ -159,7 +161,8 @@ class Application:
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings)
         models = ModelQuota(self._database, max_models=settings.quota.models)
-        tracking = Tracking(engine, models=models, timeout=settings.tracking_timeout)
+        names = ModelNames(self._database)
+        tracking = Tracking(engine, models=models, names=names, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
         checks["tracking"] = tracking.check
@@ -187,6 +190,7 @@ class Application:
         app = Identify(
             app, authenticator=authenticator, failed_attempts=FailedAttempts(rates=rates, rate=settings.guess_rate)
         )
+        app = CheckOrigin(app, public_url=settings.public_url)
         app = LimitAddress(app, rates=rates, rate=settings.address_rate)
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 class Permission(StrEnum):
     """What a key may do, as ``resource:action``.
 
-    ``write`` is to create and change; ``delete`` is for what cannot be undone through the API.
+    ``write`` is to create and change; ``delete`` is for what cannot be undone through the API; ``promote`` is to set,
+    move and remove the aliases that a workspace protects.
     """
 
     RUNS_READ = "runs:read"
@@ -22,6 +23,7 @@ class Permission(StrEnum):
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     MODELS_DELETE = "models:delete"
+    MODELS_PROMOTE = "models:promote"
     ARTIFACTS_READ = "artifacts:read"
     ARTIFACTS_WRITE = "artifacts:write"
     ARTIFACTS_DELETE = "artifacts:delete"
@@ -38,7 +40,10 @@ class Permission(StrEnum):
 _P = Permission
 _READ = frozenset({_P.RUNS_READ, _P.MODELS_READ, _P.ARTIFACTS_READ})
 _WRITE = _READ | {_P.RUNS_WRITE, _P.MODELS_WRITE, _P.ARTIFACTS_WRITE}
-_ADMIN = _WRITE | {_P.MODELS_DELETE, _P.ARTIFACTS_DELETE, _P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ}
+_ADMIN = _WRITE | {
+    *(_P.MODELS_DELETE, _P.MODELS_PROMOTE, _P.ARTIFACTS_DELETE),
+    *(_P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ),
+}
 
 #: Names for sets of permissions, valid wherever permissions are. ``service`` is for a registry that asks a separate
 #: auth service; ``operator`` is for the first key of a deployment.
@@ -155,11 +160,15 @@ class Workspace:
     deleted_at: datetime | None = None
     quota: Quota = Quota()
     use: Use | None = None
+    protected_aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request acts for, after identification. ``workspace`` is None for a platform key."""
+    """Who a request acts for, after identification. ``workspace`` is None for a platform key.
+
+    ``protected_aliases`` are those that its workspace protects: they take ``models:promote``.
+    """
 
     key_id: str
     user_id: str
@@ -170,6 +179,7 @@ class Principal:
     rate_limit_per_hour: int | None = None
     expires_at: datetime | None = None
     quota: Quota = Quota()
+    protected_aliases: frozenset[str] = frozenset()
 
 
 class Landing(Protocol):

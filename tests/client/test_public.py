@@ -22,6 +22,7 @@ PUBLIC = {
     "Progress",
     "Quota",
     "Readiness",
+    "RevokedKey",
     "Usage",
     "UsageHour",
     "Use",

@@ -15,9 +15,11 @@ from hokusai.database import Database
 from hokusai.gateway import ROUTES, Body, Exchange, Forward, RouteTable
 from hokusai.gateway.exchange import EXCHANGE
 from hokusai.gateway.route import Match
-from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.identity import LANDING, PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota
 from hokusai.tracking import Engine, LocalEngine, RemoteEngine, Tracking
+from tests.artifacts.service import Landed
 
 TIMEOUT = 30
 MOST_MODELS = 6
@@ -45,16 +47,21 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-async def models(tmp_path: Path) -> AsyncIterator[ModelQuota]:
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite:///{tmp_path / 'hokusai.db'}")
     await database.migrate()
-    yield ModelQuota(database, max_models=MOST_MODELS)
+    yield database
     await database.close()
 
 
 @pytest.fixture
-async def tracking(engine: Engine, models: ModelQuota) -> AsyncIterator[Tracking]:
-    found = Tracking(engine, models=models, timeout=TIMEOUT)
+def models(database: Database) -> ModelQuota:
+    return ModelQuota(database, max_models=MOST_MODELS)
+
+
+@pytest.fixture
+async def tracking(engine: Engine, models: ModelQuota, database: Database) -> AsyncIterator[Tracking]:
+    found = Tracking(engine, models=models, names=ModelNames(database), timeout=TIMEOUT)
     await found.start()
     yield found
     await found.close()
@@ -66,9 +73,15 @@ def send(tracking: Tracking) -> SendAs:
     forward = Forward({"tracking": tracking}, max_json_bytes=2**20, idle_seconds=TIMEOUT)
 
     async def send(workspace: str, match: Match, request: dict[str, Any]) -> httpx2.Response:
+        permissions = request.pop("permissions", PERMISSION_SETS["admin"])
+
         async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
             scope[EXCHANGE] = Exchange("id", "127.0.0.1", match)
-            scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
+            scope[PRINCIPAL] = Principal(
+                *("key_1", "user", workspace, permissions),
+                protected_aliases=frozenset({"production"}),
+            )
+            scope[LANDING] = Landed()
             await forward(scope, receive, send)
 
         transport = httpx2.ASGITransport(app=as_tenant)

@@ -186,6 +186,7 @@ def _auth(method: str, path: str, permission: P | None, *, public: bool = False)
 AUTH = (
     _auth("GET", "/keys", P.KEYS_READ),
     _auth("POST", "/keys", P.KEYS_WRITE),
+    _auth("POST", "/keys/find", P.KEYS_READ),
     _auth("GET", "/keys/self", None),
     _auth("POST", "/keys/validate", P.KEYS_VALIDATE),
     _auth("GET", "/keys/{key_id}", P.KEYS_READ),
