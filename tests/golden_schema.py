@@ -135,6 +135,15 @@ _DATA: dict[str, dict[str, Any]] = {
     },
     "hokusai_use": {"workspace": "acme", "bytes": 2**40, "files": 1, "models": 0},
     "hokusai_models": {"workspace": "acme", "name": "churn", "claimed_at": _AT},
+    "hokusai_model_names": {
+        "workspace": "acme",
+        "name": "churn",
+        "alike": "ab" * 32,
+        "claimed_at": _AT,
+        "creating": 0,
+        "retired_at": _AT,
+        "retired_for": "churn 2",
+    },
     "hokusai_schema": {"id": 1, "oldest_code": "0003"},
 }
 

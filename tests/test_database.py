@@ -25,9 +25,11 @@ from tests.golden_schema import known
 from tests.postgres import Postgres, connect
 
 #: The modules that declare tables.
-DECLARING = ("hokusai.auth.tables", "hokusai.artifacts.ledger", "hokusai.audit.table", "hokusai.quota")
-NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "schema")
-TABLES = {f"hokusai_{name}" for name in NAMES}
+DECLARING = tuple(
+    f"hokusai.{module}" for module in ("auth.tables", "artifacts.ledger", "audit.table", "quota", "model_names")
+)
+NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "model_names")
+TABLES = {f"hokusai_{name}" for name in (*NAMES, "schema")}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Part,
         Progress,
         Readiness,
+        RevokedKey,
         Usage,
         UsageHour,
     )
@@ -43,6 +44,7 @@ __all__ = [
     "Progress",
     "Quota",
     "Readiness",
+    "RevokedKey",
     "Usage",
     "UsageHour",
     "Use",

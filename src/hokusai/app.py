@@ -22,6 +22,7 @@ from hokusai.gateway import (
     ROUTES,
     Audit,
     Authorize,
+    CheckOrigin,
     Drain,
     FailedAttempts,
     Forward,
@@ -44,6 +45,7 @@ from hokusai.gateway import (
     per_hour,
     table,
 )
+from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota, TrackingQuota, UseStore
 from hokusai.settings import Role, Settings
 from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
@@ -178,11 +180,12 @@ class Application:
         parts.push_async_callback(artifacts.close)
         engine = _engine(settings, self.metrics)
         models = ModelQuota(self._database, max_models=settings.quota.models)
+        names = ModelNames(self._database)
         stored = TrackingQuota(
             self._database, max_bytes=settings.quota.bytes, on_stored=self.metrics.tracking_bytes.inc
         )
         parts.push_async_callback(stored.close)
-        tracking = Tracking(engine, models=models, stored=stored, timeout=settings.tracking_timeout)
+        tracking = Tracking(engine, models=models, names=names, stored=stored, timeout=settings.tracking_timeout)
         await tracking.start()
         parts.push_async_callback(tracking.close)
         checks["tracking"] = tracking.check
@@ -223,6 +226,7 @@ class Application:
         app = LimitKey(app, rates=rates, rate=settings.key_rate)
         failed_attempts = FailedAttempts(rates=rates, rate=settings.guess_rate)
         app = Identify(app, authenticator=authenticator, failed_attempts=failed_attempts)
+        app = CheckOrigin(app, public_url=settings.public_url)
         app = LimitAddress(app, rates=rates, rate=settings.address_rate, find_key=key_finder(failed_attempts))
         app = self.drain = Drain(app, metrics=self.metrics)
         return Audit(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 
 class Permission(StrEnum):
     """What a key may do, as ``resource:action``.
 
-    ``write`` is to create and change; ``delete`` is for what cannot be undone through the API.
+    ``write`` is to create and change; ``delete`` is for what cannot be undone through the API; ``promote`` is to set,
+    move and remove the aliases that a workspace protects.
     """
 
     RUNS_READ = "runs:read"
@@ -22,6 +23,7 @@ class Permission(StrEnum):
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     MODELS_DELETE = "models:delete"
+    MODELS_PROMOTE = "models:promote"
     ARTIFACTS_READ = "artifacts:read"
     ARTIFACTS_WRITE = "artifacts:write"
     ARTIFACTS_DELETE = "artifacts:delete"
@@ -38,7 +40,10 @@ class Permission(StrEnum):
 _P = Permission
 _READ = frozenset({_P.RUNS_READ, _P.MODELS_READ, _P.ARTIFACTS_READ})
 _WRITE = _READ | {_P.RUNS_WRITE, _P.MODELS_WRITE, _P.ARTIFACTS_WRITE}
-_ADMIN = _WRITE | {_P.MODELS_DELETE, _P.ARTIFACTS_DELETE, _P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ}
+_ADMIN = _WRITE | {
+    *(_P.MODELS_DELETE, _P.MODELS_PROMOTE, _P.ARTIFACTS_DELETE),
+    *(_P.KEYS_READ, _P.KEYS_WRITE, _P.USAGE_READ),
+}
 
 #: Names for sets of permissions, valid wherever permissions are. ``service`` is for a registry that asks a separate
 #: auth service; ``operator`` is for the first key of a deployment.
@@ -180,11 +185,15 @@ class Workspace:
     deleted_at: datetime | None = None
     quota: Quota = Quota()
     use: Use | None = None
+    protected_aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request acts for, after identification. ``workspace`` is None for a platform key."""
+    """Who a request acts for, after identification. ``workspace`` is None for a platform key.
+
+    ``protected_aliases`` are those that its workspace protects: they take ``models:promote``.
+    """
 
     key_id: str
     user_id: str
@@ -195,12 +204,24 @@ class Principal:
     rate_limit_per_hour: int | None = None
     expires_at: datetime | None = None
     quota: Quota = Quota()
+    protected_aliases: frozenset[str] = frozenset()
+
+
+class Landing(Protocol):
+    """What a request that stores something asks, at the point from which it cannot be stopped."""
+
+    async def confirm(self) -> None:
+        """Judge the key again. Raises the refusal, or ``errors.Unavailable`` where it cannot be judged."""
+
+    def begin(self) -> bool:
+        """What the request stores becomes visible now. False: it must not, for the request is being ended."""
 
 
 #: Keys of the ASGI scope under which the gateway passes on what it found out.
 PRINCIPAL = "hokusai.principal"
 REQUEST_ID = "hokusai.request_id"
 ADDRESS = "hokusai.address"
+LANDING = "hokusai.landing"
 #: The fields of a request to MLflow, by name: parsed once, from the query or the JSON body.
 FIELDS = "hokusai.fields"
 
@@ -209,3 +230,9 @@ def principal_of(scope: Mapping[str, Any]) -> Principal:
     """The principal that the gateway put into an ASGI scope. ``KeyError``: the request did not pass the gateway."""
     principal: Principal = scope[PRINCIPAL]
     return principal
+
+
+def landing_of(scope: Mapping[str, Any]) -> Landing:
+    """Likewise, for a request that has a principal."""
+    landing: Landing = scope[LANDING]
+    return landing

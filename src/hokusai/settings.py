@@ -112,7 +112,8 @@ class Settings(BaseSettings):
     )
     operator_key: SecretStr | None = Field(
         None,
-        description="An operator key to import: `hokusai migrate` stores it, on the server that stores keys.",
+        description="An operator key of your own, on the server that stores keys. `hokusai serve` makes it the first "
+        "operator key where there is no key yet; `hokusai migrate` adds it at any time.",
     )
     key_cache_seconds: float = Field(
         1.5,

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,18 @@ async def test_a_request_that_ended_before_its_turn_leaves_nothing(disk: Disk) -
     await disk.commit(await disk.staged("next"))
     await disk.open.aclose()
     assert disk.there() == {"next"}
+
+
+async def test_a_request_that_is_being_ended_has_no_turn(disk: Disk) -> None:
+    ended = replace(await disk.staged("ended"), begin=lambda: False)
+    task = asyncio.create_task(disk.group_commit.commit(ended))
+    (written,) = await disk.commit(await disk.staged("other"))
+    assert isinstance(written, Written)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await disk.open.aclose()
+    assert disk.there() == {"other"}
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, 5 * SMALL])

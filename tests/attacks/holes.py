@@ -135,6 +135,31 @@ HOLES = (
         (21,),
         "revoked",
     ),
+    hole(
+        "revocation does not reach what is under way",
+        "gateway/key_watch.py",
+        "        if self._landing or self.refusal is not None or self._task is None:\n",
+        "        if True:\n",
+        21,
+        only="drips",
+    ),
+    Hole(
+        "an upload lands whatever became of its key",
+        (
+            Edit(
+                "gateway/key_watch.py",
+                "        if self._landing or self.refusal is not None or self._task is None:\n",
+                "        if True:\n",
+            ),
+            Edit(
+                "gateway/key_watch.py",
+                "        if isinstance(verdict, errors.Denied):\n            raise",
+                "        if False:\n            raise",
+            ),
+        ),
+        (21,),
+        "mid-upload",
+    ),
     hole("expired keys go on", "auth/key_check.py", "_ended(found.record)\n        or ", "", 21, only="expired"),
     hole("suspension is not looked at", "auth/key_check.py", "or _suspended(found)\n", "", 21, only="suspended"),
     hole(

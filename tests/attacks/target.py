@@ -143,7 +143,7 @@ class Hokusai:
         self._stack.close()
 
     def _key(self, workspace: str, role: str) -> dict[str, Any]:
-        body = {"name": role, "workspace": workspace, "permissions": [role], "rate": "2000000/h"}
+        body = {"name": role, "user_id": workspace, "workspace": workspace, "permissions": [role], "rate": "2000000/h"}
         return _made(self._http.post("/api/v1/keys", json=body))
 
 

@@ -109,7 +109,7 @@ async def test_revoking_twice_keeps_the_first_time(store: KeyStore) -> None:
     record, _ = await issue(store)
     first = await store.revoke(record.id)
     assert first is not None
-    assert first.revoked_at is not None
+    assert first.key.revoked_at is not None
     assert await store.revoke(record.id) == first
 
 
@@ -139,8 +139,9 @@ async def test_an_overlap_does_not_lengthen_the_old_key(store: KeyStore) -> None
 async def test_a_key_whose_time_is_over_cannot_be_rotated(store: KeyStore) -> None:
     expired, _ = await issue(store, expires_at=now() - timedelta(seconds=1))
     revoked, _ = await issue(store)
-    revoked = await store.revoke(revoked.id)
-    for over in (expired, revoked):
+    ended = await store.revoke(revoked.id)
+    assert ended is not None
+    for over in (expired, ended.key):
         with pytest.raises(errors.KeyRetired, match="is (expired|revoked), so it cannot be rotated"):
             await store.rotate(over, overlap=timedelta(), expires_at=None, created_by="test")
 

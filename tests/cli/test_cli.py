@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
 import shlex
 import signal
 import subprocess
@@ -20,7 +17,7 @@ import pytest
 from hokusai import __version__, errors, settings
 from hokusai.cli import output
 from hokusai.cli.app import exit_code
-from tests.cli.conftest import KEY, Hokusai
+from tests.cli.conftest import KEY, Hokusai, on_terminal
 from tests.client.answering import UNKNOWN_KEY, Reply, Request, answering
 from tests.client.test_connection import closed_port  # noqa: F401 - a fixture
 from tests.client.test_registration import Registry
@@ -301,33 +298,6 @@ def test_serve_refuses_a_bad_setting(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert ran.stderr.startswith("HK6007")
     assert "HOKUSAI_LOG_LEVEL" in ran.stderr
-
-
-def on_terminal(*arguments: str, **settings: str) -> tuple[int, str]:
-    """The exit code and everything a terminal showed."""
-    main, other = pty.openpty()
-    process = subprocess.Popen(
-        command(*arguments),
-        env=environment(TERM="xterm-256color", COLUMNS="100", **settings),
-        stdin=other,
-        stdout=other,
-        stderr=other,
-        close_fds=True,
-    )
-    os.close(other)
-    shown = b""
-    try:
-        while select.select([main], [], [], 30)[0]:
-            try:
-                block = os.read(main, 65536)
-            except OSError:  # Linux's way to say that the other side is closed
-                break
-            if not block:
-                break
-            shown += block
-    finally:
-        os.close(main)
-    return process.wait(30), shown.decode()
 
 
 def test_a_terminal_gets_colours_unless_told_otherwise() -> None:

@@ -59,7 +59,7 @@ async def test_a_given_key_is_imported_once_and_not_changed_again(tmp_path: Path
     await import_key(store, key.text, "operator", service_id="platform")
     found = await store.find(store.digest(key))
     assert found is not None
-    await store.revoke(found.record.id)
+    await store.revoke(found.record.id, lock_out=True)
     await import_key(store, key.text, "operator", service_id="platform")
     again = await store.find(store.digest(key))
     assert again is not None

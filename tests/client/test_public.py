@@ -23,6 +23,7 @@ PUBLIC = {
     "Progress",
     "Quota",
     "Readiness",
+    "RevokedKey",
     "Usage",
     "UsageHour",
     "Use",

@@ -64,6 +64,8 @@ class Tenant:
     runs: dict[str, Run] = field(default_factory=dict)
     logged_models: dict[str, LoggedModel] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+    #: Old names of models, which nobody else gets, and the names of these models now.
+    retired: dict[str, str | None] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
     def key(self, permissions: str, pick: int = 0) -> str:

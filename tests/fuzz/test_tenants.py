@@ -188,8 +188,11 @@ class Walls(RuleBasedStateMachine):
     @rule(tenant=TENANT, name=NAME, pick=PICK)
     def create_model(self, tenant: int, name: str, pick: int) -> None:
         team = self.tenants[tenant]
-        if name not in team.models:
-            body = {"name": name, "tags": self._tags(team), "description": team.mark}
+        body = {"name": name, "tags": self._tags(team), "description": team.mark}
+        if name in team.retired:
+            answer = team.ask("POST", MLFLOW + "/registered-models/create", key="write", pick=pick, json=body)
+            assert answer.status_code == 409, answer.text
+        elif name not in team.models:
             team.change("POST", "/registered-models/create", body, pick=pick)
             team.models[name] = Model(tags={"mark": team.mark})
         self._look(self._model, name)
@@ -198,9 +201,11 @@ class Walls(RuleBasedStateMachine):
     def rename_model(self, tenant: int, pick: int, to: str) -> None:
         team = self.tenants[tenant]
         name = _one(team.models, pick)
-        if name and to not in team.models:
+        if name and to not in team.models and team.retired.get(to, name) == name:
             team.change("POST", "/registered-models/rename", {"name": name, "new_name": to}, pick=pick)
             team.models[to] = team.models.pop(name)
+            team.retired = {old: to if now == name else now for old, now in team.retired.items() if old != to}
+            team.retired[name] = to
             self._look(self._model, name)
             self._look(self._model, to)
 
@@ -210,6 +215,7 @@ class Walls(RuleBasedStateMachine):
         if name := _one(team.models, pick):
             team.change("DELETE", "/registered-models/delete", {"name": name}, key="admin")
             del team.models[name]
+            team.retired = {old: None if now == name else now for old, now in team.retired.items()}
             self._look(self._model, name)
 
     @rule(tenant=TENANT, pick=PICK, form=st.integers(0, 3))

@@ -72,7 +72,7 @@ def test_a_query_on_a_files_path_is_refused_and_changes_nothing(
     assert connection.ask("PUT", file, b"first")[0] == 200
     for method, body in (("PUT", b"second"), ("GET", None), ("DELETE", None)):
         status, said = connection.ask(method, file + query, body)
-        assert (status, code(said)) == (400, "HK1070"), (method, said)
+        assert (status, code(said)) == (400, "HK1077"), (method, said)
         assert "%3F" in json.loads(said)["message"]
     assert connection.ask("HEAD", file + query)[0] == 400
     assert connection.ask("HEAD", file + query, Hokusai_Upload="abc")[0] == 400
@@ -85,7 +85,7 @@ def test_a_query_on_a_resumed_upload_is_refused(connection: Connection) -> None:
     assert connection.ask("PUT", file, b"first")[0] == 200
     rest = {"Hokusai_Upload": "name-1", "Content_Range": "bytes 2-5/6"}
     status, said = connection.ask("PUT", file + "?v=2.bin", b"rest", **rest)
-    assert (status, code(said)) == (400, "HK1070")
+    assert (status, code(said)) == (400, "HK1077")
     assert connection.ask("GET", file) == (200, b"first")
 
 

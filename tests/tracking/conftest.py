@@ -15,11 +15,13 @@ from hokusai.database import Database
 from hokusai.gateway import ROUTES, Body, Exchange, Forward, RouteTable
 from hokusai.gateway.exchange import EXCHANGE
 from hokusai.gateway.route import Match
-from hokusai.identity import PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.identity import LANDING, PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota, TrackingQuota
 from hokusai.tracking import Engine, Limits, ProcessEngine, RemoteEngine, Tracking
 from hokusai.tracking.processes import fork_server_client
 from tests import forked
+from tests.artifacts.service import Landed
 
 TIMEOUT = 30
 MOST_MODELS = 6
@@ -65,7 +67,7 @@ def models(database: Database) -> ModelQuota:
 @pytest.fixture
 async def tracking(engine: Engine, models: ModelQuota, database: Database) -> AsyncIterator[Tracking]:
     stored = TrackingQuota(database, max_bytes=None)
-    found = Tracking(engine, models=models, stored=stored, timeout=TIMEOUT)
+    found = Tracking(engine, models=models, names=ModelNames(database), stored=stored, timeout=TIMEOUT)
     await found.start()
     yield found
     await found.close()
@@ -77,9 +79,15 @@ def send(tracking: Tracking) -> SendAs:
     forward = Forward({"tracking": tracking}, max_json_bytes=2**20, idle_seconds=TIMEOUT)
 
     async def send(workspace: str, match: Match, request: dict[str, Any]) -> httpx2.Response:
+        permissions = request.pop("permissions", PERMISSION_SETS["admin"])
+
         async def as_tenant(scope: Scope, receive: Receive, send: Send) -> None:
             scope[EXCHANGE] = Exchange("id", "127.0.0.1", match)
-            scope[PRINCIPAL] = Principal("key_1", "user", workspace, PERMISSION_SETS["admin"])
+            scope[PRINCIPAL] = Principal(
+                *("key_1", "user", workspace, permissions),
+                protected_aliases=frozenset({"production"}),
+            )
+            scope[LANDING] = Landed()
             await forward(scope, receive, send)
 
         transport = httpx2.ASGITransport(app=as_tenant)

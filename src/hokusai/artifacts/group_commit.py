@@ -41,7 +41,10 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingFile:
-    """A file that has arrived completely. ``digests`` are those that it must have, in hexadecimal."""
+    """A file that has arrived completely. ``digests`` are those that it must have, in hexadecimal.
+
+    ``begin`` is called when its batch begins (``identity.Landing.begin``).
+    """
 
     place: Place
     key_id: str
@@ -49,6 +52,7 @@ class PendingFile:
     digests: tuple[str, ...]
     expected: ExpectedVersion | None
     staged: StagedFile
+    begin: Callable[[], bool] = lambda: True
 
 
 Outcome = Written | Exception
@@ -92,14 +96,18 @@ class GroupCommit:
             self._task = None
 
     def _next_batch(self) -> list[tuple[PendingFile, asyncio.Future[Written]]]:
-        """The files that have waited longest. Of several at one place, only the first."""
+        """The files that have waited longest. Of several at one place, only the first.
+
+        A file whose request is being ended is left out; a request whose file is in a batch is not ended any more.
+        """
         batch: dict[Place, tuple[PendingFile, asyncio.Future[Written]]] = {}
         rest: list[tuple[PendingFile, asyncio.Future[Written]]] = []
         for file, future in self._waiting:
             if future.done():
                 continue
             if len(batch) < _MAX_BATCH and file.place not in batch:
-                batch[file.place] = file, future
+                if file.begin():
+                    batch[file.place] = file, future
             else:
                 rest.append((file, future))
         self._waiting = rest

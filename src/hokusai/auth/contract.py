@@ -52,6 +52,9 @@ class Validated(BaseModel):
     quota: QuotaFacts | None = Field(
         None, description="The limits of its workspace; null or absent: the calling server's default."
     )
+    protected_aliases: list[str] = Field(
+        [], description="Aliases of models that its workspace protects: they take `models:promote`."
+    )
 
     @classmethod
     def of(cls, principal: Principal) -> Validated:
@@ -66,6 +69,7 @@ class Validated(BaseModel):
             rate_limit_per_hour=principal.rate_limit_per_hour,
             expires_at=principal.expires_at,
             quota=QuotaFacts.model_validate(principal.quota),
+            protected_aliases=sorted(principal.protected_aliases),
         )
 
     def principal(self) -> Principal:
@@ -80,6 +84,7 @@ class Validated(BaseModel):
             rate_limit_per_hour=self.rate_limit_per_hour,
             expires_at=self.expires_at,
             quota=Quota(**self.quota.model_dump()) if self.quota else Quota(),
+            protected_aliases=frozenset(self.protected_aliases),
         )
 
 

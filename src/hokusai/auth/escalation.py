@@ -1,6 +1,6 @@
-"""A key never creates a key stronger than itself.
+"""A key never creates a key stronger than itself, nor rotates one that it could not create.
 
-A platform key may create keys for every workspace, service and environment. It is bound in everything else.
+A platform key may create keys for every workspace, user, service and environment. It is bound in everything else.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def _reasons(requested: Grant, creator: Grant, default_rate: int) -> Iterator[st
 def _outside(requested: Grant, creator: Grant) -> Iterator[str]:
     if requested.workspace != creator.workspace:
         yield "it is limited to its own workspace"
+    if requested.user_id != creator.user_id:
+        yield f"it makes keys only for its own user, {creator.user_id!r}"
     if requested.service_id != creator.service_id:
         yield f"it is for the service {creator.service_id!r}"
     if requested.environment != creator.environment:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hokusai import errors
 from hokusai.auth import tables
+from hokusai.auth.descendants import Descendants
 from hokusai.auth.key_check import FoundKey
 from hokusai.auth.keys import (
     Environment,
@@ -39,10 +41,13 @@ _T = tables.keys
 _W = tables.workspaces
 
 _FIND = (
-    sa.select(_T, _W.c.suspended_at, _W.c.deleted_at, *tables.QUOTA.values())
+    sa.select(_T, _W.c.suspended_at, _W.c.deleted_at, _W.c.protected_aliases, *tables.QUOTA.values())
     .join_from(_T, _W, isouter=True)
     .where(_T.c.digest == sa.bindparam("digested"))
 )
+
+#: Permissions that are stored apart: see ``tables.keys``.
+_FURTHER = frozenset({Permission.MODELS_PROMOTE})
 
 #: The most active keys of one workspace: its own members can create them.
 MAX_KEYS = 1_000
@@ -128,7 +133,8 @@ class KeyStore:
         record = _record(row)
         if row.deleted_at is not None:  # the key was created during the deletion
             record = replace(record, revoked_at=record.revoked_at or row.deleted_at)
-        return FoundKey(record, _principal(record, tables.quota(row)), suspended=row.suspended_at is not None)
+        principal = _principal(record, tables.quota(row), tables.protected_aliases(row))
+        return FoundKey(record, principal, suspended=row.suspended_at is not None)
 
     async def get(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
         """``workspace`` None: in every workspace."""
@@ -138,12 +144,19 @@ class KeyStore:
         return _record(rows[0]) if rows else None
 
     async def page(
-        self, *, workspace: str | None = None, limit: int, after: KeyRecord | None = None
+        self,
+        *,
+        workspace: str | None = None,
+        created_by: str | None = None,
+        limit: int,
+        after: KeyRecord | None = None,
     ) -> list[KeyRecord]:
-        """In the order of their creation, beginning after ``after``."""
+        """In the order of their creation, beginning after ``after``; ``created_by`` is the id of their maker."""
         query = sa.select(_T).order_by(_T.c.created_at, _T.c.id).limit(limit)
         if workspace is not None:
             query = query.where(_T.c.workspace == workspace)
+        if created_by is not None:
+            query = query.where(_T.c.created_by == created_by)
         if after is not None:
             place = sa.tuple_(sa.literal(after.created_at, Instant), sa.literal(after.id))
             query = query.where(sa.tuple_(_T.c.created_at, _T.c.id) > place)
@@ -159,19 +172,73 @@ class KeyStore:
         )
         return {row.workspace: row.end for row in await self._database.rows(query)}
 
-    async def revoke(self, key_id: str, *, workspace: str | None = None) -> KeyRecord | None:
-        """Refuse the key from now on. May be called twice."""
+    async def by_text(self, key: Key, *, workspace: str | None = None) -> KeyRecord | None:
+        """The record of a key that somebody holds; ``workspace`` None: in every workspace."""
+        where = (_T.c.digest == self.digest(key), *(() if workspace is None else (_T.c.workspace == workspace,)))
+        rows = await self._database.rows(sa.select(_T).where(*where))
+        return _record(rows[0]) if rows else None
+
+    async def revoke(
+        self,
+        key_id: str,
+        *,
+        workspace: str | None = None,
+        with_descendants: bool = False,
+        lock_out: bool = False,
+    ) -> Revocation | None:
+        """Refuse the key from now on, with its descendants if asked. May be called twice.
+
+        All are refused together, or none. A descendant is a key made by it, or by one of its descendants. A key that
+        is revoked while it makes another one has made it before, or does not make it.
+
+        Raises ``errors.LastOperatorKey`` where no operator key would be left, unless ``lock_out``.
+        """
         if not is_id(key_id):
             return None
-        revoked_at = sa.func.coalesce(_T.c.revoked_at, sa.literal(now(), Instant))
-        return await self._change(sa.update(_T).where(*_named(key_id, workspace)).values(revoked_at=revoked_at))
+
+        ended: list[bytes] = []
+
+        def revoke(connection: sa.Connection) -> Revocation | None:
+            if workspace is None and not lock_out:
+                _lock_operators(connection)
+            before = connection.execute(sa.select(_T).where(*_named(key_id, workspace))).one_or_none()
+            if before is None:
+                return None
+            target = _record(connection.execute(_revoking(_T.c.id == key_id)).one())
+            ended.append(before.digest)
+            descendants = Descendants(connection, workspace)
+            if with_descendants:
+                rows = descendants.revoke(key_id, now())
+                ended.extend(row.digest for row in rows)
+                found = Revocation(target, also_revoked=tuple(_record(row) for row in rows))
+            else:
+                active = (_record(row) for row in descendants.find(key_id))
+                found = Revocation(target, still_active=tuple(one for one in active if one.state(now()) == "active"))
+            if not lock_out:
+                were = [_record(before), *(replace(one, revoked_at=None) for one in found.also_revoked)]
+                _check_operators(connection, were)
+            return found
+
+        try:
+            return await self._database.run(revoke)
+        finally:
+            for digested in ended:  # also when this task is cancelled during the commit
+                self._changed(digested)
 
     async def rotate(
-        self, old: KeyRecord, *, overlap: timedelta, expires_at: datetime | None, created_by: str
+        self,
+        old: KeyRecord,
+        *,
+        overlap: timedelta,
+        expires_at: datetime | None,
+        created_by: str,
+        lock_out: bool = False,
     ) -> tuple[KeyRecord, Key]:
         """A new key with the same grant until ``expires_at``; the old one expires after ``overlap``.
 
-        Raises ``errors.KeyRetired`` where the old one has ended already, or was rotated before.
+        Raises ``errors.KeyRetired`` where the old one has ended already, or was rotated before, and
+        ``errors.LastOperatorKey`` where the new one would end earlier and no other operator key is left, unless
+        ``lock_out``.
         """
         if (state := old.state(now())) != "active":
             raise errors.KeyRetired(key_id=old.id, state=state)
@@ -180,27 +247,23 @@ class KeyStore:
         row = None
         try:
             async with self._database.begin() as connection:
+                if old.workspace is None and not lock_out:
+                    await connection.run_sync(_lock_operators)
                 await self._check_workspace(connection, old.workspace)
                 record, key = await self._insert(connection, replace(old.grant(), expires_at=expires_at), created_by)
                 change = sa.update(_T).where(*still).values(rotated_to=record.id, expires_at=end).returning(_T.c.digest)
                 row = (await connection.execute(change)).one_or_none()
                 if row is None:
                     raise errors.KeyRetired(key_id=old.id, state="rotated or revoked already")
+                if not lock_out and _ends_before(record, old):
+                    await connection.run_sync(partial(_check_operators, lost=[old], but=record.id))
         finally:
             self._changed(row.digest if row else None)
         return record, key
 
-    async def _change(self, change: sa.Update) -> KeyRecord | None:
-        row = None
-        try:
-            async with self._database.begin() as connection:
-                row = (await connection.execute(change.returning(*_T.c))).one_or_none()
-        finally:
-            # Also when this task is cancelled during the commit.
-            self._changed(row.digest if row else None)
-        return _record(row) if row else None
-
     async def _insert(self, connection: AsyncConnection, grant: Grant, created_by: str) -> tuple[KeyRecord, Key]:
+        if is_id(created_by):
+            await connection.run_sync(partial(_hold_active, key_id=created_by))
         key = mint(grant.environment)
         record = _record_of(key, grant, created_by)
         await connection.execute(sa.insert(_T).values(**_row(record), digest=self.digest(key)))
@@ -265,6 +328,64 @@ async def import_key(store: KeyStore, text: str, name: Literal["operator", "serv
     await store.add(key, grant, created_by="setup")
 
 
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A revoked key, and what became of its descendants: those revoked with it now, or those that still work."""
+
+    key: KeyRecord
+    also_revoked: tuple[KeyRecord, ...] = ()
+    still_active: tuple[KeyRecord, ...] = ()
+
+
+def _is_operator(record: KeyRecord) -> bool:
+    return record.workspace is None and Permission.KEYS_WRITE in record.permissions
+
+
+def _lock_operators(connection: sa.Connection) -> None:
+    """Let nobody else end an operator key until this transaction ends. On SQLite only a write locks."""
+    connection.execute(sa.update(tables.installation).values(id=tables.installation.c.id))
+
+
+def _check_operators(connection: sa.Connection, lost: Sequence[KeyRecord], but: str | None = None) -> None:
+    """Raises ``errors.LastOperatorKey`` where a lost operator key leaves none that can do the same.
+
+    After ``_lock_operators``, and after ``lost`` were revoked. ``but`` is a key that does not count either.
+    """
+    at = now()
+    operators = [one for one in lost if _is_operator(one) and one.state(at) == "active"]
+    if not operators:
+        return
+    alive = (_T.c.workspace.is_(None), _T.c.revoked_at.is_(None), _T.c.rotated_to.is_(None))
+    found = [_record(row) for row in connection.execute(sa.select(_T).where(*alive, _T.c.id != (but or "")))]
+    left = [one for one in found if _is_operator(one) and one.state(at) == "active"]
+    for one in operators:
+        same = (other for other in left if (other.service_id, other.environment) == (one.service_id, one.environment))
+        if not any(other.permissions >= one.permissions for other in same):
+            raise errors.LastOperatorKey(key_id=one.id)
+
+
+def _ends_before(record: KeyRecord, old: KeyRecord) -> bool:
+    return record.expires_at is not None and (old.expires_at is None or record.expires_at < old.expires_at)
+
+
+def _hold_active(connection: sa.Connection, key_id: str) -> None:
+    """Let nobody revoke the key until this transaction ends. Raises ``errors.KeyRevoked`` where it has ended."""
+    active = (_T.c.revoked_at.is_(None), sa.or_(_T.c.expires_at.is_(None), _T.c.expires_at > _at(now())))
+    hold = sa.update(_T).where(_T.c.id == key_id, *active).values(name=_T.c.name)
+    if not connection.execute(hold).rowcount:
+        raise errors.KeyRevoked()
+
+
+def _revoking(*which: sa.ColumnElement[bool]) -> Any:
+    """The statement that revokes keys and gives their rows; an earlier time of revocation stays."""
+    values = {"revoked_at": sa.func.coalesce(_T.c.revoked_at, _at(now()))}
+    return sa.update(_T).where(*which).values(values).returning(*_T.c)
+
+
+def _at(moment: datetime) -> sa.ColumnElement[datetime]:
+    return sa.literal(moment, Instant)
+
+
 def _named(key_id: str, workspace: str | None) -> tuple[sa.ColumnElement[bool], ...]:
     by_id = _T.c.id == key_id
     return (by_id,) if workspace is None else (by_id, _T.c.workspace == workspace)
@@ -277,19 +398,21 @@ def _record_of(key: Key, grant: Grant, created_by: str) -> KeyRecord:
 
 def _row(record: KeyRecord) -> dict[str, Any]:
     facts = {name: getattr(record, name) for name in KeyRecord.__dataclass_fields__}
-    facts["permissions"] = " ".join(sorted(record.permissions))
+    facts["permissions"] = " ".join(sorted(record.permissions - _FURTHER))
+    facts["further_permissions"] = " ".join(sorted(record.permissions & _FURTHER))
     facts["allow_ips"] = " ".join(str(network) for network in record.allow_ips)
     return facts
 
 
 def _record(row: sa.Row[Any]) -> KeyRecord:
     facts = {name: getattr(row, name) for name in KeyRecord.__dataclass_fields__}
-    facts["permissions"] = frozenset(Permission(name) for name in row.permissions.split())
+    held = {*row.permissions.split(), *row.further_permissions.split()}
+    facts["permissions"] = frozenset(one for one in Permission if one in held)  # newer code's others allow nothing here
     facts["allow_ips"] = tuple(parse_network(text) for text in row.allow_ips.split())
     return KeyRecord(**facts)
 
 
-def _principal(record: KeyRecord, quota: Quota) -> Principal:
+def _principal(record: KeyRecord, quota: Quota, protected_aliases: Sequence[str]) -> Principal:
     return Principal(
         key_id=record.id,
         user_id=record.user_id,
@@ -300,4 +423,5 @@ def _principal(record: KeyRecord, quota: Quota) -> Principal:
         rate_limit_per_hour=record.rate_limit_per_hour,
         expires_at=record.expires_at,
         quota=quota,
+        protected_aliases=frozenset(protected_aliases),
     )

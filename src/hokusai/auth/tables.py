@@ -21,6 +21,7 @@ workspaces = sa.Table(
     sa.Column("quota_models", sa.BigInteger),
     sa.Column("quota_requests_per_hour", sa.BigInteger),
     sa.Column("deleted_at", Instant),
+    sa.Column("protected_aliases", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 
 #: The column of ``workspaces`` for each field of ``identity.Quota``.
@@ -45,7 +46,10 @@ keys = sa.Table(
     sa.Column("expires_at", Instant),
     sa.Column("revoked_at", Instant),
     sa.Column("rotated_to", sa.String(32)),
+    # Those that the code of revision 0003 does not know, and would fail on.
+    sa.Column("further_permissions", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index("ix_hokusai_keys_digest", "digest", unique=True),
+    sa.Index("ix_hokusai_keys_created_by", "created_by"),
     sa.Index("ix_hokusai_keys_workspace_created_at", "workspace", "created_at", "id"),
 )
 
@@ -71,3 +75,8 @@ installation = sa.Table(
 def quota(row: sa.Row[Any]) -> Quota:
     """From a row that has the columns of ``QUOTA``."""
     return Quota(**{name: getattr(row, column.name) for name, column in QUOTA.items()})
+
+
+def protected_aliases(row: sa.Row[Any]) -> tuple[str, ...]:
+    """From a row of ``workspaces``, or one joined with it where there may be none."""
+    return tuple((row.protected_aliases or "").split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,11 +32,11 @@ class WorkspaceStore:
         self._database = database
         self._changed = changed
 
-    async def create(self, name: str, quota: Quotas | None = None) -> Workspace:
+    async def create(self, name: str, quota: Quotas | None = None, protected_aliases: Sequence[str] = ()) -> Workspace:
         """Raises ``errors.WorkspaceNameInvalid``, ``WorkspaceExists`` or ``WorkspaceDeleted``."""
         if fault := _name_fault(name):
             raise errors.WorkspaceNameInvalid(workspace=name[:100], reason=fault)
-        row = {"name": name, "created_at": now(), **_columns(quota or {})}
+        row = {"name": name, "created_at": now(), **_columns(quota or {}), **_aliases(protected_aliases)}
         try:
             async with self._database.begin() as connection:
                 made = (await connection.execute(sa.insert(_T).values(row).returning(*_T.c))).one()
@@ -63,9 +63,10 @@ class WorkspaceStore:
     async def resume(self, name: str) -> Workspace | None:
         return await self._set(name, suspended_at=sa.null())
 
-    async def set_quota(self, name: str, quota: Quotas) -> Workspace | None:
-        """Set the fields in ``quota``, and leave the others."""
-        return await self._set(name, **_columns(quota))
+    async def set(self, name: str, quota: Quotas, protected_aliases: Sequence[str] | None = None) -> Workspace | None:
+        """Set the fields in ``quota``, and the protected aliases unless they are None; leave the others."""
+        aliases = {} if protected_aliases is None else _aliases(protected_aliases)
+        return await self._set(name, **_columns(quota), **aliases)
 
     async def delete(self, name: str) -> Workspace | None:
         """End it and revoke its keys, at once. What it has stored stays. May be called twice."""
@@ -103,6 +104,10 @@ def _columns(quota: Quotas) -> dict[str, int | None]:
     return {tables.QUOTA[field].name: value for field, value in quota.items()}
 
 
+def _aliases(protected: Sequence[str]) -> dict[str, str]:
+    return {"protected_aliases": " ".join(dict.fromkeys(protected))}
+
+
 def _now() -> sa.ColumnElement[Any]:
     return sa.literal(now(), Instant)
 
@@ -114,4 +119,11 @@ def _name_fault(name: str) -> str | None:
 
 
 def _workspace(row: sa.Row[Any]) -> Workspace:
-    return Workspace(row.name, row.created_at, row.suspended_at, row.deleted_at, tables.quota(row))
+    return Workspace(
+        name=row.name,
+        created_at=row.created_at,
+        suspended_at=row.suspended_at,
+        deleted_at=row.deleted_at,
+        quota=tables.quota(row),
+        protected_aliases=tables.protected_aliases(row),
+    )

@@ -15,6 +15,13 @@ def migrate(
         Role | None,
         typer.Option(help="Update the tables of one half, or all of them (HOKUSAI_ROLE).", show_default="all"),
     ] = None,
+    new_operator_key: Annotated[
+        bool,
+        typer.Option(
+            "--new-operator-key",
+            help="Also make an operator key and write it to DIR/operator.key: the way back in when none is left.",
+        ),
+    ] = False,
 ) -> None:
     """Update the databases to the schema of this version, and exit.
 
@@ -25,4 +32,4 @@ def migrate(
     """
     with server_extra():
         from hokusai import server, settings
-    server.migrate(settings.load(data=data, role=role))
+    server.migrate(settings.load(data=data, role=role), new_operator_key=new_operator_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,15 +58,44 @@ class Limits:
         }
 
 
+_NONE = "none"
+
+
+def _alias_list(text: str | None) -> str | None:
+    for alias in _aliases(text) or ():
+        if re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias) is None:
+            raise typer.BadParameter("aliases are letters, digits, '_' and '-', separated by commas")
+    return text
+
+
+def _aliases(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return [] if text == _NONE else [alias.strip() for alias in text.split(",")]
+
+
+Protected = Annotated[
+    str | None,
+    typer.Option(
+        "--protected-aliases",
+        metavar="ALIAS,…",
+        callback=_alias_list,
+        help="Aliases of models that only a key with models:promote sets, moves and removes; 'none' for none.",
+    ),
+]
+
+
 @app.command()
 @option_groups
-def create(name: Name, limits: Limits, as_json: output.Json = False) -> None:
+def create(name: Name, limits: Limits, protected_aliases: Protected = None, as_json: output.Json = False) -> None:
     """Create a workspace for one outside team.
 
     [bold]Example:[/bold] hokusai workspaces create acme --max-bytes 10GiB
     """
     with hokusai.Client() as client:
-        workspace = client.workspaces.create(name, **limits.quota())
+        workspace = client.workspaces.create(
+            name, protected_aliases=_aliases(protected_aliases) or (), **limits.quota()
+        )
     if as_json:
         output.document(workspace)
         return
@@ -97,15 +127,18 @@ def show(name: Name, as_json: output.Json = False) -> None:
 
 @app.command("set")
 @option_groups
-def set_(name: Name, limits: Limits, as_json: output.Json = False) -> None:
-    """Set limits of a workspace. Limits that you do not name stay as they are.
+def set_(name: Name, limits: Limits, protected_aliases: Protected = None, as_json: output.Json = False) -> None:
+    """Set limits and protected aliases of a workspace. What you do not name stays as it is.
 
-    [bold]Example:[/bold] hokusai workspaces set acme --max-bytes 10GiB --max-models 20
+    [bold]Examples:[/bold] hokusai workspaces set acme --max-bytes 10GiB --max-models 20,
+    hokusai workspaces set acme --protected-aliases production,champion
     """
-    if not (quota := limits.quota()):
-        raise typer.BadParameter("name a limit to set: --max-bytes, --max-files, --max-models or --rate")
+    quota, aliases = limits.quota(), _aliases(protected_aliases)
+    if not quota and aliases is None:
+        limit = "--max-bytes, --max-files, --max-models, --rate"
+        raise typer.BadParameter(f"name what to set: {limit} or --protected-aliases")
     with hokusai.Client() as client:
-        _print(client.workspaces.set(name, **quota), as_json)
+        _print(client.workspaces.set(name, protected_aliases=aliases, **quota), as_json)
 
 
 @app.command()
@@ -164,6 +197,7 @@ def _print(workspace: Workspace, as_json: bool) -> None:
             ("suspended", workspace.suspended_at),
             ("deleted", workspace.deleted_at),
             *_limits(workspace.quota, workspace.use),
+            ("protected aliases", workspace.protected_aliases or "none"),
         )
     )
 

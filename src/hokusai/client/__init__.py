@@ -16,5 +16,6 @@ from hokusai.client.values import NewKey as NewKey
 from hokusai.client.values import Part as Part
 from hokusai.client.values import Progress as Progress
 from hokusai.client.values import Readiness as Readiness
+from hokusai.client.values import RevokedKey as RevokedKey
 from hokusai.client.values import Usage as Usage
 from hokusai.client.values import UsageHour as UsageHour

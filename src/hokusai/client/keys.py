@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from hokusai.client import values
 from hokusai.client.connection import Connection
-from hokusai.client.values import Key, NewKey
+from hokusai.client.values import Key, NewKey, RevokedKey
 
 _KEYS = "/api/v1/keys"
 
@@ -52,29 +52,47 @@ class Keys:
         }
         return self._connection.ask("POST", _KEYS, values.new_key, body=_given(requested))
 
-    def list(self, workspace: str | None = None) -> tuple[Key, ...]:
-        """Every key that the caller may see, or those of one workspace."""
-        query = {"workspace": workspace} if workspace else None
+    def list(self, workspace: str | None = None, *, created_by: str | None = None) -> tuple[Key, ...]:
+        """Every key that the caller may see, or those of one workspace, or those that one key has made (by its id)."""
+        query = _given({"workspace": workspace, "created_by": created_by})
         return tuple(self._connection.pages(_KEYS, "keys", values.key, query))
 
     def get(self, key_id: str) -> Key:
         return self._connection.ask("GET", _path(key_id), values.key)
 
+    def find(self, key: str) -> Key:
+        """The facts of a key that is at hand, such as one that has leaked. Its text is sent in the body."""
+        return self._connection.ask("POST", f"{_KEYS}/find", values.key, body={"key": key}, idempotent=True)
+
     def self(self) -> Key:
         """The facts of the key that this client uses."""
         return self._connection.ask("GET", f"{_KEYS}/self", values.key)
 
-    def rotate(self, key_id: str, *, overlap: str | None = None, expires: str | None = None) -> NewKey:
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        overlap: str | None = None,
+        expires: str | None = None,
+        yes_lock_me_out: bool = False,
+    ) -> NewKey:
         """A new key with the same rights. The old one keeps working for ``overlap``, such as ``24h``, the default.
 
         ``expires`` is how long the new key works, such as ``90d``; None: until the old one would have expired.
+        Raises ``ApiError`` (409) where the last operator key would end earlier, unless ``yes_lock_me_out``.
         """
-        body = _given({"overlap": overlap, "expires": expires})
+        body = _given({"overlap": overlap, "expires": expires, "yes_lock_me_out": yes_lock_me_out or None})
         return self._connection.ask("POST", f"{_path(key_id)}/rotate", values.new_key, body=body)
 
-    def revoke(self, key_id: str) -> Key:
-        """Refuse the key from now on: at once in this server, within 2 seconds in others."""
-        return self._connection.ask("DELETE", _path(key_id), values.key)
+    def revoke(self, key_id: str, *, with_descendants: bool = False, yes_lock_me_out: bool = False) -> RevokedKey:
+        """Refuse the key from now on: at once in this server, within 2 seconds in others.
+
+        ``with_descendants`` also revokes the keys made by it, those made by these, and so on. Raises ``ApiError`` (409)
+        where no operator key would be left, unless ``yes_lock_me_out``.
+        """
+        flags = {"with_descendants": with_descendants, "yes_lock_me_out": yes_lock_me_out}
+        query = {name: "true" for name, flag in flags.items() if flag}
+        return self._connection.ask("DELETE", _path(key_id), values.revoked_key, query=query)
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:

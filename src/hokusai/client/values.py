@@ -40,6 +40,20 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class RevokedKey(Key):
+    """A revoked key, and its descendants: the keys made by it, those made by these, and so on.
+
+    ``also_revoked`` are those that were revoked with it, ``still_active`` those that still work: the first 1000 of
+    each, and how many there are.
+    """
+
+    also_revoked: tuple[Key, ...] = ()
+    also_revoked_count: int = 0
+    still_active: tuple[Key, ...] = ()
+    still_active_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NewKey:
     """A new key. ``key`` is the secret, which is shown only this once; it is left out of ``repr``."""
 
@@ -168,28 +182,44 @@ def workspace(document: Document) -> Workspace:
         deleted_at=_maybe_time(document.get("deleted_at")),
         quota=_known(Quota, document.get("quota") or {}),
         use=_known(Use, document["use"]) if document.get("use") else None,
+        protected_aliases=tuple(document.get("protected_aliases", ())),
     )
 
 
 def key(document: Document) -> Key:
-    return Key(
-        key_id=document["key_id"],
-        name=document["name"],
-        hint=document["hint"],
-        state=document["state"],
-        workspace=document["workspace"],
-        user_id=document["user_id"],
-        permissions=tuple(document["permissions"]),
-        service_id=document["service_id"],
-        environment=document["environment"],
-        rate_limit_per_hour=document["rate_limit_per_hour"],
-        allow_ips=tuple(document["allow_ips"]),
-        created_at=_time(document["created_at"]),
-        created_by=document["created_by"],
-        expires_at=_maybe_time(document["expires_at"]),
-        revoked_at=_maybe_time(document["revoked_at"]),
-        rotated_to=document["rotated_to"],
+    return Key(**_key(document))
+
+
+def revoked_key(document: Document) -> RevokedKey:
+    also, active = document.get("also_revoked", ()), document.get("still_active", ())
+    return RevokedKey(
+        **_key(document),
+        also_revoked=tuple(map(key, also)),
+        also_revoked_count=document.get("also_revoked_count", len(also)),
+        still_active=tuple(map(key, active)),
+        still_active_count=document.get("still_active_count", len(active)),
     )
+
+
+def _key(document: Document) -> dict[str, Any]:
+    return {
+        "key_id": document["key_id"],
+        "name": document["name"],
+        "hint": document["hint"],
+        "state": document["state"],
+        "workspace": document["workspace"],
+        "user_id": document["user_id"],
+        "permissions": tuple(document["permissions"]),
+        "service_id": document["service_id"],
+        "environment": document["environment"],
+        "rate_limit_per_hour": document["rate_limit_per_hour"],
+        "allow_ips": tuple(document["allow_ips"]),
+        "created_at": _time(document["created_at"]),
+        "created_by": document["created_by"],
+        "expires_at": _maybe_time(document["expires_at"]),
+        "revoked_at": _maybe_time(document["revoked_at"]),
+        "rotated_to": document["rotated_to"],
+    }
 
 
 def new_key(document: Document) -> NewKey:

@@ -114,3 +114,27 @@ class WorkspaceDeleted(
     """A new workspace of that name could expose what the old one left behind."""
 
     workspace: str
+
+
+class LastOperatorKey(
+    Conflict,
+    code="HK2070",
+    error_code="INVALID_STATE",
+    message="auth: {key_id} is the last operator key: without it nobody can do here what it can.",
+    remedy="Create another one first: hokusai keys create --name NAME --permissions operator. To lock yourself out "
+    "all the same, confirm it with --yes-lock-me-out.",
+):
+    """An operator key is a platform key that may make keys. Another one takes its place if it may do at least the same,
+    for the same service and environment, is neither revoked, rotated nor expired, and, after a rotation, lasts as long.
+    The way back in is ``hokusai migrate --new-operator-key``.
+    """
+
+    key_id: str
+
+
+class KeyTextUnknown(
+    NotFound,
+    code="HK2071",
+    message="auth: no key with this text was issued here, or it is not of your workspace.",
+    remedy="Check that all of it was copied, and that this is the server that issued it.",
+): ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hokusai.errors.base import BadRequest, NotFound, TooLarge, Unavailable
+from hokusai.errors.base import BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unavailable
 
 
 class RouteUnknown(
@@ -179,9 +179,71 @@ class TargetTooLong(
     limit: int
 
 
+class OriginForeign(
+    Forbidden,
+    code="HK1070",
+    message="gateway: this request comes from a page of another site ({origin}), and may change something.",
+    remedy="Send it from this server's own pages, or from a program, which sends no Origin header. Operator: if it is "
+    "this server's own page, set HOKUSAI_PUBLIC_URL to the URL that browsers use.",
+):
+    """A browser names the page in ``Origin`` and ``Sec-Fetch-Site``. GET and HEAD, which change nothing, pass."""
+
+    origin: str
+
+
+class NameMisleading(
+    BadRequest,
+    code="HK1071",
+    message="tracking: {name!r} cannot be this text: {reason}.",
+    remedy="Leave that character out; a name must show everything that it is made of.",
+):
+    """Two names that look alike are taken for each other. Descriptions and values of tags may have such characters."""
+
+    name: str
+    reason: str
+
+
+class NameAlike(
+    Conflict,
+    code="HK1072",
+    error_code="INVALID_STATE",  # MLflow's clients go on when a model exists already
+    message="tracking: the name {name!r} would be taken for that of the registered model {other!r}.",
+    remedy="Choose a name that differs in more than case, spaces and the form of its characters.",
+):
+    """Names are compared in Unicode's normal form NFKC, without regard to case and the width of spaces."""
+
+    name: str
+    other: str
+
+
+class NameRetired(
+    Conflict,
+    code="HK1073",
+    error_code="INVALID_STATE",
+    message="tracking: {name!r} was the name of a registered model that was renamed (it is {now}), and no other one "
+    "gets it.",
+    remedy="Choose another name; only that model itself can have this one back.",
+):
+    """Whoever still loads a model by its old name must not get another team member's model instead."""
+
+    name: str
+    now: str
+
+
+class RenamesExceeded(
+    TooLarge,
+    code="HK1074",
+    message="tracking: {limit} old names of registered models are kept in this workspace, which is the limit.",
+    remedy="Keep the name that the model has, or register it anew under another one.",
+):
+    """Old names are kept for good, so their number is limited."""
+
+    limit: int
+
+
 class QueryNotTaken(
     BadRequest,
-    code="HK1070",
+    code="HK1077",
     message="gateway: {method} {path} takes no query, but one was sent.",
     remedy="Nothing was read or changed. If the '?' belongs to the file's name, rename the file, or send it as %3F.",
 ):
@@ -200,3 +262,26 @@ class AuditFull(
     remedy="Send the request again; nothing was changed. Operator: check the database at /ready, and its disk.",
 ):
     """10,000 rows of the audit trail wait to be written. A change would not be recorded, so it has to wait as well."""
+
+
+class AliasProtected(
+    Forbidden,
+    code="HK1075",
+    message="tracking: the alias {alias!r} is protected in this workspace, and this key lacks models:promote.",
+    remedy="Ask whoever releases models here to do it, or the operator for a key with models:promote.",
+):
+    """Setting, moving and removing such an alias takes it, and so does deleting or renaming what has the alias."""
+
+    alias: str
+
+
+class NameBusy(
+    Conflict,
+    code="HK1076",
+    error_code="INVALID_STATE",
+    message="tracking: a registered model with the name {name!r} is being created or renamed at this moment.",
+    remedy="Send the request again in a moment.",
+):
+    """One request at a time gives out a name. After an outage it may stay so for up to five minutes."""
+
+    name: str

@@ -1,6 +1,6 @@
 """The layers that every request passes, and the table of routes.
 
-Audit → Drain → LimitAddress → Identify → LimitKey → LimitWorkspace → Authorize → MinBodyRate → Forward
+Audit → Drain → LimitAddress → CheckOrigin → Identify → LimitKey → LimitWorkspace → Authorize → MinBodyRate → Forward
 
 Each layer is an ASGI class that takes the next one as ``app``. What a layer learns about a request it stores on the
 request's ``Exchange``. Routes are data (``table.py``): method, path, permission, body, and every field with what it
@@ -18,6 +18,7 @@ from hokusai.gateway.identify import Identify, key_finder
 from hokusai.gateway.limit import LimitAddress, LimitKey, LimitWorkspace, network, per_hour
 from hokusai.gateway.metrics import Metrics, forget_worker, shared_by_workers
 from hokusai.gateway.min_body_rate import MinBodyRate
+from hokusai.gateway.origin import CheckOrigin
 from hokusai.gateway.rates import LocalRates, Rates, SharedRates
 from hokusai.gateway.route import Body, Route, RouteTable, closed, drift
 from hokusai.gateway.table import ROUTES
@@ -28,6 +29,7 @@ __all__ = [
     "Audit",
     "Authorize",
     "Body",
+    "CheckOrigin",
     "Drain",
     "Exchange",
     "FailedAttempts",

@@ -20,7 +20,7 @@ from hokusai.gateway import parsing
 from hokusai.gateway.exchange import exchange_of, header
 from hokusai.gateway.field import references
 from hokusai.gateway.route import Body, Match
-from hokusai.identity import FIELDS, principal_of
+from hokusai.identity import FIELDS, landing_of, principal_of
 from hokusai.mlflow_api import WORKSPACE_HEADER
 from hokusai.references import REFERENCES, Reference
 
@@ -39,6 +39,9 @@ _KEPT: Mapping[str, frozenset[bytes]] = {
 
 #: The largest JSON body about keys and workspaces. The auth service reads it on the event loop.
 _MAX_AUTH_BYTES = 64 * 1024
+
+#: Seconds. Where the body of a request arrives later than this, its key is judged again.
+_PROMPT = 0.1
 
 
 class Forward:
@@ -98,6 +101,8 @@ class Forward:
         if route.body is Body.STREAM:
             return values
         body = await self._body(scope, receive, match)
+        if body and not route.public and exchange_of(scope).seconds > _PROMPT:
+            await landing_of(scope).confirm()
         return await parsing.json_object(body, route.fields) if route.body is Body.JSON else values
 
     async def _body(self, scope: Scope, receive: Receive, match: Match) -> bytes:

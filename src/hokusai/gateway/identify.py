@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hokusai import apikey, errors
 from hokusai.gateway.exchange import Exchange, exchange_of, headers, raw_path
 from hokusai.gateway.failed_attempts import FailedAttempts
+from hokusai.gateway.key_watch import KeyWatch
 from hokusai.gateway.redaction import holds_key
-from hokusai.identity import PRINCIPAL, Permission, Principal
+from hokusai.identity import LANDING, PRINCIPAL, Permission, Principal
 
 
 class Authenticator(Protocol):
@@ -35,6 +36,8 @@ class Identify:
     The key comes in ``Authorization: Bearer``, as the password of ``Authorization: Basic`` (RFC 6750, RFC 7617), or in
     ``X-API-Key``. A key in a URL is refused, and not looked up.
 
+    While the request lasts, its key is judged again and again (``key_watch``): a revoked key ends its requests.
+
     The time of a refusal does not tell why the key was refused: unknown, revoked, expired and malformed keys are
     answered after the same time.
     """
@@ -43,6 +46,7 @@ class Identify:
         self.app = app
         self.authenticator = authenticator
         self.failed_attempts = failed_attempts
+        self.watch = KeyWatch(authenticator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -51,12 +55,14 @@ class Identify:
         if exchange.match and exchange.match.route.public:
             await self.app(scope, receive, send)
             return
-        judged = await self._judged(exchange.key or key_of(scope), exchange)
+        key = exchange.key or key_of(scope)
+        judged = await self._judged(key, exchange)
         if isinstance(judged, errors.HokusaiError):
             raise judged
         exchange.principal = scope[PRINCIPAL] = judged
         try:
-            await self.app(scope, receive, send)
+            with self.watch.request(key, exchange.address) as scope[LANDING]:
+                await self.app(scope, receive, send)
         except errors.HokusaiError as error:
             self.authenticator.count(judged, refused=error.status < 500)
             raise

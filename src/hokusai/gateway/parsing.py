@@ -92,7 +92,8 @@ async def body(receive: Receive, *, limit: int, declared: int | None, idle_secon
     more = True
     while more:
         try:
-            message = await asyncio.wait_for(receive(), idle_seconds)
+            async with asyncio.timeout(idle_seconds):  # before Python 3.12, ``wait_for`` can lose a cancellation
+                message = await receive()
         except TimeoutError:
             raise errors.BodyTooSlow(seconds=idle_seconds) from None
         if message["type"] == "http.disconnect":

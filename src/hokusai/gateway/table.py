@@ -259,12 +259,13 @@ _KEY_MADE = (
     Answer("key_id", S.KEY),
     *(Answer(name) for name in ("name", "workspace", "user_id", "permissions", "expires_at")),
 )
-_NEW_WORKSPACE = fields(Field("name", names=S.WORKSPACE), _noted("quota"))
+_NEW_WORKSPACE = fields(Field("name", names=S.WORKSPACE), _noted("quota", "protected_aliases"))
 
 
 AUTH = (
-    _auth("GET", "/keys", P.KEYS_READ, does=A.KEY_LIST, about=_noted("workspace")),
+    _auth("GET", "/keys", P.KEYS_READ, does=A.KEY_LIST, about=_noted("workspace", "created_by")),
     _auth("POST", "/keys", P.KEYS_WRITE, does=A.KEY_CREATE, about=_NEW_KEY, answers=_KEY_MADE),
+    _auth("POST", "/keys/find", P.KEYS_READ, does=A.KEY_SHOW, answers=(Answer("key_id", S.KEY),)),
     _auth("GET", "/keys/self", None),
     _auth("POST", "/keys/validate", P.KEYS_VALIDATE),
     _auth("GET", "/keys/{key_id}", P.KEYS_READ, does=A.KEY_SHOW),
@@ -280,7 +281,13 @@ AUTH = (
     _auth("GET", "/workspaces", P.WORKSPACES_READ),
     _auth("POST", "/workspaces", P.WORKSPACES_WRITE, does=A.WORKSPACE_CREATE, about=_NEW_WORKSPACE),
     _auth("GET", "/workspaces/{workspace}", P.WORKSPACES_READ),
-    _auth("PATCH", "/workspaces/{workspace}", P.WORKSPACES_WRITE, does=A.WORKSPACE_UPDATE, about=_noted("quota")),
+    _auth(
+        "PATCH",
+        "/workspaces/{workspace}",
+        P.WORKSPACES_WRITE,
+        does=A.WORKSPACE_UPDATE,
+        about=_noted("quota", "protected_aliases"),
+    ),
     _auth("DELETE", "/workspaces/{workspace}", P.WORKSPACES_WRITE, does=A.WORKSPACE_DELETE),
     _auth("POST", "/workspaces/{workspace}/suspend", P.WORKSPACES_WRITE, does=A.WORKSPACE_SUSPEND),
     _auth("POST", "/workspaces/{workspace}/resume", P.WORKSPACES_WRITE, does=A.WORKSPACE_RESUME),

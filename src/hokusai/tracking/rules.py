@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hokusai import apikey, errors
-from hokusai.text import is_unprintable
+from hokusai.text import invisible, is_unprintable, name_fault
 from hokusai.tracking.request import TrackingRequest
 
 Rule = Callable[[TrackingRequest, str], None]
@@ -37,6 +37,18 @@ _PAGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     }
 )
 
+#: Requests that give something a name, and the field with the name. Others name what exists, however old its name is.
+_GIVEN: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("POST", "/registered-models/create"): "name",
+        ("POST", "/registered-models/rename"): "new_name",
+        ("POST", "/registered-models/alias"): "alias",
+        ("POST", "/experiments/create"): "name",
+        ("POST", "/experiments/update"): "new_name",
+        ("POST", "/logged-models"): "name",
+    }
+)
+
 #: An identifier that nothing has.
 _NO_ID = "-1"
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -47,6 +59,9 @@ def check(request: TrackingRequest) -> None:
     """Apply the rules. Raises an ``errors.BadRequest``, or ``TrackingUnknown`` for what cannot exist."""
     for name in request.fields.keys() & _RULES.keys():
         _RULES[name](request, name)
+    given = _GIVEN.get((request.method, request.route))
+    if given and (fault := name_fault(request.fields.get(given, ""))):
+        raise errors.NameMisleading(name=given, reason=fault)
     if request.route == "/runs/create":
         request.fields["user_id"] = request.principal.user_id
     if page := _PAGES.get(request.route):
@@ -90,6 +105,13 @@ def _check_printable(text: str, name: str) -> None:
         raise errors.KeyInName(name=name)
 
 
+def _run_name(request: TrackingRequest, name: str) -> None:
+    """It identifies nothing, so it may be any text that is seen, such as a word of Persian or an emoji."""
+    _printable(request, name)
+    if fault := invisible(request.fields[name], joiners=True):
+        raise errors.NameMisleading(name=name, reason=fault)
+
+
 def _key(request: TrackingRequest, name: str) -> None:
     """The key of a metric, a parameter, or a tag with its value beside it."""
     _printable(request, name)
@@ -106,6 +128,8 @@ def _tag(request: TrackingRequest, tag: dict[str, str]) -> None:
     """The user's tag names the key's owner, whatever the client wrote."""
     key = tag.get("key", "")
     _check_printable(key, "key")
+    if "/delete" not in request.route and request.method != "DELETE" and (fault := invisible(key)):
+        raise errors.NameMisleading(name="key", reason=fault)
     if key.startswith(_RESERVED_TAGS):
         raise errors.TagReserved(key=key[:100])
     if key == USER_TAG and "value" in tag:
@@ -174,7 +198,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "name": _printable,
         "new_name": _printable,
         "experiment_name": _printable,
-        "run_name": _printable,
+        "run_name": _run_name,
         "alias": _printable,
         "model_type": _printable,
         "key": _key,

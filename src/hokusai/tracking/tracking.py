@@ -7,6 +7,7 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 
 from hokusai import json_body
+from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota, TrackingQuota
 from hokusai.tracking.byte_counter import ByteCounter
 from hokusai.tracking.default_experiment import DefaultExperiment
@@ -15,6 +16,7 @@ from hokusai.tracking.engine_client import EngineClient
 from hokusai.tracking.error_translation import ErrorTranslation
 from hokusai.tracking.model_counter import ModelCounter
 from hokusai.tracking.ownership import Ownership
+from hokusai.tracking.protected_aliases import ProtectedAliases
 from hokusai.tracking.reference_resolver import ReferenceResolver
 from hokusai.tracking.request import TrackingRequest
 from hokusai.tracking.rules import check
@@ -23,13 +25,16 @@ from hokusai.tracking.rules import check
 class Tracking:
     """An ASGI app: MLflow's API for the principal's workspace."""
 
-    def __init__(self, engine: Engine, *, models: ModelQuota, stored: TrackingQuota, timeout: float) -> None:
+    def __init__(
+        self, engine: Engine, *, models: ModelQuota, names: ModelNames, stored: TrackingQuota, timeout: float
+    ) -> None:
         self.engine = engine
         self._client = EngineClient(engine, timeout=timeout)
         self._default = DefaultExperiment(self._client.default_experiment)
         self._references = ReferenceResolver(Ownership(self._client.ask))
+        self._protected = ProtectedAliases(self._client.ask)
         self._bytes = ByteCounter(stored)
-        self._counter = ModelCounter(models, self._client.registered_models)
+        self._counter = ModelCounter(models, names, self._client.registered_models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = TrackingRequest.of(scope)
@@ -40,6 +45,7 @@ class Tracking:
         await self._client.ensure_workspace(request.workspace)
         await self._default.resolve(request)
         await self._references.resolve(request)
+        await self._protected.check(request)
         scope, receive, size = await request.serialize(scope, receive)
 
         async def call(send: Send) -> None:

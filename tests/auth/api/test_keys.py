@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hokusai.auth import KeyStore
-from hokusai.auth.keys import mint_id, now, parse, parse_network
+from hokusai.auth.keys import mint, mint_id, now, parse, parse_network
 from hokusai.database import Database
 from hokusai.identity import PERMISSION_SETS, Permission
 from tests.auth.calling import Api, refusal
@@ -199,9 +199,111 @@ async def test_a_workspace_key_makes_keys_of_its_user(service: Api, admin: str, 
     assert (await service.ok(admin, "POST", "/keys", new(**asked)))["user_id"] == "ada"
 
 
-async def test_a_rotated_key_stays_with_its_user(service: Api, store: KeyStore, admin: str) -> None:
+async def test_a_workspaces_key_does_not_rotate_another_users(service: Api, store: KeyStore, admin: str) -> None:
+    """It would get a key that acts as that user."""
+    record, key = await issue(store, "acme", "read", user_id="grace")
+    before = await store.page(limit=100)
+    assert await service.error(admin, "POST", f"/keys/{record.id}/rotate") == (403, "HK1207")
+    assert await store.page(limit=100) == before
+    assert (await service.call(key.text, "GET", "/keys/self")).is_success
+
+
+async def test_a_rotated_key_stays_with_its_user(service: Api, store: KeyStore, operator: str) -> None:
     record, _ = await issue(store, "acme", "read", user_id="grace")
-    assert (await service.ok(admin, "POST", f"/keys/{record.id}/rotate"))["user_id"] == "grace"
+    assert (await service.ok(operator, "POST", f"/keys/{record.id}/rotate"))["user_id"] == "grace"
+
+
+@pytest.mark.parametrize(
+    "stronger",
+    [
+        {"permissions": PERMISSION_SETS["admin"]},
+        {"rate_limit_per_hour": 11},
+        {"allow_ips": (parse_network("192.0.2.0/24"),)},
+        {"expires_at": now() + timedelta(days=3)},
+        {"service_id": "billing"},
+        {"environment": "test"},
+    ],
+    ids=lambda stronger: next(iter(stronger)),
+)
+async def test_rotation_gives_nothing_that_the_caller_could_not_make(
+    service: Api, store: KeyStore, stronger: dict[str, Any]
+) -> None:
+    bounds = {"rate_limit_per_hour": 10, "expires_at": now() + timedelta(days=2)}
+    bounds |= {"allow_ips": (parse_network("127.0.0.0/8"),), "permissions": frozenset({Permission.KEYS_WRITE})}
+    _, caller = await issue(store, "acme", **bounds)
+    record, _ = await issue(store, "acme", **bounds)
+    assert (await service.call(caller.text, "POST", f"/keys/{record.id}/rotate")).is_success
+    target, _ = await issue(store, "acme", **(bounds | stronger))
+    assert await service.error(caller.text, "POST", f"/keys/{target.id}/rotate") == (403, "HK1207")
+    longer = {"expires": "9d"}
+    plain, _ = await issue(store, "acme", **bounds)
+    assert await service.error(caller.text, "POST", f"/keys/{plain.id}/rotate", longer) == (403, "HK1207")
+
+
+# Descendants
+
+
+async def test_the_children_of_a_key_are_listed(service: Api, store: KeyStore, admin: str) -> None:
+    own = (await service.ok(admin, "GET", "/keys/self"))["key_id"]
+    made = [(await service.ok(admin, "POST", "/keys", new(name=f"child {n}")))["key_id"] for n in range(3)]
+    await issue(store, "acme")
+    page = await service.ok(admin, "GET", f"/keys?created_by={own}&limit=2")
+    rest = await service.ok(admin, "GET", f"/keys?created_by={own}&page_token={page['next_page_token']}")
+    assert [one["key_id"] for one in page["keys"] + rest["keys"]] == made
+    assert {one["created_by"] for one in page["keys"]} == {own}
+    assert (await service.ok(admin, "GET", f"/keys?created_by={made[0]}"))["keys"] == []
+    other = (await issue(store, "other", "admin"))[1].text
+    assert (await service.ok(other, "GET", f"/keys?created_by={own}"))["keys"] == []
+
+
+async def test_revocation_says_which_descendants_still_work(service: Api, store: KeyStore, operator: str) -> None:
+    parent, key = await issue(store, "acme", "admin")
+    child = await service.ok(key.text, "POST", "/keys", new(name="child", permissions=["admin"]))
+    grandchild = await service.ok(child["key"], "POST", "/keys", new(name="grandchild"))
+    revoked = await service.ok(operator, "DELETE", f"/keys/{parent.id}")
+    assert [one["key_id"] for one in revoked["still_active"]] == [child["key_id"], grandchild["key_id"]]
+    assert (revoked["state"], revoked["still_active_count"], revoked["also_revoked"]) == ("revoked", 2, [])
+    assert (await service.call(grandchild["key"], "GET", "/keys/self")).is_success
+    all_of_them = await service.ok(operator, "DELETE", f"/keys/{parent.id}?with_descendants=true")
+    assert [one["key_id"] for one in all_of_them["also_revoked"]] == [child["key_id"], grandchild["key_id"]]
+    assert all_of_them["revoked_at"] == revoked["revoked_at"]
+    for one in (child, grandchild):
+        assert await service.error(one["key"], "GET", "/keys/self") == (401, "HK1105")
+    assert (await service.ok(operator, "DELETE", f"/keys/{parent.id}?with_descendants=true"))["also_revoked"] == []
+
+
+async def test_a_query_of_revocation_that_is_not_known_is_refused(service: Api, store: KeyStore, operator: str) -> None:
+    record, key = await issue(store)
+    for query in ("with_descendents=true", "with_descendants=maybe"):
+        assert await service.error(operator, "DELETE", f"/keys/{record.id}?{query}") == (400, "HK2005")
+    assert (await service.call(key.text, "GET", "/keys/self")).is_success
+
+
+# Keys at hand
+
+
+async def test_a_key_is_found_by_its_text(service: Api, store: KeyStore, operator: str, admin: str) -> None:
+    record, key = await issue(store, "acme")
+    for caller in (operator, admin):
+        response = await service.call(caller, "POST", "/keys/find", {"key": f" {key.text}\n"})
+        assert response.json()["key_id"] == record.id
+        assert key.text not in response.text
+    await store.revoke(record.id)
+    assert (await service.ok(admin, "POST", "/keys/find", {"key": key.text}))["state"] == "revoked"
+
+
+async def test_a_text_that_is_not_a_key_of_here(service: Api, store: KeyStore, operator: str, admin: str) -> None:
+    other = (await issue(store, "other"))[1].text
+    response = await service.call(admin, "POST", "/keys/find", {"key": other})
+    assert refusal(response) == (404, "HK2071")
+    unknown = await service.call(admin, "POST", "/keys/find", {"key": mint("live").text})
+    assert response.json() == unknown.json()
+    for text in ("", "hk_live_mistyped", other[:-1] + "0", "key_0000000000000000", "x" * 100_000):
+        refused = await service.call(operator, "POST", "/keys/find", {"key": text})
+        assert refusal(refused) == (400, "HK2005")
+        assert other[12:-1] not in refused.text
+    writer = (await issue(store, "acme"))[1].text
+    assert await service.error(writer, "POST", "/keys/find", {"key": other}) == (403, "HK1201")
 
 
 async def test_a_platform_key_that_makes_keys_makes_no_operator(service: Api, store: KeyStore, operator: str) -> None:

@@ -60,6 +60,7 @@ async def test_a_good_key(service: Api, gateway: str, candidate: tuple[KeyRecord
         "rate_limit_per_hour": 9,
         "expires_at": None,
         "quota": {"bytes": None, "files": None, "models": None, "requests_per_hour": None},
+        "protected_aliases": [],
     }
     assert await service.ok(gateway, "POST", PATH, headers=bearer(key.text)) == expected
     assert await service.ok(gateway, "POST", PATH, {"api_key": key.text}) == expected

@@ -23,6 +23,7 @@ from hokusai.artifacts.record import Record
 from hokusai.artifacts.store import ArtifactStore, Entry
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Quota, principal_of
+from hokusai.text import invisible
 
 ROUTE = mlflow_api.ARTIFACTS.encode()
 _MULTIPART = mlflow_api.MULTIPART.encode() + b"/create/"
@@ -145,7 +146,10 @@ class ArtifactsApp:
 
 
 def _named(remainder: bytes, method: str, workspace: str) -> Place:
-    """The place that a path names. Raises the refusal. An upload or deletion may not name a whole workspace."""
+    """The place that a path names. Raises the refusal. An upload or deletion may not name a whole workspace.
+
+    A new file shows all of its name; one that is there is read and deleted by whatever name it has.
+    """
     raw = remainder.removeprefix(b"/")
     if method == "DELETE":
         raw = raw.removesuffix(b"/")  # MLflow's client deletes all of an artifact URI as ``<path>/``
@@ -154,6 +158,8 @@ def _named(remainder: bytes, method: str, workspace: str) -> Place:
         raise found
     if not found.path and method in {"PUT", "DELETE"}:
         raise errors.ArtifactPathInvalid(reason="it names the whole workspace")
+    if method == "PUT" and (hidden := invisible(found.path, joiners=True)):
+        raise errors.ArtifactPathInvalid(reason=hidden)
     return found
 
 

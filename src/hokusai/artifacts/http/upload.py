@@ -21,7 +21,7 @@ from hokusai.artifacts.record import ExpectedVersion, PendingRecord
 from hokusai.artifacts.resumable import ResumableUploads, Transfer, UploadName, UploadRequest
 from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.artifacts.upload_quota import UploadQuota
-from hokusai.identity import Principal, Quota
+from hokusai.identity import Principal, Quota, landing_of
 
 #: The most messages in one write: a client that sends tiny ones must not fill memory with their overhead.
 _MAX_MESSAGES = 512
@@ -139,25 +139,32 @@ class Uploads:
         self._resumable = ResumableUploads(seconds=keep_seconds)
 
     async def put(self, place: Place, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Whatever the headers alone can rule out is refused before the body is read."""
+        """Whatever the headers alone can rule out is refused before the body is read.
+
+        The key is judged again before the file becomes visible: it may have been revoked while the body arrived.
+        """
         quota = principal.quota.over(self._quota)
         headers = UploadHeaders.read(place, principal.key_id, scope)
         limit = self._max_bytes - headers.offset
         if headers.declared is not None and headers.declared > limit:
             raise errors.ArtifactTooLarge(limit=self._max_bytes)
         expected = await self._expected(place, Condition.of(scope))
+        landing = landing_of(scope)
         transfer = await self._transfer(place, quota, headers)
         async with transfer.stack:
             with self._resumable.request(headers.name) as request:
                 body = Body(receive, request, declared=headers.declared, limit=limit, idle_seconds=self._idle_seconds)
                 await self._receive(transfer, body, headers)
+            await landing.confirm()
             if staged := await transfer.upload.stage():
-                file = PendingFile(place, principal.key_id, quota, headers.digests, expected, staged)
+                file = PendingFile(place, principal.key_id, quota, headers.digests, expected, staged, landing.begin)
                 written = await self._group_commit.commit(file)
             else:
                 written = await transfer.upload.finish()
                 written.verify(headers.digests)
                 async with self._ledger.recording(PendingRecord(place, written, principal.key_id, quota, expected)):
+                    await landing.confirm()
+                    landing.begin()
                     await transfer.upload.commit()
             transfer.reservation.release()
         proof = digests.digest_headers(written.sha256)

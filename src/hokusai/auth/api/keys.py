@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr
 
 from hokusai import errors, identity
 from hokusai.auth.api.responses import Body, Line, Parameters, WorkspaceName, key_unknown, no_store, permitted, read
 from hokusai.auth.escalation import excess, inherited
-from hokusai.auth.keys import Grant, Key, KeyRecord, now, parse_instant, parse_network
+from hokusai.auth.keys import Grant, Key, KeyRecord, now, parse, parse_instant, parse_network
 from hokusai.auth.store import KeyStore
 from hokusai.identity import PLATFORM_PERMISSIONS, Permission, Principal, parse_duration, parse_rate, principal_of
 
@@ -21,6 +21,7 @@ Writer = Annotated[Principal, Depends(permitted(Permission.KEYS_WRITE))]
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 
 _EXPIRES = "Lifetime from now, as a number and s, m, h, d or w: `90d`. Unset: as long as the caller's key."
+_LOCK_OUT = "Do it even if no operator key is left then."
 _EXPIRES_AT = "Time of expiry (ISO 8601 with offset), in place of `expires`."
 
 #: Permissions that are of use only inside a workspace.
@@ -72,6 +73,13 @@ class Rotation(Body):
         default=None, description="Lifetime of the new key from now; unset: until the old one would have expired."
     )
     expires_at: str | None = Field(default=None, description=_EXPIRES_AT, json_schema_extra={"format": "date-time"})
+    yes_lock_me_out: bool = Field(default=False, description=_LOCK_OUT)
+
+
+class HeldKey(Body):
+    """A key that somebody has in hand, such as one that has leaked."""
+
+    key: SecretStr = Field(description="The text of the key.")
 
 
 class KeyFacts(BaseModel):
@@ -101,6 +109,18 @@ class MadeKey(KeyFacts):
     key: str = Field(description="The secret. It is not stored and cannot be shown again.")
 
 
+class RevokedKey(KeyFacts):
+    """A revoked key, and its descendants: the keys made by it, those made by these, and so on.
+
+    Each list has at most 1000 keys.
+    """
+
+    also_revoked: list[KeyFacts] = Field(description="Descendants that were revoked with it.")
+    also_revoked_count: int
+    still_active: list[KeyFacts] = Field(description="Descendants that still work.")
+    still_active_count: int
+
+
 class KeyPage(BaseModel):
     """Keys in the order of their creation."""
 
@@ -112,8 +132,22 @@ class KeyQuery(Parameters):
     """Which keys to list."""
 
     workspace: WorkspaceName | None = Field(default=None, description="Only keys of this workspace.")
+    created_by: Word | None = Field(default=None, description="Only keys that the key with this id has made.")
     limit: int = Field(default=100, ge=1, le=1000, description="The most keys in one page.")
     page_token: str | None = Field(default=None, description="`next_page_token` of the page before.")
+
+
+class RevocationQuery(Parameters):
+    """How to revoke."""
+
+    with_descendants: bool = Field(
+        default=False, description="Also revoke the keys made by it, those made by these, and so on."
+    )
+    yes_lock_me_out: bool = Field(default=False, description=_LOCK_OUT)
+
+
+#: The most descendants in one answer.
+_MAX_LISTED = 1000
 
 
 class KeysApi:
@@ -127,6 +161,7 @@ class KeysApi:
         router = APIRouter(tags=["keys"], dependencies=[no_store])
         router.add_api_route("/keys", self.page, methods=["GET"])
         router.add_api_route("/keys", self.create, methods=["POST"], status_code=201)
+        router.add_api_route("/keys/find", self.find, methods=["POST"])
         router.add_api_route("/keys/self", self.own, methods=["GET"])
         router.add_api_route("/keys/{key_id}", self.show, methods=["GET"])
         router.add_api_route("/keys/{key_id}", self.revoke, methods=["DELETE"])
@@ -143,7 +178,7 @@ class KeysApi:
             after = await self.store.get(query.page_token, workspace=scope)
             if after is None:
                 raise errors.FieldInvalid(field="page_token", reason="it is not one that this server returned")
-        found = await self.store.page(workspace=scope, limit=query.limit + 1, after=after)
+        found = await self.store.page(workspace=scope, created_by=query.created_by, limit=query.limit + 1, after=after)
         shown = found[: query.limit]
         token = shown[-1].id if len(found) > len(shown) else None
         return KeyPage(keys=[_facts(one) for one in shown], next_page_token=token)
@@ -165,15 +200,43 @@ class KeysApi:
         """Show a key."""
         return _facts(await self._known(key_id, caller))
 
-    async def revoke(self, key_id: str, caller: Writer) -> KeyFacts:
-        """Refuse a key from now on: at once here, within 2 seconds in other servers."""
-        revoked = await self.store.revoke(key_id, workspace=caller.workspace)
+    async def find(self, body: HeldKey, caller: Reader) -> KeyFacts:
+        """Find out which key a text is. Send it here, never in a URL."""
+        key = parse(body.key.get_secret_value().strip())
+        if isinstance(key, errors.KeyMalformed):
+            raise errors.FieldInvalid(field="key", reason=f"it is not a key: {key.reason}")
+        found = await self.store.by_text(key, workspace=caller.workspace)
+        if found is None:
+            raise errors.KeyTextUnknown()
+        return _facts(found)
+
+    async def revoke(self, key_id: str, query: Annotated[RevocationQuery, Query()], caller: Writer) -> RevokedKey:
+        """Refuse a key from now on: at once here, within 2 seconds in other servers.
+
+        Keys that it has made keep working unless `with_descendants` is true; the answer lists them. The last operator
+        key is not revoked unless `yes_lock_me_out` is true.
+        """
+        revoked = await self.store.revoke(
+            key_id,
+            workspace=caller.workspace,
+            with_descendants=query.with_descendants,
+            lock_out=query.yes_lock_me_out,
+        )
         if revoked is None:
             raise key_unknown(key_id)
-        return _facts(revoked)
+        return RevokedKey(
+            **_document(revoked.key),
+            also_revoked=[_facts(one) for one in revoked.also_revoked[:_MAX_LISTED]],
+            also_revoked_count=len(revoked.also_revoked),
+            still_active=[_facts(one) for one in revoked.still_active[:_MAX_LISTED]],
+            still_active_count=len(revoked.still_active),
+        )
 
     async def rotate(self, key_id: str, caller: Writer, body: Rotation | None = None) -> MadeKey:
-        """Create a key to replace another one, with the same rights. The old one ends after the overlap."""
+        """Create a key to replace another one, with the same rights. The old one ends after the overlap.
+
+        The calling key must be able to create the new one: a workspace's key rotates keys of its own user only.
+        """
         rotation = body or Rotation()
         old = await self._known(key_id, caller)
         creator = await self._creator(caller)
@@ -184,6 +247,7 @@ class KeysApi:
             overlap=read("overlap", parse_duration, rotation.overlap),
             expires_at=expires_at,
             created_by=creator.id,
+            lock_out=rotation.yes_lock_me_out,
         )
         return _made(*made)
 
@@ -226,12 +290,8 @@ def _grant(body: NewKey, creator: KeyRecord) -> Grant:
 
 
 def _user(body: NewKey, creator: KeyRecord) -> str:
-    """The new key's user. The audit trail names users, so a team must not invent one."""
-    if creator.workspace is None:
-        return body.user_id or body.name
-    if body.user_id not in {None, creator.user_id}:
-        raise errors.KeyEscalation(reason=f"it creates keys only for its own user, {creator.user_id!r}")
-    return creator.user_id
+    """The new key's user. The audit trail names users, so a team must not invent one (``escalation``)."""
+    return body.user_id or (body.name if creator.workspace is None else creator.user_id)
 
 
 def _permissions(names: list[str]) -> frozenset[Permission]:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from hokusai import errors
 from hokusai.auth.keys import is_id
 from hokusai.identity import REQUEST_ID, WORKSPACE_NAME, Permission, Principal, principal_of
+from hokusai.text import name_fault
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Parameters(BaseModel):
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("control and formatting characters are not allowed")
+    if fault := name_fault(text):
+        raise ValueError(fault)
     return text
 
 

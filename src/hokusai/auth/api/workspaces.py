@@ -47,6 +47,9 @@ class WorkspaceFacts(BaseModel):
     )
     deleted_at: AwareDatetime | None = Field(description="When it was deleted; its name is never used again.")
     quota: QuotaFacts
+    protected_aliases: list[str] = Field(
+        description="Aliases of models that only a key with `models:promote` sets, moves and removes."
+    )
     use: UseFacts | None = Field(
         description="What it uses now; null in a list, or where another server stores files and models."
     )
@@ -75,17 +78,25 @@ class NewQuota(Body):
         return self.model_dump(exclude_unset=True)
 
 
+#: As MLflow's own rule for aliases, so that they fit into one column.
+Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
+Aliases = Annotated[list[Alias], Field(max_length=50)]
+_ALIASES = "Aliases of models to protect, such as `production`; they replace the earlier ones."
+
+
 class NewWorkspace(Body):
     """The workspace to create."""
 
     name: str = Field(description="2 to 63 lower-case letters, digits and hyphens.")
     quota: NewQuota = Field(default=NewQuota(), description="Its limits.")
+    protected_aliases: Aliases = Field(default=[], description=_ALIASES)
 
 
 class Change(Body):
-    """What to change."""
+    """What to change. An absent field stays as it is."""
 
-    quota: NewQuota = Field(description="Its limits.")
+    quota: NewQuota = Field(default=NewQuota(), description="Its limits.")
+    protected_aliases: Aliases | None = Field(default=None, description=_ALIASES)
 
 
 class Nothing(Body):
@@ -127,7 +138,7 @@ class WorkspacesApi:
 
     async def create(self, body: NewWorkspace) -> WorkspaceFacts:
         """Create a workspace."""
-        return _facts(await self.store.create(body.name, body.quota.sent()))
+        return _facts(await self.store.create(body.name, body.quota.sent(), body.protected_aliases))
 
     async def show(self, workspace: str) -> WorkspaceFacts:
         """Show a workspace, its limits and what it uses now."""
@@ -137,8 +148,11 @@ class WorkspacesApi:
         return _known(found, workspace)
 
     async def change(self, workspace: str, body: Change) -> WorkspaceFacts:
-        """Set the limits of a workspace: at once here, within 2 seconds in other servers."""
-        return _known(await self.store.set_quota(workspace, body.quota.sent()), workspace)
+        """Set limits and protected aliases of a workspace: at once here, within 2 seconds in other servers."""
+        if not body.model_fields_set:
+            raise errors.FieldInvalid(field="quota", reason="send quota, protected_aliases, or both")
+        changed = await self.store.set(workspace, body.quota.sent(), body.protected_aliases)
+        return _known(changed, workspace)
 
     async def delete(self, workspace: str) -> WorkspaceFacts:
         """Delete a workspace for good and revoke all its keys.
