@@ -16,7 +16,7 @@ FUZZ_MINUTES ?= 10
 LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-long check format docs bench lab attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.PHONY: help setup demo unit test test-long check format docs bench lab scan attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
 .NOTPARALLEL: # two targets may fill one environment
 
 help: ## this list
@@ -47,6 +47,9 @@ check: $(READY) ## format, lint, types, import contracts, the AWS template, docs
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/cfn-lint deploy/aws/template.yaml
 	@$(BIN)/python scripts/reference.py --check
+
+scan: $(READY) ## an independent scanner's rules for the AWS template; it has an environment of its own
+	@$(BIN)/python scripts/scan.py
 
 format: $(READY) ## write the format and the simple fixes
 	@$(BIN)/ruff format --quiet .
@@ -97,6 +100,7 @@ lock: $(READY) ## resolve requirements/*.txt; pins that fit are kept (UPGRADE=--
 	@$(LOCK) --universal --group image -o requirements/image.txt
 	@$(LOCK) --universal --group mlflow -o requirements/mlflow.txt
 	@echo uv | $(LOCK) --universal - -o requirements/setup.txt
+	@$(LOCK) requirements/scan.in -o requirements/scan.txt
 	@set -e; for client in 2.9.2 2.22.5 3.17.2 3.17.2-auth; do \
 		$(LOCK) requirements/mlflow-$$client.in -o requirements/mlflow-$$client.txt; done
 

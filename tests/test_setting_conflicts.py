@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hokusai import errors
-from hokusai.setting_conflicts import refuse
+from hokusai.setting_conflicts import refuse, unencrypted
 from hokusai.settings import Settings
 from tests.serving import run_hokusai
 
@@ -34,6 +34,12 @@ KEY = "hk_live_x"
             "HOKUSAI_TRACKING_URL",
         ),
         ({"tracking_url": "http://localhost:5050"}, "HOKUSAI_TRACKING_URL"),
+        ({"tracking_url": "http://mlflow.internal:5000"}, "HOKUSAI_TRACKING_URL"),
+        ({"tracking_url": "http://10.0.0.7:5000"}, "HOKUSAI_TRACKING_URL"),
+        ({"tracking_url": "http://[fd00::7]:5000"}, "HOKUSAI_TRACKING_URL"),
+        ({"auth_url": "http://auth:5050", "auth_service_key": KEY}, "HOKUSAI_AUTH_URL"),
+        ({"redis_url": "redis://redis:6379/0"}, "HOKUSAI_REDIS_URL"),
+        ({"redis_url": "redis://:secret@10.0.0.9/0"}, "HOKUSAI_REDIS_URL"),
         ({"tracking_url": "http://127.0.0.1:5050", "host": "0.0.0.0"}, "HOKUSAI_TRACKING_URL"),
         (
             {"auth_url": "https://r.example.org:443", "auth_service_key": KEY, "public_url": "https://r.example.org"},
@@ -53,7 +59,15 @@ def test_what_cannot_work_is_refused(settings: dict[str, object], named: str) ->
     [
         {},
         {"tracking_url": "http://127.0.0.1:5000"},
-        {"tracking_url": "http://mlflow.internal:5050", "public_url": "https://r.example.org"},
+        {"tracking_url": "http://127.9.9.9:5000"},
+        {"tracking_url": "https://mlflow.internal:5050", "public_url": "https://r.example.org"},
+        {"tracking_url": "http://mlflow.internal:5050", "plaintext_reason": "a network of these two alone"},
+        {"auth_url": "http://auth:5050", "auth_service_key": KEY, "plaintext_reason": "the same host"},
+        {"redis_url": "rediss://redis.internal:6379/0"},
+        {"redis_url": "unix:///run/redis.sock"},
+        {"redis_url": "redis://localhost:6379/0"},
+        {"redis_url": "redis://[::1]:6379/0"},
+        {"redis_url": "redis://"},
         {"auth_url": "https://auth.example.org", "auth_service_key": KEY, "public_url": "https://r.example.org"},
         {"workers": 4},
         {"artifacts_url": "memory://"},
@@ -69,3 +83,8 @@ def test_the_server_ends_with_2_before_it_makes_anything(tmp_path: Path) -> None
     assert "HK6007" in ended.stderr
     assert "sent back to this server" in ended.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_what_goes_unencrypted_is_never_shown_with_its_password() -> None:
+    settings = Settings(redis_url="redis://user:secret@10.0.0.9:6379/0")  # type: ignore[arg-type]
+    assert list(unencrypted(settings)) == [("HOKUSAI_REDIS_URL", "10.0.0.9")]

@@ -204,7 +204,10 @@ class Application:
     def _rates(self, parts: AsyncExitStack, checks: dict[str, Check]) -> Rates:
         if self.settings.redis_url is None:
             return LocalRates()
-        shared = SharedRates(self.settings.redis_url.get_secret_value())
+        password = self.settings.redis_password
+        shared = SharedRates(
+            self.settings.redis_url.get_secret_value(), password=password.get_secret_value() if password else None
+        )
         parts.push_async_callback(shared.close)
         checks["redis"] = shared.check
         return shared

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from hokusai import errors
 from hokusai.settings import Settings
@@ -11,6 +13,7 @@ from hokusai.web_url import NOT_A_WEB_URL, WebUrl
 #: The name of a setting, and why it is refused.
 Conflict = tuple[str, str]
 
+_PLAIN = frozenset({"http", "redis"})
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
@@ -26,6 +29,7 @@ def _found(settings: Settings) -> Iterator[Conflict]:
     yield from _without_companion(settings)
     yield from _with_several_workers(settings)
     yield from _loops(settings)
+    yield from _in_the_clear(settings)
 
 
 def _not_urls(settings: Settings) -> Iterator[Conflict]:
@@ -46,6 +50,36 @@ def _without_companion(settings: Settings) -> Iterator[Conflict]:
             "HOKUSAI_TRACKING_DATABASE_URL",
             "MLflow runs elsewhere (HOKUSAI_TRACKING_URL) with a database of its own",
         )
+
+
+def unencrypted(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The settings whose URLs lead to another machine without TLS, and where they lead."""
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    for name, url in (("auth_url", settings.auth_url), ("tracking_url", settings.tracking_url), ("redis_url", redis)):
+        parts = urlsplit(url or "")
+        if parts.scheme in _PLAIN and not _is_local(parts.hostname):
+            yield "HOKUSAI_" + name.upper(), str(parts.hostname)
+
+
+def _in_the_clear(settings: Settings) -> Iterator[Conflict]:
+    """Keys, models' metadata and passwords in the clear, on a network that nobody has vouched for."""
+    if settings.plaintext_reason:
+        return
+    for setting, _host in unencrypted(settings):
+        yield (
+            setting,
+            "it leads to another machine and is not encrypted: use https: or rediss:, or say in "
+            "HOKUSAI_PLAINTEXT_REASON why the network between the two is safe",
+        )
+
+
+def _is_local(host: str | None) -> bool:
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _with_several_workers(settings: Settings) -> Iterator[Conflict]:

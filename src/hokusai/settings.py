@@ -148,6 +148,17 @@ class Settings(BaseSettings):
         description="URL of a Redis (`redis://HOST:6379/0`, `rediss:` or `unix:`) that counts rates for all processes "
         "and replicas together; unset: each process counts for itself.",
     )
+    redis_password: SecretStr | None = Field(
+        None, description="Password of that Redis, where it is not in the URL: a secret store hands out whole values."
+    )
+    plaintext_reason: str | None = Field(
+        None,
+        min_length=1,
+        max_length=300,
+        description="Why requests to the auth service, MLflow or Redis on another machine may go unencrypted (`http:`, "
+        "`redis:`), such as `a private network of these containers alone`; unset: the server does not start with such "
+        "a URL.",
+    )
 
     public_url: str | None = Field(None, description="The URL that clients use. It is shown on the home page.")
     auth_public_url: str | None = Field(

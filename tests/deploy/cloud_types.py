@@ -27,6 +27,13 @@ def api(service: str) -> Any:
     return boto3.client(service, endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name=os.environ["AWS_REGION"])
 
 
+def _valued(value: Any) -> Any:
+    """Without AWS::NoValue, which moto leaves in lists."""
+    if isinstance(value, list):
+        return [_valued(one) for one in value if one is not None]
+    return {key: _valued(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 class _Through:
     """``make`` returns the physical id and the attributes."""
 
@@ -51,8 +58,9 @@ class _Through:
 
     @classmethod
     def create_from_cloudformation_json(cls, name: str, given: Any, account: str, region: str, **_: Any) -> Any:
-        made = cls(*cls.make(name, given["Properties"]))
-        made.properties = given["Properties"]
+        properties = _valued(given["Properties"])
+        made = cls(*cls.make(name, properties))
+        made.properties = properties
         return made
 
     @classmethod
@@ -120,6 +128,19 @@ class Role(_Through, CloudFormationModel):
         return name[:64], {"Arn": arn}
 
 
+class Policy(_Through, CloudFormationModel):
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::IAM::Policy"
+
+    @staticmethod
+    def make(name: str, properties: Properties) -> tuple[str, dict[str, str]]:
+        document = json.dumps(properties["PolicyDocument"])
+        for role in properties["Roles"]:
+            api("iam").put_role_policy(RoleName=role, PolicyName=properties["PolicyName"], PolicyDocument=document)
+        return name, {}
+
+
 class Repository(_Through, CloudFormationModel):
     @staticmethod
     def cloudformation_type() -> str:
@@ -159,11 +180,17 @@ class Bucket(_Through, CloudFormationModel):
         s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=properties["OwnershipControls"])
         rules = [_lifecycle(one) for one in properties["LifecycleConfiguration"]["Rules"]]
         s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+        if logs := properties.get("LoggingConfiguration"):
+            target = {"TargetBucket": logs["DestinationBucketName"], "TargetPrefix": logs["LogFilePrefix"]}
+            s3.put_bucket_logging(Bucket=name, BucketLoggingStatus={"LoggingEnabled": target})
         return name, {"Arn": f"arn:aws:s3:::{name}"}
 
 
 def _lifecycle(rule: Properties) -> Properties:
-    return {("ID" if key == "Id" else key): value for key, value in rule.items()} | {"Filter": {"Prefix": ""}}
+    found = {("ID" if key == "Id" else key): value for key, value in rule.items()} | {"Filter": {"Prefix": ""}}
+    if days := found.pop("ExpirationInDays", None):
+        found["Expiration"] = {"Days": int(days)}
+    return found
 
 
 class BucketPolicy(_Through, CloudFormationModel):

@@ -111,7 +111,7 @@ def test_the_keys_are_made_once_and_the_doctor_gets_the_operators(operator: Oper
         one["Description"]: secrets.get_secret_value(SecretId=one["ARN"])["SecretString"]
         for one in secrets.list_secrets()["SecretList"]
     }
-    assert len(values) == 5
+    assert len(values) == 6
     for words in ("The first operator key", "The key with which the registry asks the auth service"):
         assert isinstance(apikey.parse(values[words]), apikey.Key)
     (asked,) = operator.examined

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from limits import parse
+from redis.asyncio import from_url
 
 from hokusai import errors
 from hokusai.gateway import LocalRates, Rates, SharedRates
@@ -137,6 +138,23 @@ async def answering(rates: SharedRates) -> None:
         while True:
             with contextlib.suppress(errors.RedisDown):
                 return await rates.check()
+
+
+async def test_a_password_beside_the_url(redis: Redis) -> None:
+    client = from_url(redis.url)
+    await client.config_set("requirepass", "s3cret")
+    try:
+        for password, good in (("s3cret", True), ("wrong", False), (None, False)):
+            rates = SharedRates(redis.url, password=password, wait=PATIENCE)
+            if good:
+                await rates.check()
+            else:
+                with pytest.raises(errors.RedisDown):
+                    await rates.check()
+            await rates.close()
+    finally:
+        await client.config_set("requirepass", "")
+        await client.aclose()
 
 
 async def test_a_redis_that_was_never_there() -> None:

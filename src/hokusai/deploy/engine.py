@@ -14,6 +14,9 @@ from hokusai import errors
 #: Called with each line that a command writes.
 OnLine = Callable[[str], None]
 
+#: The certificates that Amazon signs its databases with, which the template verifies them by: put into the image.
+_RDS_CERTIFICATES = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+
 _KNOWN = ("podman", "docker", "buildah")
 _LAST_LINES = 20  # for the error
 
@@ -37,8 +40,10 @@ class Engine:
     ) -> None:
         """``platform`` is that of the tasks, such as ``linux/arm64``, whatever this machine is."""
         file = str(source / containerfile)
-        named = ("--file", file, "--target", "hokusai", "--build-arg", f"VERSION={version}", "--tag", image)
-        self._run("build", "--platform", platform, *named, str(source), on_line=on_line)
+        named = ("--file", file, "--target", "hokusai", "--tag", image)
+        given = (f"VERSION={version}", f"RDS_CERTIFICATES={_RDS_CERTIFICATES}")
+        arguments = [part for one in given for part in ("--build-arg", one)]
+        self._run("build", "--platform", platform, *named, *arguments, str(source), on_line=on_line)
 
     def log_in(self, registry: str, *, user: str, password: str) -> None:
         """The password goes through standard input, because every user of the machine can read command lines."""

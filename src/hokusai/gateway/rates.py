@@ -62,17 +62,22 @@ class LocalRates:
 
 
 class SharedRates:
-    """``Rates`` in the Redis at ``url``, shared by every process that uses it.
+    """``Rates`` in the Redis at ``url``, shared by every process that uses it. ``password``: where the URL has none.
 
     Where Redis does not answer within ``wait`` seconds, this process counts on its own, and tries Redis again after
     ``pause`` seconds, with one request: an outage refuses no request and delays few.
     """
 
-    def __init__(self, url: str, *, wait: float = 0.25, pause: float = 1) -> None:
+    def __init__(self, url: str, *, password: str | None = None, wait: float = 0.25, pause: float = 1) -> None:
         self._wait = wait
         self._pause = pause
         self._pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url, max_connections=_CONNECTIONS, timeout=wait, socket_timeout=wait, socket_connect_timeout=wait
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=wait,
+            socket_timeout=wait,
+            socket_connect_timeout=wait,
+            **({"password": password} if password else {}),
         )
         self._client = redis.asyncio.Redis(connection_pool=self._pool)
         storage = RedisStorage(

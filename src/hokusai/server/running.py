@@ -21,6 +21,8 @@ def run(settings: Settings) -> None:
     configure_logging(settings)
     log.info("hokusai %s starts", __version__)
     setting_conflicts.refuse(settings)
+    for setting, host in setting_conflicts.unencrypted(settings):
+        log.warning("requests to %s (%s) are not encrypted: %s", host, setting, settings.plaintext_reason)
     with data_directory.opened(settings.data), bound(settings.host, settings.port) as listener:
         asyncio.run(prepare(settings))
         url = settings.public_url or address(listener)
