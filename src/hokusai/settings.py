@@ -162,7 +162,10 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="Port on which `/metrics` is also served without a key."
     )
     drain_seconds: float = Field(
-        30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
+        30,
+        ge=0,
+        description="Seconds that requests in progress may take to finish after SIGTERM. The process has ended at most "
+        "five seconds later.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
