@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import keys, layers, memory, page, read, register, rest, results, servers, transfer
+from bench import fairness, keys, layers, memory, page, read, register, rest, results, servers, transfer
 from bench.results import Result
 
 BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "servers": servers.run,
     "layers": layers.run,
     "keys": keys.run,
+    "fairness": fairness.run,
 }
 
 

@@ -221,6 +221,26 @@ def test_guesses_are_throttled_and_a_working_neighbour_is_not(tmp_path: Path) ->
         assert Counter(line["code"] for line in lines)["HK1306"] <= 2
 
 
+def test_requests_without_a_good_key_leave_the_rate_of_good_keys_alone(tmp_path: Path) -> None:
+    windows.enough_left(windows.DAY)
+    with serving(tmp_path / "data", settings={"HOKUSAI_ADDRESS_RATE": "40/day"}) as server, server.http("") as anybody:
+        working, new = server.workspace("working"), server.workspace("new")
+        with server.http(working.key) as client, server.http(new.key) as neighbour:
+            assert client.get(SEARCH).is_success
+            answers = [anybody.get(SEARCH) for _ in range(60)]
+            assert {code(answer) for answer in answers[-20:]} == {"HK1301"}
+            limited(answers[-1], "address", 40, windows.DAY)
+            assert code(anybody.get("/health")) == "HK1301"
+            assert code(anybody.get("/health", headers=bearer(mint("live").text))) == "HK1301"
+            assert code(anybody.get(SEARCH, headers=bearer("hk_live_nonsense"))) == "HK1301"
+            assert code(anybody.get(SEARCH, headers=bearer(mint("live").text))) == "HK1103"  # it might have been good
+            assert client.get(SEARCH).is_success
+            assert neighbour.get(SEARCH).is_success  # who has not been here before
+            answers = [client.get(SEARCH) for _ in range(45)]
+            assert [code(answer) for answer in answers[:30]] == [""] * 30
+            assert code(answers[-1]) == "HK1301"  # good keys have a rate too
+
+
 def test_a_known_key_is_throttled_by_its_id(tmp_path: Path) -> None:
     """From many addresses: each stays below its own rate."""
     windows.enough_left(windows.DAY)

@@ -174,7 +174,10 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="Port on which `/metrics` is also served without a key."
     )
     drain_seconds: float = Field(
-        30, ge=0, description="Seconds that requests in progress may take to finish after SIGTERM."
+        30,
+        ge=0,
+        description="Seconds that requests in progress may take to finish after SIGTERM. The process has ended at most "
+        "five seconds later.",
     )
     metrics_workspaces: int = Field(
         100,

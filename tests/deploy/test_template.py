@@ -22,6 +22,7 @@ import yaml
 from hokusai import apikey, setting_conflicts
 from hokusai.cli.app import app
 from hokusai.server import process
+from hokusai.server.draining import GRACE_SECONDS
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
 
@@ -205,7 +206,7 @@ def test_the_server_takes_the_settings(made: Made, task: str, monkeypatch: pytes
         assert settings.redis_url.get_secret_value().startswith("rediss://")
         assert settings.redis_password is not None
         setting_conflicts.refuse(settings)
-        assert made.container(task)["stopTimeout"] > settings.drain_seconds
+        assert made.container(task)["stopTimeout"] > settings.drain_seconds + GRACE_SECONDS
         assert settings.trusted_proxies
 
 

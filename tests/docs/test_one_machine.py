@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hokusai.cli import main
+from hokusai.server.draining import GRACE_SECONDS
 from hokusai.server.workers import EXIT_START
 from hokusai.settings import REMOVED, Settings
 from tests.docs.test_tutorial import DOCS, blocks
@@ -36,7 +37,7 @@ def test_the_unit_starts_what_there_is(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_unit_waits_for_the_drain_and_does_not_insist_on_wrong_settings() -> None:
-    assert int(unit()["TimeoutStopSec"]) > Settings().drain_seconds
+    assert int(unit()["TimeoutStopSec"]) > Settings().drain_seconds + GRACE_SECONDS
     assert int(unit()["RestartPreventExitStatus"]) == EXIT_START
 
 

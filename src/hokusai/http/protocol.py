@@ -110,7 +110,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._all = connections
         self._is_stranger = True
-        self._reading = SmallReads(self)
+        self._reading = SmallReads(self, self._is_known_body)
         self._deadline: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -171,6 +171,9 @@ class Protocol(HttpToolsProtocol):
             self._hold(data)
         else:
             self._receive(data)
+
+    def _is_known_body(self) -> bool:
+        return bool(self._in_body and self._body_left) and PRINCIPAL in self.cycle.scope
 
     def _receive(self, data: bytes) -> None:
         if not self._in_body:
