@@ -12,13 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from hokusai import errors, json_body
-from hokusai.gateway.field import Field
+from hokusai.gateway import conditions
+from hokusai.gateway.field import MAX_ITEMS, Field
 from hokusai.text import is_unprintable
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
 _THREAD_BYTES = 64 * 1024
-_MAX_ITEMS = 1000
 #: A parameter of a route that lists none.
 _ANYTHING = Field("")
 _JSON_TYPES: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
@@ -48,8 +48,8 @@ def segment(raw: str) -> str:
 def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[str]]:
     """The parameters of a query that are listed; those that may repeat as a list.
 
-    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``, ``ParameterInvalid``, ``TextTooLong`` or
-    ``ListTooLong``.
+    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``, ``ParameterInvalid``, ``TextTooLong``,
+    ``ListTooLong`` or ``SearchTooComplex``.
     """
     known = {field.name: field for field in fields or ()}
     unlisted = _ANYTHING if fields is None else None
@@ -63,7 +63,7 @@ def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[st
             listed = found.setdefault(name, [])
             assert isinstance(listed, list)
             listed.append(value)
-            _check_count(name, listed)
+            _check_count(field, listed)
         elif name in found:
             raise errors.QueryMalformed(reason=f"{name[:100]!r} is given twice")
         else:
@@ -106,7 +106,7 @@ async def json_object(raw: bytes, fields: Sequence[Field] | None) -> dict[str, A
 
     With ``fields``, what is not listed is left out, at every level, and so is what is null.
     Raises ``errors.BodyUnreadable``, ``BodyDuplicateName``, ``BodyDoublyEncoded``, ``ParameterInvalid``,
-    ``TextTooLong`` or ``ListTooLong``.
+    ``TextTooLong``, ``ListTooLong`` or ``SearchTooComplex``.
     """
     if len(raw) > _THREAD_BYTES:
         return await asyncio.to_thread(_json_object, raw, fields)
@@ -132,7 +132,7 @@ def _value(field: Field, value: Any, within: str) -> Any:
         return _item(field, value, within)
     if not isinstance(value, list):
         raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
-    _check_count(within + field.name, value)
+    _check_count(field, value, within)
     return [_item(field, item, within) for item in value]
 
 
@@ -150,10 +150,18 @@ def _check(field: Field, value: Any, within: str = "") -> None:
     """Refuse what the field cannot hold."""
     if not field.kind.holds(value):
         raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
-    if field.max_length is not None and isinstance(value, str) and len(value) > field.max_length:
+    if not isinstance(value, str):
+        return
+    if field.max_length is not None and len(value) > field.max_length:
         raise errors.TextTooLong(name=within + field.name, limit=field.max_length)
+    if field.max_conditions is not None and conditions.count(value) > field.max_conditions:
+        raise errors.SearchTooComplex(name=within + field.name, limit=field.max_conditions, parts="conditions")
 
 
-def _check_count(name: str, found: Sequence[Any]) -> None:
-    if len(found) > _MAX_ITEMS:
-        raise errors.ListTooLong(name=name, limit=_MAX_ITEMS)
+def _check_count(field: Field, found: Sequence[Any], within: str = "") -> None:
+    if len(found) <= field.max_items:
+        return
+    name = within + field.name
+    if field.max_items < MAX_ITEMS:
+        raise errors.SearchTooComplex(name=name, limit=field.max_items, parts="items")
+    raise errors.ListTooLong(name=name, limit=field.max_items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Receive, Scope, Send
 
+from hokusai import errors
 from hokusai.quota import ModelQuota
 from hokusai.tracking.default_experiment import DefaultExperiment
 from hokusai.tracking.engine import Engine
@@ -13,7 +14,7 @@ from hokusai.tracking.model_counter import ModelCounter
 from hokusai.tracking.ownership import Ownership
 from hokusai.tracking.reference_resolver import ReferenceResolver
 from hokusai.tracking.request import TrackingRequest
-from hokusai.tracking.rules import check
+from hokusai.tracking.rules import check, is_page, smaller_pages
 
 
 class Tracking:
@@ -32,12 +33,29 @@ class Tracking:
         await self._client.ensure_workspace(request.workspace)
         await self._default.resolve(request)
         await self._references.resolve(request)
-        scope, receive = await request.serialize(scope, receive)
 
         async def call(send: Send) -> None:
-            await self.engine(scope, receive, ErrorTranslation(scope, send))
+            await self._answer(request, scope, receive, send)
 
         await self._counter.around(request, call, send)
+
+    async def _answer(self, request: TrackingRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """MLflow's answer. A page of a search that is too large is asked for again, with fewer results.
+
+        MLflow builds a page whole before anybody can see how large it is. Clients follow page tokens, whatever the
+        size of a page.
+        """
+        for size in (None, *smaller_pages(request)):
+            if size is not None:
+                request.fields["max_results"] = size
+            made = await request.serialize(scope, receive)
+            try:
+                await self.engine(*made, ErrorTranslation(scope, send))
+                return
+            except (errors.AnswerTooLarge, errors.RequestMemoryExceeded):
+                if not is_page(request):
+                    raise
+        raise errors.ResultTooLarge()
 
     async def start(self) -> None:
         await self.engine.start()
