@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from hokusai import errors
 from hokusai.tracking.processes.fair_queue import FairQueue
@@ -73,7 +74,8 @@ async def test_a_place_that_is_added_is_given_out_at_once() -> None:
     tasks = await holder.enter("a", "b")
     assert holder.served == ["a"]
     queue.resize(+1)
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     assert holder.served == ["a", "b"]
     await holder.leave(*tasks)
 
@@ -111,6 +113,24 @@ async def test_nobody_waits_for_ever() -> None:
     assert isinstance(second.exception(), errors.Busy)
     assert queue.length == 0
     await holder.leave(first)
+
+
+async def test_who_has_gone_leaves_the_queue() -> None:
+    queue = FairQueue(places=1, share=1)
+    gone = asyncio.Event()
+
+    async def wait() -> None:
+        async with queue.place("b", gone.wait):
+            raise AssertionError("it had its turn")
+
+    async with queue.place("a"):
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        assert queue.length == 1
+        gone.set()
+        await asyncio.wait({waiting})
+        assert isinstance(waiting.exception(), ClientDisconnect)
+        assert queue.length == 0
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["in the queue", "in its place"])

@@ -238,3 +238,25 @@ class TrackingProcessEnded(
     remedy="Send the request again: another process takes it. Operator: see the server's log.",
 ):
     """It crashed, or the system killed it. It has been replaced."""
+
+
+class SearchTooComplex(
+    BadRequest,
+    code="HK3023",
+    message="gateway: {name!r} has more than {limit} {parts}.",
+    remedy="Use fewer, or search in several requests.",
+):
+    """Each condition of a filter, and each term of an order, is a join in MLflow's query. Many take minutes."""
+
+    name: str
+    limit: int
+    parts: str
+
+
+class ResultTooLarge(
+    TooLarge,
+    code="HK3024",
+    message="tracking: one result of this search is too large to be answered, even alone.",
+    remedy="Use a filter that does not find it, or delete what makes it large.",
+):
+    """A search with pages that are too large is answered with smaller ones; this page has one result."""

@@ -16,6 +16,8 @@ from hokusai.actions import SubjectType
 from hokusai.references import Reference, ResourceType
 
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
+#: The longest list of a field that declares no other bound: longer than MLflow's clients ever send.
+MAX_ITEMS = 1000
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -77,8 +79,8 @@ MAX_TEXT = 16_000
 class Field:
     """One parameter, in the query or at some level of the JSON body.
 
-    ``many`` makes it a list in JSON, and lets it repeat in a query. ``max_length`` bounds a string, in characters;
-    None leaves it to the bound of the body.
+    ``many`` makes it a list in JSON, and lets it repeat in a query; ``max_items`` bounds the list. ``max_length``
+    bounds a string, in characters; None leaves it to the bound of the body. ``max_conditions`` bounds a filter.
 
     ``of`` says what it identifies; None is a plain value. A ``target`` is what the request acts on: the app behind the
     gateway looks it up in the workspace anyway. Any other resource the request merely refers to. MLflow takes it from
@@ -96,6 +98,8 @@ class Field:
     kind: Kind = STRING
     many: bool = False
     max_length: int | None = MAX_TEXT
+    max_items: int = MAX_ITEMS
+    max_conditions: int | None = None
     of: ResourceType | None = None
     target: bool = False
     parts: tuple[Field, ...] = ()

@@ -12,15 +12,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from hokusai import errors, json_body
-from hokusai.gateway.field import Field
+from hokusai.gateway import conditions
+from hokusai.gateway.field import MAX_ITEMS, Field
 from hokusai.text import is_unprintable
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Above this size JSON is parsed on a thread, so that one large body does not hold up the others.
 _THREAD_BYTES = 16 * 1024
-_MAX_ITEMS = 1000
 #: Parameters of a query, listed or not: more than a list may have.
-_MAX_PARAMETERS = 2 * _MAX_ITEMS
+_MAX_PARAMETERS = 2 * MAX_ITEMS
 #: A parameter of a route that lists none.
 _ANYTHING = Field("")
 _JSON_TYPES: dict[type, str] = {list: "array", bool: "boolean", type(None): "null"}
@@ -50,8 +50,8 @@ def segment(raw: str) -> str:
 def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[str]]:
     """The parameters of a query that are listed; those that may repeat as a list.
 
-    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``, ``ParameterInvalid``, ``TextTooLong`` or
-    ``ListTooLong``.
+    ``fields`` as in ``Route``. Raises ``errors.QueryMalformed``, ``ParameterInvalid``, ``TextTooLong``,
+    ``ListTooLong`` or ``SearchTooComplex``.
     """
     if raw.count(b"&") >= _MAX_PARAMETERS:
         raise errors.QueryMalformed(reason=f"it has more than {_MAX_PARAMETERS} parameters")
@@ -67,7 +67,7 @@ def query(raw: bytes, fields: Sequence[Field] | None) -> dict[str, str | list[st
             listed = found.setdefault(name, [])
             assert isinstance(listed, list)
             listed.append(value)
-            _check_count(name, listed)
+            _check_count(field, listed)
         elif name in found:
             raise errors.QueryMalformed(reason=f"{name[:100]!r} is given twice")
         else:
@@ -111,7 +111,7 @@ async def json_object(raw: bytes, fields: Sequence[Field] | None) -> dict[str, A
 
     With ``fields``, what is not listed is left out, at every level, and so is what is null.
     Raises ``errors.BodyUnreadable``, ``BodyDuplicateName``, ``BodyDoublyEncoded``, ``ParameterInvalid``,
-    ``TextTooLong`` or ``ListTooLong``.
+    ``TextTooLong``, ``ListTooLong`` or ``SearchTooComplex``.
     """
     if len(raw) > _THREAD_BYTES:
         return await asyncio.to_thread(_json_object, raw, fields)
@@ -137,7 +137,7 @@ def _value(field: Field, value: Any, within: str) -> Any:
         return _item(field, value, within)
     if not isinstance(value, list):
         raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
-    _check_count(within + field.name, value)
+    _check_count(field, value, within)
     return [_item(field, item, within) for item in value]
 
 
@@ -157,8 +157,14 @@ def _check(field: Field, value: Any, within: str = "") -> None:
         raise errors.TextTooLong(name=within + field.name, limit=field.max_length)
     if not field.kind.holds(value):
         raise errors.ParameterInvalid(name=within + field.name, expected=field.expected)
+    if field.max_conditions is not None and isinstance(value, str) and conditions.count(value) > field.max_conditions:
+        raise errors.SearchTooComplex(name=within + field.name, limit=field.max_conditions, parts="conditions")
 
 
-def _check_count(name: str, found: Sequence[Any]) -> None:
-    if len(found) > _MAX_ITEMS:
-        raise errors.ListTooLong(name=name, limit=_MAX_ITEMS)
+def _check_count(field: Field, found: Sequence[Any], within: str = "") -> None:
+    if len(found) <= field.max_items:
+        return
+    name = within + field.name
+    if field.max_items < MAX_ITEMS:
+        raise errors.SearchTooComplex(name=name, limit=field.max_items, parts="items")
+    raise errors.ListTooLong(name=name, limit=field.max_items)

@@ -73,8 +73,10 @@ _RUN_LINK = Field("run_link", max_length=500)
 _MODEL_TYPE = Field("model_type", max_length=500)
 _STEP = Field("step", INT64)
 _STAGES = Field("stages", many=True)
-_FILTER = Field("filter", max_length=10_000)
-_ORDER_BY = Field("order_by", many=True, max_length=1000)
+# A condition and a term of an order are a join each, and SQLite joins 64 tables: MLflow then fails with 503.
+_MAX_TERMS = 10
+_FILTER = Field("filter", max_length=10_000, max_conditions=30)
+_ORDER_BY = Field("order_by", many=True, max_length=1000, max_items=_MAX_TERMS)
 _VIEW_TYPE = Field("view_type", ENUM)
 _STATUS = Field("status", ENUM)
 
@@ -91,8 +93,14 @@ _METRIC = fields(
     *(_LOGGED_MODEL_REFERENCE, "dataset_name", "dataset_digest"),
 )
 _METRICS = Field("metrics", many=True, parts=_METRIC)
-_LONG_TEXTS = tuple(Field(name, max_length=None) for name in ("source", "schema", "profile"))
-_DATASET = Field("dataset", parts=fields("name", "digest", "source_type", _LONG_TEXTS))
+#: MLflow answers a search with every dataset of every run it finds, so these are far smaller than its tables hold.
+_DATASET = Field(
+    "dataset",
+    parts=fields(
+        *(Field("name", max_length=500), Field("digest", max_length=36), Field("source_type", max_length=36)),
+        *(Field("source", max_length=2**16 - 1), Field("schema", max_length=2**18), Field("profile", max_length=2**16)),
+    ),
+)
 _DATASETS = Field("datasets", many=True, parts=fields(_DATASET, _TAGS))
 _INPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE))
 _OUTPUT_MODELS = Field("models", many=True, parts=fields(_LOGGED_MODEL_REFERENCE, _STEP))
@@ -102,9 +110,10 @@ _LOGGED_MODEL_SEARCH = fields(
     Field(
         "order_by",
         many=True,
+        max_items=_MAX_TERMS,
         parts=fields("field_name", Field("ascending", BOOLEAN), "dataset_name", "dataset_digest"),
     ),
-    Field("datasets", many=True, parts=fields("dataset_name", "dataset_digest")),
+    Field("datasets", many=True, max_items=30, parts=fields("dataset_name", "dataset_digest")),
 )
 
 EXPERIMENTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.types import Receive, Scope
@@ -12,6 +12,14 @@ from starlette.types import Receive, Scope
 from hokusai import errors, json_body, mlflow_api
 from hokusai.identity import FIELDS, Principal, principal_of
 from hokusai.references import REFERENCES, Reference
+
+
+class Serialized(NamedTuple):
+    """A request as MLflow gets it. ``size`` is that of its fields, in bytes."""
+
+    scope: Scope
+    receive: Receive
+    size: int
 
 
 @dataclass(slots=True)
@@ -43,11 +51,12 @@ class TrackingRequest:
             workspace=principal.workspace,
         )
 
-    async def serialize(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive, int]:
-        """The request for MLflow, and its size: the fields in the query of a GET, in the body otherwise."""
+    async def serialize(self, scope: Scope, receive: Receive) -> Serialized:
+        """The request for MLflow: the fields in the query of a GET, in the body otherwise."""
         if self.method == "GET":
             query = urlencode(self.fields, doseq=True).encode()
-            return {**scope, "query_string": query}, json_body.replay(b"", receive), len(query)
+            return Serialized({**scope, "query_string": query}, json_body.replay(b"", receive), len(query))
         body = await json_body.encode(self.fields)
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-        return {**scope, "headers": [*scope["headers"], *headers]}, json_body.replay(body, receive), len(body)
+        scope = {**scope, "headers": [*scope["headers"], *headers]}
+        return Serialized(scope, json_body.replay(body, receive), len(body))

@@ -68,6 +68,17 @@ def check(request: TrackingRequest) -> None:
         request.fields["max_results"] = _results(request.fields.get("max_results"), *page)
 
 
+def is_page(request: TrackingRequest) -> bool:
+    """Whether the answer is a page of results, with a token for the next one."""
+    return request.route in _PAGES
+
+
+def smaller_pages(request: TrackingRequest) -> list[int]:
+    """How many results to ask for instead, one after the other, where a page is too large."""
+    size = request.fields["max_results"] if is_page(request) else 0
+    return [fewer for fewer in (1000, 100, 10, 1) if fewer < size]
+
+
 def _results(given: Any, default: int, maximum: int) -> int:
     """Where MLflow does not refuse a negative number itself, SQLite would return everything and PostgreSQL fail."""
     if given is None:

@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from hokusai import json_body
+from hokusai import errors, json_body
 from hokusai.model_names import ModelNames
 from hokusai.quota import ModelQuota, TrackingQuota
 from hokusai.tracking.byte_counter import ByteCounter
@@ -18,8 +18,8 @@ from hokusai.tracking.model_counter import ModelCounter
 from hokusai.tracking.ownership import Ownership
 from hokusai.tracking.protected_aliases import ProtectedAliases
 from hokusai.tracking.reference_resolver import ReferenceResolver
-from hokusai.tracking.request import TrackingRequest
-from hokusai.tracking.rules import check
+from hokusai.tracking.request import Serialized, TrackingRequest
+from hokusai.tracking.rules import check, is_page, smaller_pages
 
 
 class Tracking:
@@ -46,13 +46,33 @@ class Tracking:
         await self._default.resolve(request)
         await self._references.resolve(request)
         await self._protected.check(request)
-        scope, receive, size = await request.serialize(scope, receive)
+        made = await request.serialize(scope, receive)
 
         async def call(send: Send) -> None:
-            await self.engine(scope, receive, ErrorTranslation(scope, send))
+            await self._answer(request, scope, receive, made, send)
 
-        async with self._bytes.around(request, size):
+        async with self._bytes.around(request, made.size):
             await self._counter.around(request, call, send)
+
+    async def _answer(
+        self, request: TrackingRequest, scope: Scope, receive: Receive, made: Serialized, send: Send
+    ) -> None:
+        """MLflow's answer. A page of a search that is too large is asked for again, with fewer results.
+
+        MLflow builds a page whole before anybody can see how large it is. Clients follow page tokens, whatever the
+        size of a page.
+        """
+        for results in (None, *smaller_pages(request)):
+            if results is not None:
+                request.fields["max_results"] = results
+                made = await request.serialize(scope, receive)
+            try:
+                await self.engine(made.scope, made.receive, ErrorTranslation(made.scope, send))
+                return
+            except (errors.AnswerTooLarge, errors.RequestMemoryExceeded):
+                if not is_page(request):
+                    raise
+        raise errors.ResultTooLarge()
 
     async def start(self) -> None:
         await self.engine.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,9 @@ from starlette.types import Receive, Scope, Send
 from hokusai import errors
 from hokusai.database import Database
 from hokusai.mlflow_api import WORKSPACE_HEADER
-from hokusai.tracking.processes.fair_queue import FairQueue
+from hokusai.tracking.processes.answers import Answers
+from hokusai.tracking.processes.channel import Message
+from hokusai.tracking.processes.fair_queue import FairQueue, Gone
 from hokusai.tracking.processes.pool import MLFLOW, Limits, Pool
 from hokusai.tracking.processes.process import Killed, ProcessEnded
 from hokusai.tracking.processes.serving import OUT_OF_MEMORY
@@ -43,6 +46,7 @@ class ProcessEngine:
         self._limits = limits
         self._database = _database(database_url)
         self._queue = FairQueue(places=processes, share=max(1, processes - 1), seconds=limits.seconds)
+        self._answers = Answers(seconds=limits.seconds)
         self._pool = Pool(
             database_url,
             size=processes,
@@ -57,16 +61,20 @@ class ProcessEngine:
         body: bytes = (await receive()).get("body", b"")
         workspace = next((value.decode("latin-1") for name, value in scope["headers"] if name == _WORKSPACE), "")
         gone = partial(_disconnected, receive) if _only_reads(scope) else None
-        async with self._queue.place(workspace):
-            try:
-                answer, content = await self._pool.call(_head(scope), body, gone=gone)
-            except ProcessEnded as ended:
-                raise self._error(ended.reason) from None
+        async with AsyncExitStack() as sending:
+            async with self._queue.place(workspace, gone):
+                answer, content = await self._answer(scope, body, gone)
+                await sending.enter_async_context(self._answers.place(workspace, content))
+            await self._answers.send(send, answer, content)
+
+    async def _answer(self, scope: Scope, body: bytes, gone: Gone | None) -> Message:
+        try:
+            answer, content = await self._pool.call(_head(scope), body, gone=gone)
+        except ProcessEnded as ended:
+            raise self._error(ended.reason) from None
         if failed := answer.get("failed"):
             raise self._error(Killed.MEMORY) if failed == OUT_OF_MEMORY else self._too_large()
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer["headers"]]
-        await send({"type": "http.response.start", "status": answer["status"], "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        return answer, content
 
     async def start(self) -> None:
         await self._pool.start()

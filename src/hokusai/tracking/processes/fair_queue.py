@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.requests import ClientDisconnect
 
 from hokusai import errors
+
+#: Returns when nobody waits for a request's answer any more.
+Gone = Callable[[], Awaitable[object]]
 
 
 class FairQueue:
@@ -33,9 +39,12 @@ class FairQueue:
         return sum(map(len, self._queues.values()))
 
     @asynccontextmanager
-    async def place(self, workspace: str) -> AsyncIterator[None]:
-        """A place while the block lasts. Raises ``errors.WorkspaceQueueFull`` or ``errors.Busy``."""
-        await self._enter(workspace)
+    async def place(self, workspace: str, gone: Gone | None = None) -> AsyncIterator[None]:
+        """A place while the block lasts. Raises ``errors.WorkspaceQueueFull`` or ``errors.Busy``.
+
+        A request with ``gone`` leaves the queue when nobody waits for its answer, with ``ClientDisconnect``.
+        """
+        await self._enter(workspace, gone)
         try:
             yield
         finally:
@@ -45,7 +54,7 @@ class FairQueue:
         self._places += change
         self._admit()
 
-    async def _enter(self, workspace: str) -> None:
+    async def _enter(self, workspace: str, gone: Gone | None) -> None:
         if not self._queues and self._has_room(workspace):
             self._running[workspace] += 1
             return
@@ -58,16 +67,28 @@ class FairQueue:
         self._queues.setdefault(workspace, deque()).append(turn)
         self._admit()
         try:
-            async with asyncio.timeout(self._seconds):
-                await turn
-        except (asyncio.CancelledError, TimeoutError) as ended:
-            if turn.cancelled():
-                self._forget(workspace, turn)
-            else:  # it had its turn in this very moment
+            await self._wait(turn, gone)
+        except BaseException:
+            if turn.done():  # it had its turn in this very moment
                 self._leave(workspace)
-            if isinstance(ended, TimeoutError):
-                raise errors.Busy(layer="tracking") from None
+            else:
+                self._forget(workspace, turn)
             raise
+
+    async def _wait(self, turn: asyncio.Future[None], gone: Gone | None) -> None:
+        if turn.done():
+            return
+        watch: list[asyncio.Future[Any]] = [asyncio.ensure_future(gone())] if gone else []
+        try:
+            await asyncio.wait({turn, *watch}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in watch:
+                one.cancel()
+        if turn.done():
+            return
+        if any(one.done() for one in watch):
+            raise ClientDisconnect
+        raise errors.Busy(layer="tracking")
 
     def _leave(self, workspace: str) -> None:
         self._running[workspace] -= 1

@@ -17,6 +17,7 @@ from hokusai import errors
 from hokusai.database import first_line
 from hokusai.mlflow_api import ARTIFACTS_SCHEME
 from hokusai.tracking.engine import MLFLOW_MINOR
+from hokusai.tracking.processes import row_limits
 from hokusai.tracking.processes.wsgi import WsgiApp
 
 _MIGRATION_LOCK = 0x6D6C666C  # any number but the one for our own tables
@@ -53,6 +54,7 @@ def load(database_url: str) -> tuple[WsgiApp, list[tuple[str, str]]]:
             handlers.initialize_backend_stores(url, None, ARTIFACTS_SCHEME)
     except Exception as error:
         raise errors.DatabaseUnreachable(setting=_SETTING, reason=first_line(error)) from error
+    row_limits.enforce()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     _close_connections()
     gc.collect()

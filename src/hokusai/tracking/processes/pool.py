@@ -7,20 +7,18 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from hokusai import errors
 from hokusai.tracking.engine import MAX_ANSWER_BYTES
 from hokusai.tracking.processes import channel
+from hokusai.tracking.processes.fair_queue import Gone
 from hokusai.tracking.processes.fork_server_client import ForkServerClient
 from hokusai.tracking.processes.process import Killed, MlflowProcess, ProcessEnded
 
 log = logging.getLogger("hokusai.tracking")
-
-#: Returns when nobody waits for a request's answer any more.
-Gone = Callable[[], Awaitable[None]]
 
 MLFLOW = "hokusai.tracking.processes.mlflow_app:load"
 
