@@ -50,7 +50,15 @@ async def test_on_an_empty_directory_it_is_the_operator_key(tmp_path: Path) -> N
     assert await stored(tmp_path) == [("operator", own.hint)]
 
 
-@pytest.mark.parametrize("text", ["", "hk_live_mistyped", mint("live").text[:-1] + "!", "key_0000000000000000"])
+NOT_KEYS = {
+    "empty": "",
+    "too short": "hk_live_mistyped",
+    "mistyped": mint("live").text[:-1] + "!",
+    "an id": "key_0000000000000000",
+}
+
+
+@pytest.mark.parametrize("text", NOT_KEYS.values(), ids=NOT_KEYS)
 async def test_what_is_not_a_key_stops_every_start(tmp_path: Path, text: str) -> None:
     for _ in range(2):
         with pytest.raises(errors.SettingInvalid) as refused:
