@@ -39,6 +39,7 @@ ROUTES = [
     ("POST", "/workspaces/{workspace}/resume", "/workspaces/acme/resume", P.WORKSPACES_WRITE, {}),
     ("POST", "/usage/{key_id}", f"/usage/{ID}", P.USAGE_WRITE, {"requests": 1}),
     ("GET", "/usage/{key_id}/stats", f"/usage/{ID}/stats", P.USAGE_READ, None),
+    ("GET", "/audit", "/audit", P.KEYS_READ, None),
 ]
 CALLS = [
     pytest.param(method, path, permission, body, id=f"{method} {name}")
@@ -141,6 +142,9 @@ async def test_bad_queries(service: Api, operator: str) -> None:
         f"/usage/{ID}/stats?hours=0",
         f"/usage/{ID}/stats?hours=9999",
         f"/usage/{ID}/stats?since=1",
+        "/audit?since=yesterday",
+        "/audit?workspace=%00",
+        "/audit?action=key.steal",
     ):
         assert await service.error(operator, "GET", path) == (400, "HK2005"), path
 
