@@ -144,3 +144,26 @@ def test_the_end_of_a_workspace(hokusai: Hokusai, operate, server: Server) -> No
     assert "HK1105" in hokusai("models", "list", url=server.url, key=team.key).err
     assert "HK2011" in hokusai("workspaces", "create", "cli-gone", url=server.url, key=server.operator_key).err
     assert "deleted" in operate("workspaces", "show", "cli-gone").out
+
+
+def test_protected_aliases(hokusai: Hokusai, operate, server: Server, model: Path) -> None:
+    """From the command to a refusal of a key that may write, and back."""
+    made = operate("workspaces", "create", "cli-aliases", "--protected-aliases", "production, champion", "--json").json
+    assert made["protected_aliases"] == ["production", "champion"]
+    assert "production, champion" in operate("workspaces", "show", "cli-aliases").out
+    writer = server.key("cli-aliases")
+    fine(hokusai("register", str(model), "--name", "m", url=server.url, key=writer.key))
+    alias = {"name": "m", "alias": "production", "version": "1"}
+    path = "/api/2.0/mlflow/registered-models/alias"
+    with server.http(writer.key) as http:
+        assert http.post(path, json=alias).json()["hokusai"]["code"] == "HK1075"
+        promoter = server.key("cli-aliases", permissions=["write", "models:promote"])
+        with server.http(promoter.key) as releases:
+            assert releases.post(path, json=alias).status_code == 200
+        assert http.request("DELETE", path, json=alias).status_code == 403
+        cleared = operate("workspaces", "set", "cli-aliases", "--protected-aliases", "none", "--json").json
+        assert cleared["protected_aliases"] == []
+        assert http.request("DELETE", path, json=alias).status_code == 200
+    for wrong in ("a b", "größe", ""):
+        ran = hokusai("workspaces", "set", "cli-aliases", "--protected-aliases", wrong, url=server.url)
+        assert (ran.code, ran.out) == (2, "")

@@ -71,7 +71,7 @@ def test_an_empty_file(acme: Service) -> None:
 
 
 def test_what_strangers_upload_is_never_rendered(acme: Service) -> None:
-    for name, ascii_name in (("a.html", "a.html"), ('"; x=".svg', "__ x__.svg"), ("é\u200b.js", "__.js")):
+    for name, ascii_name in (("a.html", "a.html"), ('"; x=".svg', "__ x__.svg"), ("é\u200d.js", "__.js")):
         acme.put(f"{RUN}/{name}", b"<script>alert(1)</script>", Content_Type="text/html")
         headers = acme.get(f"{RUN}/{name}").headers
         assert headers["content-type"] == "application/octet-stream"
@@ -431,3 +431,16 @@ def test_in_memory_too(memory: Service) -> None:
     assert memory.put(f"{RUN}/dir", b"1").status == 409
     assert memory.call("DELETE", f"/{RUN}/dir").status == 200
     assert memory.get(f"{RUN}/dir/file").status == 404
+
+
+@pytest.mark.parametrize("name", ["a\u200bb", "\ufeffa", "a\u3164", "a\u2060b"], ids=ascii)
+def test_a_new_file_shows_all_of_its_name(acme: Service, name: str) -> None:
+    answer = acme.put(f"{RUN}/{name}", b"x")
+    assert (answer.status, code(answer)) == (400, "HK4002")
+    assert code(acme.get(f"{RUN}/{name}")) == "HK4001"  # one that was there before is read
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم.txt", "❤\ufe0f.png", " a ", "co\xadop"], ids=ascii)
+def test_and_may_have_what_its_writing_needs(acme: Service, name: str) -> None:
+    assert acme.put(f"{RUN}/{name}", b"x").status == 200
+    assert acme.get(f"{RUN}/{name}").body == b"x"

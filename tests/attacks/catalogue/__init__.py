@@ -12,6 +12,7 @@ from tests.attacks.catalogue import (
     keys,
     objects,
     parsers,
+    rights,
     sources,
     stored,
     stories,
@@ -20,7 +21,7 @@ from tests.attacks.catalogue import (
     trail,
 )
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored, trail)
+_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored, trail, rights)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -53,8 +54,11 @@ THREATS = {
     29: "files changed past the server",
     30: "rows and bytes that nobody pays for, and the audit trail",
     31: "the event loop held by one request",
+    32: "ways round the rights of keys and names",
     33: "addresses and places",
+    35: "names that mislead, and pages of other sites",
     36: "names that end at a '?'",
+    37: "the operator's own slips",
 }
 
 _twice = [name for name, times in Counter(case.id for case in CASES).items() if times > 1]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from hokusai.auth import KeyStore
+from hokusai.identity import Principal
 from tests.auth.calling import Api
 from tests.auth.conftest import issue
 
@@ -60,3 +62,47 @@ async def test_suspending_refuses_its_keys_at_once_until_it_is_resumed(
     assert await service.error(key.text, "GET", "/keys/self") == (403, "HK1204")
     assert (await service.ok(operator, "POST", "/workspaces/acme/resume", {}))["suspended_at"] is None
     assert (await service.call(key.text, "GET", "/keys/self")).is_success
+
+
+async def test_protected_aliases_are_set_and_reach_its_keys_at_once(
+    service: Api, store: KeyStore, operator: str
+) -> None:
+    _, key = await issue(store, "acme")
+
+    async def protected() -> frozenset[str]:
+        found = await service.authenticator.authenticate(key.text, "127.0.0.1")
+        assert isinstance(found, Principal)
+        return found.protected_aliases
+
+    assert await protected() == frozenset()
+    body = {"protected_aliases": ["production", "champion", "production"]}
+    changed = await service.ok(operator, "PATCH", "/workspaces/acme", body)
+    assert changed["protected_aliases"] == ["production", "champion"]
+    assert await protected() == {"production", "champion"}
+    await service.ok(operator, "PATCH", "/workspaces/acme", {"quota": {"models": 3}})
+    assert await protected() == {"production", "champion"}
+    cleared = await service.ok(operator, "PATCH", "/workspaces/acme", {"protected_aliases": []})
+    assert (cleared["protected_aliases"], cleared["quota"]["models"]) == ([], 3)
+    assert await protected() == frozenset()
+    made = await service.ok(operator, "POST", "/workspaces", {"name": "beta", "protected_aliases": ["p"]})
+    assert made["protected_aliases"] == ["p"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *({"protected_aliases": [alias]} for alias in ("", "a b", "a\u200b", "größe", "x" * 256)),
+        {"protected_aliases": ["a"] * 51},
+    ],
+    ids=lambda body: repr(body)[:40],
+)
+async def test_aliases_that_cannot_be_protected(service: Api, operator: str, body: dict[str, Any]) -> None:
+    await service.ok(operator, "POST", "/workspaces", {"name": "acme"})
+    assert await service.error(operator, "PATCH", "/workspaces/acme", body) == (400, "HK2005")
+
+
+async def test_a_workspaces_own_admin_does_not_choose_them(service: Api, store: KeyStore) -> None:
+    _, admin = await issue(store, "acme", "admin")
+    body: dict[str, Any] = {"protected_aliases": []}
+    assert await service.error(admin.text, "PATCH", "/workspaces/acme", body) == (403, "HK1201")
