@@ -51,7 +51,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize("hostile", ["a\nb", '","level":"x', "\x1b[2J", "\u2028", "\ud800", KEY])
+@pytest.mark.parametrize("hostile", ["a\nb", '","level":"x', "\x1b[2J", "\u2028", "\ud800", KEY], ids=ascii)
 def test_a_line_is_one_object_without_keys(log: logging.Logger, stream: io.StringIO, hostile: str) -> None:
     try:
         raise ValueError(hostile)

@@ -22,7 +22,14 @@ CREATE TABLE public.hokusai_audit (
     status integer NOT NULL,
     code character varying(8),
     permission character varying(64),
-    seconds double precision NOT NULL
+    seconds double precision NOT NULL,
+    action character varying(64),
+    subject_type character varying(16),
+    subject character varying(512),
+    within character varying(512),
+    times integer DEFAULT 1 NOT NULL,
+    bytes bigint,
+    details text
 );
 CREATE SEQUENCE public.hokusai_audit_id_seq
     START WITH 1
@@ -107,7 +114,7 @@ CREATE TABLE public.hokusai_workspaces (
 ALTER TABLE ONLY public.hokusai_audit ALTER COLUMN id SET DEFAULT nextval('public.hokusai_audit_id_seq'::regclass);
 INSERT INTO public.hokusai_alembic_version VALUES ('0006');
 INSERT INTO public.hokusai_artifacts VALUES ('acme', 'a/größe.bin', 1099511627776, 'abababababababababababababababababababababababababababababababab', '2026-01-02 03:04:05.000006+00', 'key_0000000000000001');
-INSERT INTO public.hokusai_audit VALUES (1, '2026-01-02 03:04:05.000006+00', 'r', NULL, NULL, 'acme', '127.0.0.1', 'GET', '/', 200, NULL, NULL, 0.5);
+INSERT INTO public.hokusai_audit VALUES (1, '2026-01-02 03:04:05.000006+00', 'r', NULL, NULL, 'acme', '127.0.0.1', 'GET', '/', 200, NULL, NULL, 0.5, 'version.create', 'version', 'größe/1', 'größe', 1, 1099511627776, '{}');
 INSERT INTO public.hokusai_installation VALUES (1, '91bf6d171f87d81e44d0fd546d6eb3d86d238527752a3b1fe215483ae19348a2', '2026-01-02 03:04:05.000006+00');
 INSERT INTO public.hokusai_keys VALUES ('key_0000000000000001', '\x862f999cf13fced48047293a105c8a98a3810949e7d1273fded01b5c86e41f73', 'hk_live_0000', 'größe', 'acme', 'somebody', 'models:read models:write', 'platform', 'live', NULL, '', '2026-01-02 03:04:05.000006+00', 'key_0000000000000000', NULL, NULL, NULL, '');
 INSERT INTO public.hokusai_model_names VALUES ('acme', 'churn', 'abababababababababababababababababababababababababababababababab', '2026-01-02 03:04:05.000006+00', 0, '2026-01-02 03:04:05.000006+00', 'churn 2');
@@ -141,8 +148,17 @@ ALTER TABLE ONLY public.hokusai_use
     ADD CONSTRAINT hokusai_use_pkey PRIMARY KEY (workspace);
 ALTER TABLE ONLY public.hokusai_workspaces
     ADD CONSTRAINT hokusai_workspaces_pkey PRIMARY KEY (name);
+CREATE INDEX ix_hokusai_audit_action_at ON public.hokusai_audit USING btree (action, at);
 CREATE INDEX ix_hokusai_audit_at ON public.hokusai_audit USING btree (at);
+CREATE INDEX ix_hokusai_audit_key_id_at ON public.hokusai_audit USING btree (key_id, at);
+CREATE INDEX ix_hokusai_audit_request_id ON public.hokusai_audit USING btree (request_id);
+CREATE INDEX ix_hokusai_audit_subject_at ON public.hokusai_audit USING btree (subject, at);
+CREATE INDEX ix_hokusai_audit_user_id_at ON public.hokusai_audit USING btree (user_id, at);
+CREATE INDEX ix_hokusai_audit_within_at ON public.hokusai_audit USING btree (within, at) WHERE (within IS NOT NULL);
+CREATE INDEX ix_hokusai_audit_workspace_action_at ON public.hokusai_audit USING btree (workspace, action, at);
 CREATE INDEX ix_hokusai_audit_workspace_at ON public.hokusai_audit USING btree (workspace, at);
+CREATE INDEX ix_hokusai_audit_workspace_subject_at ON public.hokusai_audit USING btree (workspace, subject, at);
+CREATE INDEX ix_hokusai_audit_workspace_within_at ON public.hokusai_audit USING btree (workspace, within, at) WHERE (within IS NOT NULL);
 CREATE INDEX ix_hokusai_keys_created_by ON public.hokusai_keys USING btree (created_by);
 CREATE UNIQUE INDEX ix_hokusai_keys_digest ON public.hokusai_keys USING btree (digest);
 CREATE INDEX ix_hokusai_keys_workspace_created_at ON public.hokusai_keys USING btree (workspace, created_at, id);

@@ -27,10 +27,10 @@ CREATE TABLE hokusai_audit (
 	status INTEGER NOT NULL, 
 	code VARCHAR(8), 
 	permission VARCHAR(64), 
-	seconds FLOAT NOT NULL, 
+	seconds FLOAT NOT NULL, action VARCHAR(64), subject_type VARCHAR(16), subject VARCHAR(512), within VARCHAR(512), times INTEGER DEFAULT 1 NOT NULL, bytes BIGINT, details TEXT, 
 	PRIMARY KEY (id)
 );
-INSERT INTO "hokusai_audit" VALUES(1,'2026-01-02 03:04:05.000006','r',NULL,NULL,'acme','127.0.0.1','GET','/',200,NULL,NULL,0.5);
+INSERT INTO "hokusai_audit" VALUES(1,'2026-01-02 03:04:05.000006','r',NULL,NULL,'acme','127.0.0.1','GET','/',200,NULL,NULL,0.5,'version.create','version','größe/1','größe',1,1099511627776,'{}');
 CREATE TABLE hokusai_installation (
 	id INTEGER NOT NULL, 
 	pepper_fingerprint VARCHAR(64) NOT NULL, 
@@ -119,6 +119,15 @@ CREATE UNIQUE INDEX ix_hokusai_keys_digest ON hokusai_keys (digest);
 CREATE INDEX ix_hokusai_keys_workspace_created_at ON hokusai_keys (workspace, created_at, id);
 CREATE INDEX ix_hokusai_audit_workspace_at ON hokusai_audit (workspace, at);
 CREATE INDEX ix_hokusai_audit_at ON hokusai_audit (at);
+CREATE INDEX ix_hokusai_audit_workspace_action_at ON hokusai_audit (workspace, action, at);
+CREATE INDEX ix_hokusai_audit_key_id_at ON hokusai_audit (key_id, at);
+CREATE INDEX ix_hokusai_audit_user_id_at ON hokusai_audit (user_id, at);
+CREATE INDEX ix_hokusai_audit_subject_at ON hokusai_audit (subject, at);
+CREATE INDEX ix_hokusai_audit_workspace_subject_at ON hokusai_audit (workspace, subject, at);
+CREATE INDEX ix_hokusai_audit_within_at ON hokusai_audit (within, at) WHERE within IS NOT NULL;
+CREATE INDEX ix_hokusai_audit_workspace_within_at ON hokusai_audit (workspace, within, at) WHERE within IS NOT NULL;
+CREATE INDEX ix_hokusai_audit_action_at ON hokusai_audit (action, at);
+CREATE INDEX ix_hokusai_audit_request_id ON hokusai_audit (request_id);
 CREATE INDEX ix_hokusai_keys_created_by ON hokusai_keys (created_by);
 CREATE INDEX ix_hokusai_model_names_alike ON hokusai_model_names (workspace, alike);
 COMMIT;

@@ -23,7 +23,14 @@ CREATE TABLE public.hokusai_audit (
     status integer NOT NULL,
     code character varying(8),
     permission character varying(64),
-    seconds double precision NOT NULL
+    seconds double precision NOT NULL,
+    action character varying(64),
+    subject_type character varying(16),
+    subject character varying(512),
+    within character varying(512),
+    times integer DEFAULT 1 NOT NULL,
+    bytes bigint,
+    details text
 );
 CREATE SEQUENCE public.hokusai_audit_id_seq
     START WITH 1
@@ -53,7 +60,17 @@ CREATE TABLE public.hokusai_keys (
     created_by character varying(32) NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
-    rotated_to character varying(32)
+    rotated_to character varying(32),
+    further_permissions text DEFAULT ''::text NOT NULL
+);
+CREATE TABLE public.hokusai_model_names (
+    workspace character varying(63) NOT NULL,
+    name character varying(256) NOT NULL,
+    alike character(64) NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    creating integer NOT NULL,
+    retired_at timestamp with time zone,
+    retired_for character varying(256)
 );
 CREATE TABLE public.hokusai_models (
     workspace character varying(63) NOT NULL,
@@ -95,19 +112,21 @@ CREATE TABLE public.hokusai_workspaces (
     quota_files bigint,
     quota_models bigint,
     quota_requests_per_hour bigint,
-    deleted_at timestamp with time zone
+    deleted_at timestamp with time zone,
+    protected_aliases text DEFAULT ''::text NOT NULL
 );
 ALTER TABLE ONLY public.hokusai_audit ALTER COLUMN id SET DEFAULT nextval('public.hokusai_audit_id_seq'::regclass);
 INSERT INTO public.hokusai_alembic_version VALUES ('0007');
 INSERT INTO public.hokusai_artifacts VALUES ('acme', 'a/größe.bin', 1099511627776, 'abababababababababababababababababababababababababababababababab', '2026-01-02 03:04:05.000006+00', 'key_0000000000000001', NULL);
-INSERT INTO public.hokusai_audit VALUES (1, '2026-01-02 03:04:05.000006+00', 'r', NULL, NULL, 'acme', '127.0.0.1', 'GET', '/', 200, NULL, NULL, 0.5);
+INSERT INTO public.hokusai_audit VALUES (1, '2026-01-02 03:04:05.000006+00', 'r', NULL, NULL, 'acme', '127.0.0.1', 'GET', '/', 200, NULL, NULL, 0.5, 'version.create', 'version', 'größe/1', 'größe', 1, 1099511627776, '{}');
 INSERT INTO public.hokusai_installation VALUES (1, '91bf6d171f87d81e44d0fd546d6eb3d86d238527752a3b1fe215483ae19348a2', '2026-01-02 03:04:05.000006+00');
-INSERT INTO public.hokusai_keys VALUES ('key_0000000000000001', '\x862f999cf13fced48047293a105c8a98a3810949e7d1273fded01b5c86e41f73', 'hk_live_0000', 'größe', 'acme', 'somebody', 'models:read models:write', 'platform', 'live', NULL, '', '2026-01-02 03:04:05.000006+00', 'key_0000000000000000', NULL, NULL, NULL);
+INSERT INTO public.hokusai_keys VALUES ('key_0000000000000001', '\x862f999cf13fced48047293a105c8a98a3810949e7d1273fded01b5c86e41f73', 'hk_live_0000', 'größe', 'acme', 'somebody', 'models:read models:write', 'platform', 'live', NULL, '', '2026-01-02 03:04:05.000006+00', 'key_0000000000000000', NULL, NULL, NULL, '');
+INSERT INTO public.hokusai_model_names VALUES ('acme', 'churn', 'abababababababababababababababababababababababababababababababab', '2026-01-02 03:04:05.000006+00', 0, '2026-01-02 03:04:05.000006+00', 'churn 2');
 INSERT INTO public.hokusai_models VALUES ('acme', 'churn', '2026-01-02 03:04:05.000006+00');
 INSERT INTO public.hokusai_schema VALUES (1, '0003');
 INSERT INTO public.hokusai_usage VALUES ('key_0000000000000001', '2026-01-02 03:04:05.000006+00', 1099511627776, 1);
 INSERT INTO public.hokusai_use VALUES ('acme', 1099511627776, 1, 0, NULL, 0, 0);
-INSERT INTO public.hokusai_workspaces VALUES ('acme', '2026-01-02 03:04:05.000006+00', NULL, 1125899906842624, NULL, NULL, NULL, NULL);
+INSERT INTO public.hokusai_workspaces VALUES ('acme', '2026-01-02 03:04:05.000006+00', NULL, 1125899906842624, NULL, NULL, NULL, NULL, '');
 SELECT pg_catalog.setval('public.hokusai_audit_id_seq', 1, true);
 ALTER TABLE ONLY public.hokusai_alembic_version
     ADD CONSTRAINT hokusai_alembic_version_pkc PRIMARY KEY (version_num);
@@ -119,6 +138,8 @@ ALTER TABLE ONLY public.hokusai_installation
     ADD CONSTRAINT hokusai_installation_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.hokusai_keys
     ADD CONSTRAINT hokusai_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.hokusai_model_names
+    ADD CONSTRAINT hokusai_model_names_pkey PRIMARY KEY (workspace, name);
 ALTER TABLE ONLY public.hokusai_models
     ADD CONSTRAINT hokusai_models_pkey PRIMARY KEY (workspace, name);
 ALTER TABLE ONLY public.hokusai_pending
@@ -132,9 +153,20 @@ ALTER TABLE ONLY public.hokusai_use
 ALTER TABLE ONLY public.hokusai_workspaces
     ADD CONSTRAINT hokusai_workspaces_pkey PRIMARY KEY (name);
 CREATE INDEX hokusai_artifacts_damaged ON public.hokusai_artifacts USING btree (workspace) WHERE (damaged IS NOT NULL);
+CREATE INDEX ix_hokusai_audit_action_at ON public.hokusai_audit USING btree (action, at);
 CREATE INDEX ix_hokusai_audit_at ON public.hokusai_audit USING btree (at);
+CREATE INDEX ix_hokusai_audit_key_id_at ON public.hokusai_audit USING btree (key_id, at);
+CREATE INDEX ix_hokusai_audit_request_id ON public.hokusai_audit USING btree (request_id);
+CREATE INDEX ix_hokusai_audit_subject_at ON public.hokusai_audit USING btree (subject, at);
+CREATE INDEX ix_hokusai_audit_user_id_at ON public.hokusai_audit USING btree (user_id, at);
+CREATE INDEX ix_hokusai_audit_within_at ON public.hokusai_audit USING btree (within, at) WHERE (within IS NOT NULL);
+CREATE INDEX ix_hokusai_audit_workspace_action_at ON public.hokusai_audit USING btree (workspace, action, at);
 CREATE INDEX ix_hokusai_audit_workspace_at ON public.hokusai_audit USING btree (workspace, at);
+CREATE INDEX ix_hokusai_audit_workspace_subject_at ON public.hokusai_audit USING btree (workspace, subject, at);
+CREATE INDEX ix_hokusai_audit_workspace_within_at ON public.hokusai_audit USING btree (workspace, within, at) WHERE (within IS NOT NULL);
+CREATE INDEX ix_hokusai_keys_created_by ON public.hokusai_keys USING btree (created_by);
 CREATE UNIQUE INDEX ix_hokusai_keys_digest ON public.hokusai_keys USING btree (digest);
 CREATE INDEX ix_hokusai_keys_workspace_created_at ON public.hokusai_keys USING btree (workspace, created_at, id);
+CREATE INDEX ix_hokusai_model_names_alike ON public.hokusai_model_names USING btree (workspace, alike);
 ALTER TABLE ONLY public.hokusai_keys
     ADD CONSTRAINT hokusai_keys_workspace_fkey FOREIGN KEY (workspace) REFERENCES public.hokusai_workspaces(name);
