@@ -90,7 +90,7 @@ async def test_each_has_its_own_outcome(disk: Disk) -> None:
     assert [type(outcome) for outcome in await disk.commit(*files)] == expected
     await disk.open.aclose()
     assert disk.there() == {"old", "a", "d/e/f"}
-    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=21, files=3)
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=21, files=3, names=5)
 
 
 async def test_one_that_cannot_be_committed_takes_none_with_it(disk: Disk) -> None:
@@ -115,7 +115,7 @@ async def test_several_at_one_place_are_committed_in_turn(disk: Disk) -> None:
     record = await disk.ledger.find(Place("same", "acme", "same"))
     assert record is not None
     assert record.size == (disk.root / "same").stat().st_size == 10
-    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=10, files=1)
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=10, files=1, names=1)
 
 
 async def test_a_request_that_ended_before_its_turn_leaves_nothing(disk: Disk) -> None:

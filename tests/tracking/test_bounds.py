@@ -11,9 +11,12 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors
+from hokusai.database import Database
 from hokusai.gateway import ROUTES, Body, Route, parsing
 from hokusai.gateway.field import Field
 from hokusai.identity import FIELDS, PERMISSION_SETS, PRINCIPAL, Principal
+from hokusai.model_names import ModelNames
+from hokusai.quota import ModelQuota, TrackingQuota
 from hokusai.references import REFERENCES
 from hokusai.tracking import Tracking
 from tests.tracking.conftest import LOCAL, Call, name
@@ -148,10 +151,11 @@ class Engine:
     ("fits", "asked"), [(1000, [1000]), (500, [1000, 100]), (3, [1000, 100, 10, 1]), (0, [1000, 100, 10, 1])]
 )
 async def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_results(
-    fits: int, asked: list[int], models: Any
+    fits: int, asked: list[int], models: ModelQuota, database: Database
 ) -> None:
     engine = Engine(fits)
-    tracking = Tracking(engine, models=models, timeout=5)
+    stored = TrackingQuota(database, max_bytes=None)
+    tracking = Tracking(engine, models=models, names=ModelNames(database), stored=stored, timeout=5)
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 from hokusai import errors
 
 TEMPLATE = "deploy/aws/template.yaml"
+_COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
 CONTAINERFILE = "deploy/Containerfile"
 _COMMIT_LENGTH = 12
 
@@ -33,7 +35,7 @@ class Source:
 def read(path: Path) -> Source:
     """Raises ``errors.SourceUnusable`` where it is not a checkout, or has changes that are not committed."""
     try:
-        template = (path / TEMPLATE).read_text("utf-8")
+        template = without_comments((path / TEMPLATE).read_text("utf-8"))
         version = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     except (OSError, KeyError, ValueError) as error:
         raise errors.SourceUnusable(path=path, reason=f"it is not a checkout of Hokusai ({_short(error)})") from None
@@ -41,6 +43,11 @@ def read(path: Path) -> Source:
         reason = f"{len(changed)} files differ from the commit, the first is {changed[0][3:]}"
         raise errors.SourceUnusable(path=path, reason=reason)
     return Source(path, str(version), _git(path, "rev-parse", "HEAD").strip(), template)
+
+
+def without_comments(template: str) -> str:
+    """The template without its lines of comments: CloudFormation takes at most 51,200 bytes in a request."""
+    return _COMMENT.sub("", template)
 
 
 def _git(path: Path, *arguments: str) -> str:

@@ -13,7 +13,7 @@ _SPELLINGS = 5  # how often a text may have been percent-encoded
 
 def holds_key(text: str) -> bool:
     """Whether ``text`` contains an API key, plain or percent-encoded, once or several times."""
-    raw = text.encode("utf-8", "surrogateescape")
+    raw = text.encode("utf-8", "surrogatepass")
     for _ in range(_SPELLINGS):
         if _TRACE.search(raw):
             return True
