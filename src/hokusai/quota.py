@@ -122,7 +122,7 @@ class UseStore:
         self.set(connection, hold.workspace, _sum(now, -1, replaced))
 
     def subtract(self, connection: sa.Connection, workspace: str, gone: Use) -> None:
-        """Count what was deleted no longer. In the transaction that deletes it, as its last statement."""
+        """Stop counting what was deleted: the last statement of the transaction that deletes it."""
         self.set(connection, workspace, _sum(self.lock(connection, workspace), -1, gone))
 
     def lock(self, connection: sa.Connection, workspace: str) -> Use:
@@ -158,7 +158,7 @@ class UseStore:
 
 
 def excess(now: Use, added: Use, quota: Quota, *, instead: Use = NOTHING) -> errors.TooLarge | None:
-    """The refusal where ``added``, in place of ``instead``, would exceed the quota: never for what adds nothing."""
+    """The refusal where ``added``, in place of ``instead``, would exceed the quota. Adding nothing is never refused."""
     more = _sum(added, -1, instead)
     if quota.bytes is not None and more.bytes > 0 and now.bytes + now.tracking_bytes + more.bytes > quota.bytes:
         left = max(0, quota.bytes - now.bytes - now.tracking_bytes)

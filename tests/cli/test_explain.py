@@ -22,10 +22,10 @@ def test_an_error_is_explained(hokusai: Hokusai) -> None:
     assert ran.out.splitlines() == [
         "HK1009  gateway: the body stopped arriving: nothing came for {seconds} seconds.",
         "  meaning     The client opened a request and stopped sending (`HOKUSAI_BODY_IDLE_SECONDS`).",
-        f"  remedy      {errors.BodyTooSlow.remedy}",
+        f"  remedy      {errors.BodyStalled.remedy}",
         "  status      408",
         "  error code  INVALID_PARAMETER_VALUE",
-        "  class       BodyTooSlow",
+        "  class       BodyStalled",
     ]
 
 

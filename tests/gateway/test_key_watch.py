@@ -145,7 +145,7 @@ def test_a_request_that_is_being_ended_does_not_begin_to_land() -> None:
 
 def test_time_outs_and_errors_of_the_request_are_its_own() -> None:
     async def story(keys: Keys, watch: KeyWatch) -> None:
-        for error in (TimeoutError(), errors.BodyTooSlow(seconds=1), asyncio.CancelledError()):
+        for error in (TimeoutError(), errors.BodyStalled(seconds=1), asyncio.CancelledError()):
             with pytest.raises(type(error)), watch.request("k", "192.0.2.1"):
                 raise error
 

@@ -60,7 +60,7 @@ def run(*steps: tuple[float, Message], rate: float = 1000, grace: float = 0.2) -
 
 
 def test_a_body_that_drips_is_given_up() -> None:
-    with pytest.raises(errors.BodyDripping) as caught:
+    with pytest.raises(errors.BodyTooSlow) as caught:
         run(*((0.05, piece(1)) for _ in range(100)))
     assert caught.value.status == 408
     assert caught.value.received == 4

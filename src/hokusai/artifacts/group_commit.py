@@ -156,7 +156,7 @@ class _Batch:
         return [file for file in files if file not in self.faults]
 
     def sync_names(self, files: Sequence[PendingFile]) -> None:
-        """A disk reports a loss once, and not whose it was: from the first error on, every file gets that error."""
+        """A disk reports lost data once, and names no file: from the first error on, every file gets that error."""
         synced: set[bytes] = set()
         lost: Exception | None = None
         for file in files:

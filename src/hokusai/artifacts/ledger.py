@@ -167,7 +167,7 @@ class Ledger:
             yield await connection.run_sync(delete)
 
     async def delete(self, place: Place, *, before: datetime) -> int:
-        """Delete the records of files that were just deleted, and were uploaded ``before`` that began."""
+        """Delete the records of files that were just deleted, and uploaded before the deletion began (``before``)."""
 
         def delete(connection: sa.Connection) -> int:
             which = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)

@@ -119,7 +119,8 @@ class Upload(Protocol):
         """Make the file visible, whole and at once, in place of an older one.
 
         Raises ``errors.ArtifactPathTaken`` where a directory has the name, or a file has the name of a parent.
-        An object store, which has no transactions, can tell only what was so at ``finish``. Takes at most 50 seconds.
+        An object store, which has no transactions, detects only conflicts that existed at ``finish``. Takes at most 50
+        seconds.
         """
 
     async def stage(self) -> StagedFile | None:

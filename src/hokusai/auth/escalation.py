@@ -37,18 +37,18 @@ def _reasons(requested: Grant, creator: Grant, default_rate: int) -> Iterator[st
     if creator.workspace is not None:
         yield from _outside(requested, creator)
     if lacking := sorted(requested.permissions - creator.permissions):
-        yield f"it lacks {', '.join(lacking)}"
+        yield f"your key lacks {', '.join(lacking)}"
     if creator.expires_at and (requested.expires_at is None or requested.expires_at > creator.expires_at):
-        yield f"it expires on {creator.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"your key expires on {creator.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     if _rate(requested, default_rate) > (rate := _rate(creator, default_rate)):
-        yield f"its rate is {rate:.0f} an hour"
+        yield f"the rate of your key is {rate:.0f} an hour"
     if creator.allow_ips and not _all_within(requested.allow_ips, creator.allow_ips):
-        yield "its own addresses are limited to other networks"
+        yield "your key may be used only from other networks"
 
 
 def _outside(requested: Grant, creator: Grant) -> Iterator[str]:
     if requested.workspace != creator.workspace:
-        yield "it is limited to its own workspace"
+        yield "your key is limited to its own workspace"
     if requested.user_id != creator.user_id:
         yield f"it makes keys only for its own user, {creator.user_id!r}"
     if requested.service_id != creator.service_id:

@@ -42,7 +42,7 @@ class Copy(Protocol):
 
 
 def copies(settings: Settings) -> Iterator[Copy]:
-    """MLflow's before ours (see the package). Without MLflow's, where another server stores it."""
+    """MLflow's before ours (see the package). Leaves out MLflow's if another server stores it."""
     snapshots: dict[URL, str] = {}
     if keeps_mlflow(settings):
         yield _copy("mlflow", settings.mlflow_database_url, snapshots)

@@ -161,7 +161,7 @@ class ArtifactStoreElsewhere(
 class ArtifactStoreBusy(
     Unavailable,
     code="HK4015",
-    message="artifacts: the artifact store has too many requests.",
+    message="artifacts: the artifact store is receiving too many requests.",
     remedy="Nothing was kept; send the request again in a moment. Operator: the bucket is being throttled.",
 ): ...
 

@@ -123,7 +123,7 @@ class ModelsQuotaExceeded(
     left: int
 
 
-class BodyDripping(
+class BodyTooSlow(
     BadRequest,
     code="HK1311",
     status=408,

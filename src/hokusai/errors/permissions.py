@@ -65,7 +65,7 @@ class EnvironmentMismatch(
 class WorkspaceNone(
     Forbidden,
     code="HK1206",
-    message="gateway: an operator key does not belong to a workspace, so it cannot reach models.",
+    message="gateway: a platform key does not belong to a workspace, so it cannot reach models.",
     remedy="Create a key for the workspace: hokusai keys create --workspace NAME --name NAME.",
 ):
     """A tenant's data can be reached only with that tenant's keys."""

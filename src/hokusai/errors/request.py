@@ -95,7 +95,7 @@ class BodyUnexpected(
     path: str
 
 
-class BodyTooSlow(
+class BodyStalled(
     BadRequest,
     code="HK1009",
     status=408,

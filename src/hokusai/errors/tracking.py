@@ -105,8 +105,8 @@ class SourceForbidden(
     BadRequest,
     code="HK3010",
     message="tracking: a model version cannot have this source: {reason}.",
-    remedy="Use runs:/RUN_ID/PATH, models:/NAME/VERSION, models:/MODEL_ID, or the mlflow-artifacts: address of a run's "
-    "or logged model's files in this workspace.",
+    remedy="Use runs:/RUN_ID/PATH, models:/NAME/VERSION, models:/NAME@ALIAS, models:/MODEL_ID, or the mlflow-artifacts:"
+    " address of a run's or logged model's files in this workspace.",
 ):
     """The files of a version are in its own workspace. Upload files that are elsewhere first."""
 

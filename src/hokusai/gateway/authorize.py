@@ -1,4 +1,4 @@
-"""May they: default-deny by the route table."""
+"""Refuses every request that the route table does not allow to this key."""
 
 from __future__ import annotations
 

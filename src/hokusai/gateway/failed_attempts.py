@@ -20,8 +20,8 @@ class FailedAttempts:
     """Counts refused keys for each address, and for each key that is known, against ``rate``.
 
     Past it, an address gets no more keys looked up, neither here nor at a separate auth service. A key
-    that was good from there in the last ten minutes still is: a neighbour behind the same address
-    works on. A known key is never shut out by others' use of it: only its refusals become 429.
+    that worked from that address in the last ten minutes is still looked up, so that others behind the
+    same address can continue. A known key is never shut out by others' use of it: only its refusals become 429.
     """
 
     def __init__(self, *, rates: Rates, rate: str) -> None:

@@ -32,7 +32,7 @@ class MinBodyRate:
 
 
 class _TimedReceive:
-    """Wraps a ``receive`` while the body arrives. Raises ``errors.BodyDripping``."""
+    """Wraps a ``receive`` while the body arrives. Raises ``errors.BodyTooSlow``."""
 
     def __init__(self, receive: Receive, *, rate: float, grace: float) -> None:
         self._receive = receive
@@ -51,7 +51,7 @@ class _TimedReceive:
                 message = await self._receive()
         except TimeoutError:
             seconds = round(self._waited + time.monotonic() - began)
-            raise errors.BodyDripping(received=self._size, seconds=seconds, rate=self._rate) from None
+            raise errors.BodyTooSlow(received=self._size, seconds=seconds, rate=self._rate) from None
         self._waited += time.monotonic() - began
         self._size += len(message.get("body", b""))
         self._more = message.get("more_body", False)

@@ -84,7 +84,7 @@ def _pair(part: str) -> tuple[str, str]:
 
 
 async def body(receive: Receive, *, limit: int, declared: int | None, idle_seconds: float) -> bytes:
-    """The whole body, ``limit`` bytes at most. Raises ``errors.BodyTooLarge`` or ``BodyTooSlow``."""
+    """The whole body, ``limit`` bytes at most. Raises ``errors.BodyTooLarge`` or ``BodyStalled``."""
     if declared is not None and declared > limit:
         raise errors.BodyTooLarge(limit=limit)
     chunks: list[bytes] = []
@@ -95,7 +95,7 @@ async def body(receive: Receive, *, limit: int, declared: int | None, idle_secon
             async with asyncio.timeout(idle_seconds):  # before Python 3.12, ``wait_for`` can lose a cancellation
                 message = await receive()
         except TimeoutError:
-            raise errors.BodyTooSlow(seconds=idle_seconds) from None
+            raise errors.BodyStalled(seconds=idle_seconds) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect()
         chunks.append(message.get("body", b""))

@@ -35,7 +35,7 @@ In the code, *head* is ``_deadline is not None``; *body* is ``_in_body``; *large
 
 Invariants:
 
-- At most ``head_bytes`` are held that belong to nothing complete: ``_unread`` counts bytes since the last complete
+- At most ``head_bytes`` of incomplete input are held: ``_unread`` counts bytes since the last complete
   head, piece of body or message.
 - Of a body, at most two reads are held until the application asks for it, which it does when it knows the principal.
 - A request reaches the application only after all checks of its head, and gets exactly one response. Responses are

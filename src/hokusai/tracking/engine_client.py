@@ -1,4 +1,4 @@
-"""Our own requests to MLflow: they act for no tenant, and pass none of the checks that stand before a tenant's."""
+"""Our own requests to MLflow: they act for no tenant, and skip the checks made on tenants' requests."""
 
 from __future__ import annotations
 

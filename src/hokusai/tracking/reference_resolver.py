@@ -1,4 +1,4 @@
-"""What a request refers to belongs to its workspace: the resources its fields name, and the source of a version."""
+"""Checks that what a request refers to belongs to its workspace: resources its fields name, a version's source."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def smaller_pages(request: TrackingRequest) -> list[int]:
 
 
 def _results(given: Any, default: int, maximum: int) -> int:
-    """Where MLflow does not refuse a negative number itself, SQLite would return everything and PostgreSQL fail."""
+    """Refuses negative numbers: MLflow does not everywhere; SQLite would return everything, and PostgreSQL fail."""
     if given is None:
         return default
     if int(given) < 0:

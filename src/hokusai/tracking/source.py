@@ -1,7 +1,7 @@
 """The source of a model version: inside the workspace, from a run or logged model that it owns.
 
 MLflow checks local paths, ``runs:/`` and ``mlflow-artifacts:``, and accepts anything else: ``s3://`` of any bucket,
-``http:``, ``ftp:``. Here a source has one of four forms. It is parsed strictly, resolved, and passed on in its
+``http:``, ``ftp:``. Here a source has one of five forms. It is parsed strictly, resolved, and passed on in its
 canonical spelling, together with the run or logged model that it belongs to.
 """
 

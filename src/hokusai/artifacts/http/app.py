@@ -118,7 +118,7 @@ class ArtifactsApp:
         yield b"]}" if before == b", " else b'{"files": []}'
 
     async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
-        """Files and records together where the store deletes at once; else files first, for lone records do no harm."""
+        """Both in one transaction if deletion is instant; otherwise files first: a record alone is harmless."""
         record = await self._ledger.find(found) if condition else None
         if self._store.deletes_at_once:
             async with self._ledger.deleting(found) as records:

@@ -48,7 +48,7 @@ class Body:
         self._more = True
 
     async def batches(self) -> AsyncGenerator[list[Piece], None]:
-        """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyTooSlow``."""
+        """Raises ``errors.ArtifactTooLarge``, ``UploadIncomplete`` or ``BodyStalled``."""
         while self._more:
             yield await self._batch()
         if self.declared is not None and self.size != self.declared:
@@ -68,7 +68,7 @@ class Body:
         except TimeoutError:
             if self._request.is_aborted:
                 raise self._incomplete() from None
-            raise errors.BodyTooSlow(seconds=self._idle_seconds) from None
+            raise errors.BodyStalled(seconds=self._idle_seconds) from None
         if message["type"] == "http.disconnect" or self._request.is_aborted:
             raise self._incomplete()
         self._more = message.get("more_body", False)
@@ -201,7 +201,7 @@ class Uploads:
                     transfer.reservation.grow_to(start + body.size)
                     await transfer.upload.write(batch)
                     transfer.size = start + body.size
-        except (errors.UploadIncomplete, errors.BodyTooSlow):
+        except (errors.UploadIncomplete, errors.BodyStalled):
             if headers.name:
                 self._resumable.suspend(headers.name, transfer)
             raise

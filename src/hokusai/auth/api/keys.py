@@ -56,10 +56,11 @@ class NewKey(Body):
     )
     environment: Literal["live", "test"] | None = Field(default=None, description="Unset: the caller's.")
     rate: str | None = Field(
-        default=None, description="Requests per s, m, h or d: `1000/h`. Unset: the server's default."
+        default=None, description="Requests per s, m, h or d: `1000/h`. Unset: the caller's, or the server's default."
     )
     allow_ips: Annotated[list[Word], Field(max_length=64)] = Field(
-        default=[], description="Networks (CIDR) or addresses from which the key may be used; empty: from everywhere."
+        default=[],
+        description="Networks (CIDR) or addresses from which the key may be used; empty: the caller's, or everywhere.",
     )
 
 

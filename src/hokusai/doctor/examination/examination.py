@@ -31,7 +31,7 @@ class Facts:
 
 
 class Examination:
-    """The target and the requests that checks make to it. ``name`` is new each time: what is made is called so."""
+    """The target and the requests that checks make to it. Everything created gets ``name``, which is new each time."""
 
     def __init__(self, target: Target, probe: Probe) -> None:
         self.target = target
