@@ -60,7 +60,9 @@ def test_a_key_is_taken_by_its_text_from_standard_input(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "hk_live_mistyped", LEAKED[:-1] + "!", "key_0000000000000000", f"{LEAKED}\n{LEAKED}"]
+    "text",
+    ["", "hk_live_mistyped", LEAKED[:-1] + "!", "key_0000000000000000", f"{LEAKED}\n{LEAKED}"],
+    ids=["empty", "too short", "mistyped", "an id", "two keys"],
 )
 def test_what_is_not_a_key_is_not_sent(hokusai: Hokusai, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     typed(monkeypatch, text)
