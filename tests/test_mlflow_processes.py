@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.serving import Server, Team, environment, run_hokusai, serving
+from tests.serving import Server, Team, descendants, environment, run_hokusai, serving
 
 pytestmark = pytest.mark.process
 
@@ -63,7 +63,7 @@ def test_a_setting_of_an_earlier_version_is_refused_by_name(tmp_path: Path) -> N
 
 def test_they_end_with_the_server(tmp_path: Path) -> None:
     with serving(tmp_path / "data", fork=False) as server:
-        found = set(_descendants(server.process.pid))
+        found = set(descendants(server.process.pid))
         assert len(found) >= 2, "the fork server, and at least one process"
         assert server.stop() == 0
         assert _ends(found, seconds=1), "there are still some"
@@ -74,7 +74,7 @@ def test_those_that_are_killed_are_replaced_and_they_end_with_a_server_that_is_k
         team = server.workspace("acme")
         with server.http(team.key) as http:
             assert http.post(f"{V2}/registered-models/create", json={"name": "one"}).is_success
-            fork_server, *processes = _descendants(server.process.pid)
+            fork_server, *processes = descendants(server.process.pid)
             for pid in processes:
                 os.kill(pid, signal.SIGKILL)
             answers = [http.get(f"{V2}/registered-models/get?name=one") for _ in range(10)]
@@ -82,7 +82,7 @@ def test_those_that_are_killed_are_replaced_and_they_end_with_a_server_that_is_k
             assert answers[-1].status_code == 200
             os.kill(fork_server, signal.SIGKILL)
             assert _ready_again(server, http)
-        found = set(_descendants(server.process.pid))
+        found = set(descendants(server.process.pid))
         assert len(found) >= 2
         server.process.kill()
         server.process.wait(30)
@@ -121,15 +121,6 @@ def _register(server: Server, team: Team, number: int) -> list[int]:
         post("/model-versions/create", name=f"model-{number}", source=f"runs:/{run}/model", run_id=run)
         post("/runs/update", run_id=run, status="FINISHED", end_time=2)
     return statuses
-
-
-def _descendants(pid: int) -> list[int]:
-    """The fork server, then its processes."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *_descendants(child)]
-    return found
 
 
 def _ends(pids: set[int], seconds: float) -> bool:

@@ -73,12 +73,6 @@ def is_page(request: TrackingRequest) -> bool:
     return request.route in _PAGES
 
 
-def smaller_pages(request: TrackingRequest) -> list[int]:
-    """How many results to ask for instead, one after the other, where a page is too large."""
-    size = request.fields["max_results"] if is_page(request) else 0
-    return [fewer for fewer in (1000, 100, 10, 1) if fewer < size]
-
-
 def _results(given: Any, default: int, maximum: int) -> int:
     """Refuses negative numbers: MLflow does not everywhere; SQLite would return everything, and PostgreSQL fail."""
     if given is None:

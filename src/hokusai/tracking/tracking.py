@@ -16,10 +16,11 @@ from hokusai.tracking.engine_client import EngineClient
 from hokusai.tracking.error_translation import ErrorTranslation
 from hokusai.tracking.model_counter import ModelCounter
 from hokusai.tracking.ownership import Ownership
+from hokusai.tracking.page_sizes import PageSizes
 from hokusai.tracking.protected_aliases import ProtectedAliases
 from hokusai.tracking.reference_resolver import ReferenceResolver
 from hokusai.tracking.request import Serialized, TrackingRequest
-from hokusai.tracking.rules import check, is_page, smaller_pages
+from hokusai.tracking.rules import check, is_page
 
 
 class Tracking:
@@ -35,6 +36,7 @@ class Tracking:
         self._protected = ProtectedAliases(self._client.ask)
         self._bytes = ByteCounter(stored)
         self._counter = ModelCounter(models, names, self._client.registered_models)
+        self._sizes = PageSizes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = TrackingRequest.of(scope)
@@ -62,16 +64,19 @@ class Tracking:
         MLflow builds a page whole before anybody can see how large it is. Clients follow page tokens, whatever the
         size of a page.
         """
-        for results in (None, *smaller_pages(request)):
-            if results is not None:
-                request.fields["max_results"] = results
+        if not is_page(request):
+            await self.engine(made.scope, made.receive, ErrorTranslation(made.scope, send))
+            return
+        wanted = request.fields["max_results"]
+        for size in self._sizes.of(request.workspace, request.route, wanted):
+            if size != wanted:
+                request.fields["max_results"] = size
                 made = await request.serialize(scope, receive)
             try:
                 await self.engine(made.scope, made.receive, ErrorTranslation(made.scope, send))
                 return
             except (errors.AnswerTooLarge, errors.RequestMemoryExceeded):
-                if not is_page(request):
-                    raise
+                continue
         raise errors.ResultTooLarge()
 
     async def start(self) -> None:

@@ -19,6 +19,7 @@ from hokusai.tracking.processes.channel import Message
 from hokusai.tracking.processes.fair_queue import FairQueue, Gone
 from hokusai.tracking.processes.pool import MLFLOW, Limits, Pool
 from hokusai.tracking.processes.process import Killed, ProcessEnded
+from hokusai.tracking.processes.processor_use import ProcessorUse
 from hokusai.tracking.processes.serving import OUT_OF_MEMORY
 
 log = logging.getLogger("hokusai.tracking")
@@ -46,6 +47,7 @@ class ProcessEngine:
         self._limits = limits
         self._database = _database(database_url)
         self._queue = FairQueue(places=processes, share=max(1, processes - 1), seconds=limits.seconds)
+        self._use = ProcessorUse()
         self._answers = Answers(seconds=limits.seconds)
         self._pool = Pool(
             database_url,
@@ -63,13 +65,15 @@ class ProcessEngine:
         gone = partial(_disconnected, receive) if _only_reads(scope) else None
         async with AsyncExitStack() as sending:
             async with self._queue.place(workspace, gone):
-                answer, content = await self._answer(scope, body, gone)
+                answer, content = await self._answer(scope, body, gone, workspace)
                 await sending.enter_async_context(self._answers.place(workspace, content))
             await self._answers.send(send, answer, content)
 
-    async def _answer(self, scope: Scope, body: bytes, gone: Gone | None) -> Message:
+    async def _answer(self, scope: Scope, body: bytes, gone: Gone | None, workspace: str) -> Message:
+        low = self._use.is_above_average(workspace)
+        used = partial(self._use.add, workspace)
         try:
-            answer, content = await self._pool.call(_head(scope), body, gone=gone)
+            answer, content = await self._pool.call(_head(scope), body, gone=gone, low=low, used=used)
         except ProcessEnded as ended:
             raise self._error(ended.reason) from None
         if failed := answer.get("failed"):

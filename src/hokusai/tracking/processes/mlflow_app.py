@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from sqlalchemy import Engine, NullPool, create_engine, event, make_url, text
 
 from hokusai import errors
 from hokusai.database import first_line
-from hokusai.mlflow_api import ARTIFACTS_SCHEME
+from hokusai.mlflow_api import ARTIFACTS_SCHEME, V2, WORKSPACE_HEADER
 from hokusai.tracking.engine import MLFLOW_MINOR
 from hokusai.tracking.processes import row_limits
-from hokusai.tracking.processes.wsgi import WsgiApp
+from hokusai.tracking.processes.wsgi import WsgiApp, call
 
 _MIGRATION_LOCK = 0x6D6C666C  # any number but the one for our own tables
 _SETTING = "HOKUSAI_TRACKING_DATABASE_URL"
@@ -56,6 +58,7 @@ def load(database_url: str) -> tuple[WsgiApp, list[tuple[str, str]]]:
         raise errors.DatabaseUnreachable(setting=_SETTING, reason=first_line(error)) from error
     row_limits.enforce()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _warm_up(app)
     _close_connections()
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy every page that it looks at
@@ -73,6 +76,9 @@ def import_mlflow() -> WsgiApp:
         from mlflow.version import VERSION
     except ModuleNotFoundError as error:
         raise errors.ExtraMissing(module=error.name or str(error)) from error
+    # ``runs/search`` tries to import it, at every request: without its requirements that fails, after a twentieth of a
+    # second. Hokusai is the authentication.
+    sys.modules["mlflow.server.auth"] = None  # type: ignore[assignment]
     _take_over_logging()
     if not VERSION.startswith(MLFLOW_MINOR + "."):
         reason = f"it is {VERSION}, and {MLFLOW_MINOR} was reviewed"
@@ -95,6 +101,27 @@ def _write_ahead(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA busy_timeout = 20000")  # MLflow's own, which it sets later
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
+
+
+#: Requests that find nothing: what MLflow prepares at the first of its kind is then there in every forked process.
+_FIRST_REQUESTS: tuple[tuple[str, str, str, dict[str, object]], ...] = (
+    ("GET", "/experiments/search", "max_results=1", {}),
+    ("GET", "/experiments/get-by-name", "experiment_name=-", {}),
+    ("GET", "/runs/get", "run_id=-", {}),
+    ("POST", "/runs/search", "", {"experiment_ids": ["-1"], "filter": "tags.a = '1'", "max_results": 1}),
+    ("POST", "/logged-models/search", "", {"experiment_ids": ["-1"], "max_results": 1}),
+    ("GET", "/registered-models/get", "name=-", {}),
+    ("GET", "/registered-models/search", "max_results=1", {}),
+    ("GET", "/model-versions/search", "max_results=1", {}),
+)
+
+
+def _warm_up(app: WsgiApp) -> None:
+    for method, path, query, fields in _FIRST_REQUESTS:
+        body = json.dumps(fields).encode() if fields else b""
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        headers.append((WORKSPACE_HEADER, "default"))
+        call(app, {"method": method, "path": V2 + path, "query": query, "headers": headers}, body)
 
 
 def _close_connections() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ _WATCH_SECONDS = 0.05
 _KEPT = 0.25
 _TAKE_SECONDS = 5
 _MIN_BACKOFF, _MAX_BACKOFF = 0.5, 30.0  # seconds before a fork server that ended is replaced
-_NICE = 10  # of a process whose request is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,9 @@ class Pool:
         self._resized = resized
         self._on_killed = on_killed
         self._fork_server: ForkServerClient | None = None
-        self._idle: asyncio.Queue[MlflowProcess] = asyncio.Queue()
+        # The last one first: a process that was used a moment ago is quicker than a new one.
+        self._idle: asyncio.LifoQueue[MlflowProcess] = asyncio.LifoQueue()
+        self._idle_low: list[MlflowProcess] = []
         self._processes: set[MlflowProcess] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._busy = asyncio.Event()
@@ -104,12 +104,21 @@ class Pool:
     def ready(self) -> bool:
         return bool(self._processes)
 
-    async def call(self, head: dict[str, object], body: bytes, *, gone: Gone | None = None) -> channel.Message:
+    async def call(
+        self,
+        head: dict[str, object],
+        body: bytes,
+        *,
+        gone: Gone | None = None,
+        low: bool = False,
+        used: Callable[[float], None] = lambda _: None,
+    ) -> channel.Message:
         """One process's answer. A request with ``gone`` is given up when nobody waits for its answer any more.
 
+        A ``low`` one gets what others leave of the processors. ``used`` is told how many processor seconds it took.
         Raises ``ProcessEnded``, or ``errors.TrackingDown`` where there is no process within the time a request has.
         """
-        process = await self._take()
+        process = await (self._take_low() if low else self._take())
         slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._is_slow, process, gone)
         process.measure()
         try:
@@ -122,12 +131,15 @@ class Pool:
             self._discard(process)
             raise
         finally:
+            used(process.used)
             slow.cancel()
             if process.abandonment is not None:
                 process.abandonment.cancel()
                 process.abandonment = None
         if self._closing or process.spare or "failed" in answer[0] or self._keeps_too_much(process):
             self._discard(process)
+        elif process.low:
+            self._idle_low.append(process)
         else:
             self._idle.put_nowait(process)
         return answer
@@ -147,6 +159,18 @@ class Pool:
         except TimeoutError:
             raise errors.TrackingDown() from None
 
+    async def _take_low(self) -> MlflowProcess:
+        """As ``_take``, one of a low priority: there are as many of them as of the others, at most."""
+        while self._idle_low:
+            if not (process := self._idle_low.pop()).ended.is_set():
+                self._busy.set()
+                return process
+        if sum(one.low for one in self._processes) < self._size and (found := await self._fork()):
+            found.lower()
+            self._busy.set()
+            return found
+        return await self._take()
+
     def _discard(self, process: MlflowProcess) -> None:
         """End a process, and start another one in its place unless one was started already."""
         process.writer.close()
@@ -158,20 +182,24 @@ class Pool:
             self._fork_server.kill(process.pid)
         if process.spare:
             self._resized(-1)
-        elif not self._closing:
+        if not (process.spare or process.low or self._closing):
             self._spawn(self._add(), "mlflow-start")
 
     async def _add(self) -> None:
+        if process := await self._fork():
+            self._idle.put_nowait(process)
+
+    async def _fork(self) -> MlflowProcess | None:
         fork_server = self._fork_server
         if fork_server is None or fork_server.lost.is_set():
-            return  # the next fork server starts them all
+            return None  # the next fork server starts them all
         try:
             process = await fork_server.fork()
         except OSError as error:
             log.error("no MLflow process could be started: %s", error)
-            return
+            return None
         self._processes.add(process)
-        self._idle.put_nowait(process)
+        return process
 
     def _is_slow(self, process: MlflowProcess, gone: Gone | None) -> None:
         """Others are served by another process meanwhile; this one gets what they leave of the processors."""
@@ -180,10 +208,10 @@ class Pool:
         if sum(one.spare for one in self._processes) >= self._spares or process.ended.is_set():
             return
         process.spare = True
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         self._resized(+1)
-        self._spawn(self._add(), "mlflow-start")
+        if not process.low:  # beside which there is another one already
+            process.lower()
+            self._spawn(self._add(), "mlflow-start")
 
     async def _kill_when(self, gone: Gone, process: MlflowProcess) -> None:
         await gone()

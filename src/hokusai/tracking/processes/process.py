@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from hokusai.tracking.processes import channel
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
+_NICE = 10
 
 #: The share of the time from which on a request kept a processor busy, rather than waited.
 _COMPUTING = 0.1
@@ -38,7 +40,10 @@ class ProcessEnded(Exception):
 
 @dataclass(slots=True, eq=False)
 class MlflowProcess:
-    """Answers one request at a time. ``spare`` is set where another process was started beside it."""
+    """Answers one request at a time.
+
+    ``spare`` is set where another process was started beside it; it is retired after its request.
+    """
 
     pid: int
     reader: asyncio.StreamReader
@@ -46,6 +51,7 @@ class MlflowProcess:
     memory: int  # resident bytes that are its own, when it was new
     began: float | None = None  # when its request began; None while it is idle
     spare: bool = False
+    low: bool = False  # it runs at a low priority, which cannot be raised again
     killed: Killed | None = None
     abandonment: asyncio.Task[None] | None = None  # waits for the client of its request to go
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,6 +77,19 @@ class MlflowProcess:
     def measure(self) -> None:
         """Begin to measure how its request uses the processor."""
         self._measured = time.monotonic(), processor_seconds(self.pid)
+
+    @property
+    def used(self) -> float:
+        """Processor seconds since ``measure``; those that passed, where it has ended and nobody can tell."""
+        since, before = self._measured
+        now = processor_seconds(self.pid)
+        return now - before if now else time.monotonic() - since
+
+    def lower(self) -> None:
+        """Give it what others leave of the processors."""
+        self.low = True
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.pid, _NICE)
 
     @property
     def computes(self) -> bool:
