@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx2
 
 from bench import peers, processes
-from bench.fairness import connections
+from bench.fairness import connections, queries
 from bench.fairness.arena import Arena, Scenario, p99
 from bench.peers import Hokusai, Server
 from bench.results import Figure, Ratio, Result
 
 #: Modules with ``SCENARIOS``.
-MODULES = (connections,)
+MODULES = (connections, queries)
 #: Seconds of measuring; and of waiting until what the scenario before has left behind is closed.
 SECONDS, SETTLE = 4.0, 4.0
 

@@ -13,9 +13,13 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx2
+
+from bench.fairness.arena import Arena, Scenario
 
 V2 = "/api/2.0/mlflow"
 CLIENTS = 8
@@ -104,8 +108,9 @@ FLOODS: Mapping[str, Callable[[Flood], int]] = {
 def flooding(name: str, base: str, key: str, experiment: str) -> Iterator[Counter[int]]:
     """``CLIENTS`` clients in a process of their own until the block ends; then, the statuses that they got."""
     statuses: Counter[int] = Counter()
-    command = [sys.executable, "-m", "bench.fairness.queries", name, base, experiment]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", f"from {__name__} import main; main()", name, base, experiment]
+    root = Path(__file__).parent.parent.parent
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdin is not None
         process.stdin.write(key + "\n")
         process.stdin.flush()
@@ -116,7 +121,9 @@ def flooding(name: str, base: str, key: str, experiment: str) -> Iterator[Counte
             statuses.update({int(status): count for status, count in json.loads(found or "{}").items()})
 
 
-def _main(name: str, base: str, experiment: str) -> None:
+def main() -> None:
+    """The process of the clients: it reads the key, and ends with its standard input."""
+    name, base, experiment = sys.argv[1:]
     flood = Flood(base, sys.stdin.readline().strip(), experiment)
     ended = threading.Event()
     found: Counter[int] = Counter()
@@ -138,5 +145,30 @@ def _main(name: str, base: str, experiment: str) -> None:
     print(json.dumps(found))
 
 
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def _scenario(name: str) -> Scenario:
+    def standing(arena: Arena) -> AbstractContextManager[object]:
+        key = arena.attacker["Authorization"].removeprefix("Bearer ")
+        return flooding(name, arena.server.base, key, _filled(arena))
+
+    return Scenario(f"searches: {name}", standing, _memory)
+
+
+def _filled(arena: Arena) -> str:
+    """The attacker's experiment, with the rows of ``fill`` in it."""
+    headers = {"Content-Type": "application/json", **arena.attacker}
+    with httpx2.Client(base_url=arena.server.base, headers=headers, timeout=60, trust_env=False) as http:
+        found = http.get(f"{V2}/experiments/get-by-name?experiment_name=flood")
+        if found.is_success:
+            return str(found.json()["experiment"]["experiment_id"])
+        experiment = str(http.post(f"{V2}/experiments/create", json={"name": "flood"}).json()["experiment_id"])
+        run = http.post(f"{V2}/runs/create", json={"experiment_id": experiment, "start_time": 1}).json()["run"]["info"]
+    fill(arena.server.session.log.parent / "data" / "mlflow.db", experiment, run["run_id"])
+    return experiment
+
+
+def _memory(arena: Arena) -> Mapping[tuple[str, str], float]:
+    """Of all processes of the server."""
+    return {("memory", "MB"): arena.server.session.size().pss / 1e6}
+
+
+SCENARIOS = tuple(map(_scenario, FLOODS))

@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="Child processes that run MLflow, for each server process (`HOKUSAI_WORKERS`). One workspace has "
-        "at most all but one of them; as many again are started beside slow requests.",
+        "at most all but one of them. As many again are started beside slow requests, and for workspaces that use "
+        "more of the processors than others.",
     )
     tracking_memory_bytes: int = Field(
         256 * 2**20,

@@ -351,9 +351,9 @@ def shown(name: str) -> str:
     """The target's name for people."""
     version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     return {
-        "embedded": f"Hokusai, MLflow in process, local disk ({version})",
+        "embedded": f"Hokusai, MLflow in child processes, local disk ({version})",
         "remote": "Hokusai, remote MLflow, local disk",
-        "embedded-s3": "Hokusai, MLflow in process, S3",
+        "embedded-s3": "Hokusai, MLflow in child processes, S3",
         "remote-s3": "Hokusai, remote MLflow, S3",
         "mlflow": "MLflow 3.17.2, workspaces and basic-auth",
     }[name]

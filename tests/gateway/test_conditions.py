@@ -32,6 +32,7 @@ def test_what_people_write_is_counted_exactly(text: str, count: int) -> None:
         "tags.a = 'x' -- ' \nand tags.b = 'y",
         "tags.a = 'x' /* ' */ and tags.b = 'y' /* ' */",
         r"tags.a = '\' and tags.b = 'y'",
+        r"tags.a = '\0' and tags.b = 'y' and tags.c = 'z'",
         "tags.a = 'it''s and tags.b = ''s'",
         "(tags.a='1')and(tags.b='2')",
         "tags.a LIKE'1'and tags.b IN('2')",

@@ -12,6 +12,7 @@ from tests.attacks.catalogue import (
     keys,
     objects,
     parsers,
+    queries,
     rights,
     sources,
     stored,
@@ -21,7 +22,10 @@ from tests.attacks.catalogue import (
     trail,
 )
 
-_MODULES = (tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored, trail, rights)
+_MODULES = (
+    *(tenancy, files, sources, objects, surfaces, parsers, framing, keys, stories, floods, stored, trail, rights),
+    queries,
+)
 
 CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.cases())
 
@@ -51,11 +55,14 @@ THREATS = {
     22: "keys used beyond their permissions",
     23: "keys in the wrong place",
     26: "memory before anybody is known",
+    27: "answers that are built before they are bounded",
+    28: "searches that take minutes",
     29: "files changed past the server",
     30: "rows and bytes that nobody pays for, and the audit trail",
     31: "the event loop held by one request",
     32: "ways round the rights of keys and names",
     33: "addresses and places",
+    34: "values of another shape",
     35: "names that mislead, and pages of other sites",
     36: "names that end at a '?'",
     37: "the operator's own slips",
