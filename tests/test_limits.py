@@ -40,9 +40,10 @@ def bounded(server: Server, name: str, **quota: int | None) -> Team:
 
 
 def used(server: Server, name: str) -> dict[str, int]:
+    """What its files and models use."""
     with server.http() as operator:
-        found: dict[str, int] = operator.get(f"{WORKSPACES}/{name}").json()["use"]
-        return found
+        found = operator.get(f"{WORKSPACES}/{name}").json()["use"]
+        return {one: found[one] for one in ("bytes", "files", "models")}
 
 
 def at_once(count: int, call: Callable[[int], httpx2.Response]) -> list[httpx2.Response]:

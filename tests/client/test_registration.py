@@ -155,7 +155,7 @@ def test_an_upload_is_sent_again_whole(model: Path) -> None:
     busy = Reply.refusal(503, "HK4004", "artifacts: down.", "Again.", Retry_After="0")
     ran = Ran(Registry(upload=[Reply(200, b""), busy, Reply(200, b"")]), model)
     assert ran.error is None
-    sent = [request.body for request in ran.requests if request.path.endswith(".bin")]
+    sent = [request.body for request in ran.requests if (request.method, request.path[-4:]) == ("PUT", ".bin")]
     assert sent == [b"x" * 3_000_000] * 2
 
 

@@ -51,7 +51,11 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize("hostile", ["a\nb", '","level":"x', "\x1b[2J", "\u2028", "\ud800", KEY], ids=ascii)
+@pytest.mark.parametrize(
+    "hostile",
+    ["a\nb", '","level":"x', "\x1b[2J", "\u2028", "\ud800", KEY],
+    ids=["a line", "JSON", "a terminal", "a separator", "a surrogate", "a key"],
+)
 def test_a_line_is_one_object_without_keys(log: logging.Logger, stream: io.StringIO, hostile: str) -> None:
     try:
         raise ValueError(hostile)
