@@ -65,7 +65,8 @@ def _(bench: Bench) -> Iterator[Deployment]:
 def _(bench: Bench) -> Iterator[Deployment]:
     port = free_port()
     running, team = bench.base
-    with nginx(server(port, location("/", f"http://127.0.0.1:{port}")), port=port):
+    appending = FORWARD.replace("$remote_addr", "$proxy_add_x_forwarded_for")  # as most configurations do
+    with nginx(server(port, location("/", f"http://127.0.0.1:{port}", base=appending)), port=port):
         yield Deployment(f"http://127.0.0.1:{port}", variables=keys(running, team))
 
 

@@ -40,10 +40,15 @@ def bounded(server: Server, name: str, **quota: int | None) -> Team:
 
 
 def used(server: Server, name: str) -> dict[str, int]:
-    """What its files and models use."""
     with server.http() as operator:
-        found = operator.get(f"{WORKSPACES}/{name}").json()["use"]
-        return {one: found[one] for one in ("bytes", "files", "models")}
+        found: dict[str, int] = operator.get(f"{WORKSPACES}/{name}").json()["use"]
+        return found
+
+
+def stored_use(server: Server, name: str) -> dict[str, int]:
+    """What its files and models use."""
+    found = used(server, name)
+    return {one: found[one] for one in ("bytes", "files", "models")}
 
 
 def at_once(count: int, call: Callable[[int], httpx2.Response]) -> list[httpx2.Response]:
@@ -75,7 +80,7 @@ def test_100_parallel_uploads_cannot_pass_a_quota(crowded: Server, framing: str)
 
     answers = at_once(100, put)
     assert Counter(map(code, answers)) == {"": 10, "HK1308": 90}
-    assert used(crowded, team.name) == {"bytes": 10_000, "files": 10, "models": 0}
+    assert stored_use(crowded, team.name) == {"bytes": 10_000, "files": 10, "models": 0}
     refused = next(answer for answer in answers if not answer.is_success)
     assert refused.status_code == 413
     assert re.search(r"quota is 10500 bytes: \d+ are left, and \d+ are needed", refused.json()["message"])
@@ -84,7 +89,7 @@ def test_100_parallel_uploads_cannot_pass_a_quota(crowded: Server, framing: str)
         assert len(client.get(FILES).json()["files"]) == 10
         for number in kept:
             assert client.delete(f"{FILES}/{number}").is_success
-    assert used(crowded, team.name) == {"bytes": 0, "files": 0, "models": 0}
+    assert stored_use(crowded, team.name) == {"bytes": 0, "files": 0, "models": 0}
 
 
 def test_100_parallel_uploads_cannot_pass_a_number_of_files(crowded: Server) -> None:
@@ -100,7 +105,7 @@ def test_100_parallel_uploads_cannot_pass_a_number_of_files(crowded: Server) -> 
         listed = client.get(FILES).json()["files"]
     assert 4 <= len(listed) <= 7  # two that replace each other take the room of two until they have landed
     size = sum(entry["file_size"] for entry in listed)
-    assert used(crowded, team.name) == {"bytes": size, "files": len(listed), "models": 0}
+    assert stored_use(crowded, team.name) == {"bytes": size, "files": len(listed), "models": 0}
 
 
 def test_a_file_is_replaced_and_deleted_at_the_quota(server: Server) -> None:
@@ -117,9 +122,9 @@ def test_a_file_is_replaced_and_deleted_at_the_quota(server: Server) -> None:
             assert lowered.json()["quota"] == {"bytes": 10, "files": 2, "models": None, "requests_per_hour": None}
         assert client.put(f"{FILES}/a", content=bytes(900)).is_success  # less than before
         assert code(client.put(f"{FILES}/a", content=bytes(901))) == "HK1308"
-        assert used(server, team.name) == {"bytes": 900, "files": 2, "models": 0}
+        assert stored_use(server, team.name) == {"bytes": 900, "files": 2, "models": 0}
         assert client.delete(f"{FILES}/a").is_success
-        assert used(server, team.name) == {"bytes": 0, "files": 1, "models": 0}
+        assert stored_use(server, team.name) == {"bytes": 0, "files": 1, "models": 0}
         assert client.put(f"{FILES}/a", content=bytes(10)).is_success
 
 
@@ -143,7 +148,7 @@ def test_uploads_that_do_not_end_well_count_nothing(server: Server) -> None:
             while code(client.put(f"{FILES}/b", content=bytes(1000))) == "HK1308":
                 assert time.monotonic() < end
             assert client.delete(f"{FILES}/b").is_success
-    assert used(server, team.name) == {"bytes": 0, "files": 0, "models": 0}
+    assert stored_use(server, team.name) == {"bytes": 0, "files": 0, "models": 0}
 
 
 def test_a_workspace_cannot_take_every_connection(tmp_path: Path) -> None:

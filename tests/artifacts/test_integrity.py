@@ -159,13 +159,14 @@ def test_a_large_file_of_another_size_is_refused_before_its_first_byte(
     assert code(http.get(f"{FILES}/{name}")) == (409, DAMAGED)
 
 
-def test_it_is_logged_audited_and_counted(server: Server, http: httpx2.Client, name: str) -> None:
+def test_it_is_logged_audited_and_counted(server: Server, http: httpx2.Client, team: Team, name: str) -> None:
     with server.http() as operator:
         counted = _metric(operator, "hokusai_damaged_downloads_total")
         assert http.put(f"{FILES}/{name}", content=SMALL).is_success
         before = operator.get("/ready").json()["checks"]["artifacts"]["damaged"]
         _other_bytes(stored(server, name))
-        refused = http.get(f"{FILES}/{name}")
+        with server.http(server.key(team.name).key) as another:  # refusals of one key are merged
+            refused = another.get(f"{FILES}/{name}")
         assert code(refused) == (409, DAMAGED)
         assert refused.json()["error_code"] == "DATA_LOSS"
         assert _metric(operator, "hokusai_damaged_downloads_total") == counted + 1

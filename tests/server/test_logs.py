@@ -40,11 +40,9 @@ def stream() -> io.StringIO:
 def log(stream: io.StringIO, clock: Clock, request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
     handler = BoundedHandler(stream, lines=3, clock=clock)
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger(f"tests.{request.node.name}")
-    logger.propagate, logger.handlers = False, [handler]
-    logger.setLevel(logging.DEBUG)
+    logger = logging.Logger(f"tests.{request.node.name}", logging.DEBUG)  # one that pytest does not listen to
+    logger.addHandler(handler)
     yield logger
-    logger.handlers = []
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
