@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,12 +36,12 @@ def stream() -> io.StringIO:
 
 
 @pytest.fixture
-def log(stream: io.StringIO, clock: Clock, request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+def log(stream: io.StringIO, clock: Clock, request: pytest.FixtureRequest) -> logging.Logger:
     handler = BoundedHandler(stream, lines=3, clock=clock)
     handler.setFormatter(JsonFormatter())
     logger = logging.Logger(f"tests.{request.node.name}", logging.DEBUG)  # one that pytest does not listen to
     logger.addHandler(handler)
-    yield logger
+    return logger
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
