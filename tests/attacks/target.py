@@ -65,6 +65,7 @@ class Target(Protocol):
     def alive(self) -> bool: ...
 
     def resident(self) -> int:
+        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         """KiB of memory that the server's process has; 0 where it is not known."""
 
     def close(self) -> None: ...
@@ -134,8 +135,9 @@ class Hokusai:
         return self.server.process.poll() is None
 
     def resident(self) -> int:
+        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         lines = Path(f"/proc/{self.server.process.pid}/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+        return int(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
 
     def close(self) -> None:
         for tables in self._tables:
@@ -227,6 +229,7 @@ class StockMlflow:
         return self._process.poll() is None
 
     def resident(self) -> int:
+        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         return 0
 
     def close(self) -> None:
