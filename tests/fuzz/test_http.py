@@ -60,6 +60,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 assert http.post(f"{MLFLOW}/{path}", json={"name": MARKER}).is_success
         with server.http(attacker.key) as http:
             assert http.put(f"{FILES}/own.txt", content=b"own").is_success
+            assert http.get("/api/v1/openapi.json").is_success  # it is put together once, which takes a moment
         yield Lab(server, attacker, victim)
         assert server.stop() == 0
 
@@ -320,6 +321,22 @@ def final(found: list[Answer]) -> list[Answer]:
     return [answer for answer in found if answer.status >= 200]
 
 
+def all_are_answered(found: list[Answer], sent: list[Request]) -> bool:
+    """Whether every request has its answer, the last one (``LAST``) too.
+
+    A request may be the last that is answered where its client asked whether to send the body, and the answer says
+    that the connection ends: nothing tells whether a body follows (RFC 9110, 10.1.1). False then.
+    """
+    answered = final(found)
+    closing = next((place for place, one in enumerate(answered) if one.headers.get("connection") == "close"), None)
+    assert closing is not None
+    assert len(answered) == closing + 1, "an answer after the last one"
+    if closing == len(sent):
+        return True
+    assert "Expect: 100-continue" in sent[closing].lines, "a request was not answered"
+    return False
+
+
 @bounds(150, long=700)
 @given(data=st.data(), places=PLACES)
 def test_each_fair_request_gets_one_answer_in_its_turn(lab: Lab, data: st.DataObject, places: list[int]) -> None:
@@ -327,9 +344,9 @@ def test_each_fair_request_gets_one_answer_in_its_turn(lab: Lab, data: st.DataOb
     heads = [place for place, request in enumerate(sent) if request.method == "HEAD"]
     said = talk(lab.port, cut(b"".join(map(bytes, sent)) + LAST, places), quiet=30)
     found = checked(lab, said, heads=heads)
-    assert len(final(found)) == len(sent) + 1
+    if all_are_answered(found, sent):
+        assert final(found)[-1].body == b'{"status": "alive"}'
     assert not any(answer.cut for answer in found)
-    assert final(found)[-1].body == b'{"status": "alive"}'
     assert said.ended
 
 
@@ -385,8 +402,8 @@ def test_a_long_body_ends_where_it_says(lab: Lab, data: st.DataObject, places: l
         st.lists(large(lab.attacker.key) | plain(lab.attacker.key, ("GET", "PUT")), min_size=1, max_size=4)
     )
     found = checked(lab, talk(lab.port, cut(b"".join(map(bytes, sent)) + LAST, places), quiet=30))
-    assert len(final(found)) == len(sent) + 1
-    assert final(found)[-1].body == b'{"status": "alive"}'
+    if all_are_answered(found, sent):
+        assert final(found)[-1].body == b'{"status": "alive"}'
     assert not any(VERSION.fullmatch(answer.body) for answer in found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Gateway:
         self._judged: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.slow = False
+        self.begun, self.goes_on = threading.Event(), threading.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._loop = asyncio.get_running_loop()
@@ -57,6 +59,9 @@ class Gateway:
             await send({"type": "http.response.body", "body": bytes(size)})
             return
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"2")]})
+        if scope["path"] == "/slowly":
+            self.begun.set()
+            await asyncio.to_thread(self.goes_on.wait, 10)
         await send({"type": "http.response.body", "body": b"no"})
 
     def judge(self) -> None:
@@ -140,6 +145,31 @@ def test_a_client_that_expects_to_be_asked_is_told_that_the_connection_ends(port
         assert (answer.status, answer.headers["connection"]) == (401, "close")
         line.send(GET)  # not the body: it must not be taken for one, nor answered
         assert line.ended()
+
+
+def test_nothing_behind_a_last_response_is_answered(
+    port: int, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where the body and another request arrive while that response is being sent."""
+    head = b"PUT /slowly HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    with Line(port).send(head) as line:
+        assert gateway.begun.wait(10)
+        line.send(b"abc" + GET)
+        time.sleep(0.1)  # until it has arrived
+        gateway.goes_on.set()
+        answer = line.answer()
+        assert (answer.status, answer.headers["connection"]) == (401, "close")
+        assert line.ended()
+    assert "Exception" not in caplog.text
+
+
+def test_a_chunked_body_that_ends_in_time_lets_the_next_request_follow(port: int) -> None:
+    with Line(port) as line:
+        for _ in range(3):
+            line.send(b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            assert line.answer().status == 401
+            line.send(b"3\r\nabc\r\n0\r\n\r\n" + GET)
+            assert line.answer().status == 401
 
 
 def test_a_client_that_reads_nothing_is_given_up(port: int) -> None:

@@ -21,9 +21,10 @@ body          a body is parsed and passed to the application       its end: *idl
 large body    a body of known length, at least ``THRESHOLD``,      its last byte: *idle*, with a new parser; the
               goes past the parser (``LargeBody`` is the           response is complete before it: *unread body*
               transport's protocol)
-unread body   the request has its response, and its body is        the end of the body, where its length is known:
-              still arriving; what arrives is dropped              *idle*; the client closes, or ``linger_seconds``:
-                                                                   closed
+unread body   the request has its response, and its body is        the end of the body: *idle*; the client closes, or
+              still arriving; what arrives is dropped              ``linger_seconds``: closed
+ended         a response has announced that it is the last one.    the client closes, or ``linger_seconds``: closed
+              Our side is closed; what still arrives is dropped
 refused       a request could not be read. Nothing more is         the earlier request is answered: *lingering*
               parsed; an earlier request is still being answered
 lingering     the refusal is sent and our side is closed; what     the client closes, or ``linger_seconds``: closed
@@ -31,7 +32,7 @@ lingering     the refusal is sent and our side is closed; what     the client cl
 ============  ===================================================  ==================================================
 
 In the code, *head* is ``_deadline is not None``; *body* is ``_in_body``; *large body* is ``_large_body is not None``;
-*unread body* is ``_linger is not None``; *refused* and *lingering* are ``_refused is not None``.
+*unread body* is ``_linger is not None``; *ended* is ``_ended``; *refused* and *lingering* are ``_refused is not None``.
 
 Invariants:
 
@@ -41,7 +42,7 @@ Invariants:
 - A request reaches the application only after all checks of its head, and gets exactly one response. Responses are
   in the order of the requests: what arrives behind a request stays unparsed (``_held``) until that has its response.
   Where a blank line arrived in two parts, one more request may be parsed, and waits (uvicorn's ``pipeline``).
-- A refusal is sent after all earlier responses, and nothing is sent after it.
+- A refusal is sent after all earlier responses, and nothing is sent after it, nor after a last response.
 - Every state ends by itself: by a timer, or because the application's own limits end the request that it waits for. A
   client that does not read its responses is given up after ``stall_seconds``.
 - What a request has taken is let go with its response.
@@ -122,11 +123,12 @@ class Protocol(HttpToolsProtocol):
         self._refused: errors.HokusaiError | None = None
         self._unanswered: deque[RequestResponseCycle] = deque()  # oldest first
         self._large_body: LargeBody | None = None
+        self._last: RequestResponseCycle | None = None  # its response announces the end of the connection
+        self._ended = False
 
-    @property
-    def body_is_endless(self) -> bool:
-        """Whether the length of the body that is arriving is not known."""
-        return self._body_left is None
+    def end_after(self, cycle: RequestResponseCycle) -> None:
+        """The response of ``cycle`` announces the end of the connection: nothing behind it is answered."""
+        self._last = cycle
 
     @property
     def is_waiting(self) -> bool:
@@ -165,7 +167,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused is not None or (self._linger is not None and self._body_left is None):
+        if self._refused is not None or self._ended:
             return
         if self._held or (self._unanswered and not self._in_body):
             self._hold(data)
@@ -321,15 +323,20 @@ class Protocol(HttpToolsProtocol):
             vars(cycle).pop(name, None)
         if self._is_stranger and PRINCIPAL in cycle.scope:
             self._identified()
+        if cycle is self._last:
+            self._end()
         super().on_response_complete()
-        if self.transport.is_closing():
-            return
-        if self._refused is not None:
+        if not self.transport.is_closing():
+            self._continue_after(cycle)
+
+    def _continue_after(self, cycle: RequestResponseCycle) -> None:
+        """What follows a response."""
+        if self._ended or (self._refused is None and self._in_body and self.cycle is cycle):
+            self._start_linger(cycle)
+        elif self._refused is not None:
             if not self._unanswered:
                 self._unset_keepalive_if_required()
                 self._send_refusal(self._refused)
-        elif self._in_body and self.cycle is cycle:
-            self._start_linger(cycle)
         else:
             if not self._unanswered:
                 self._forget()
@@ -346,6 +353,14 @@ class Protocol(HttpToolsProtocol):
     def _forget(self) -> None:
         """Let go what belongs to a request that is over."""
         self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+
+    def _end(self) -> None:
+        """The last response is complete. Let go what arrived behind its request (RFC 9112, 9.6)."""
+        self._ended, self._last = True, None
+        self._held = b""
+        self._flow.full = False
+        self.pipeline.clear()
+        self._unanswered.clear()
 
     def _start_idle(self) -> None:
         self._unset_keepalive_if_required()
@@ -365,7 +380,7 @@ class Protocol(HttpToolsProtocol):
 
     def _stop_linger(self) -> None:
         """The body has arrived after all: the next request may follow."""
-        if self._linger is not None:
+        if self._linger is not None and not self._ended:
             self._linger.cancel()
             self._linger = None
             self._start_idle()
@@ -469,8 +484,8 @@ class _Flow(FlowControl):
 class _EarlyAnswer:
     """ASGI's ``send`` for a request with a body: a response that comes before its end may end the connection.
 
-    It does where nothing says when the body ends, or whether it comes: it is chunked, the client waits to be asked for
-    it (RFC 9110, 10.1.1), or it ends the connection itself.
+    It does where nothing says whether the body comes, because the client waits to be asked for it (RFC 9110, 10.1.1),
+    and where the client ends the connection itself.
     """
 
     def __init__(self, protocol: Protocol, cycle: RequestResponseCycle) -> None:
@@ -482,9 +497,9 @@ class _EarlyAnswer:
     async def __call__(self, message: Any) -> None:
         cycle = self._cycle
         if message["type"] == "http.response.start" and cycle.more_body:
-            endless = self._protocol.body_is_endless
-            self._closes = endless or cycle.waiting_for_100_continue or not cycle.keep_alive
+            self._closes = cycle.waiting_for_100_continue or not cycle.keep_alive
             if self._closes:
+                self._protocol.end_after(cycle)
                 message = {**message, "headers": [*message.get("headers", ()), CLOSE_HEADER]}
         await self._send(message)
         if self._closes:
