@@ -168,6 +168,9 @@ class Use:
     names: int = 0
 
 
+#: The form of an alias of a model, which is MLflow's own rule.
+ALIAS = r"[A-Za-z0-9_-]{1,255}"
+
 #: Names in the paths of files, on average, for each file of a quota. MLflow's own layout takes 4 to 8.
 NAMES = 8
 

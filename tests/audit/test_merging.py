@@ -10,18 +10,12 @@ from hokusai.audit.entry import Entry, bounded
 from hokusai.audit.merging import Merging
 from hokusai.audit.table import MAX_DETAILS, MAX_PATH, MAX_SUBJECT
 from tests.audit.entries import entry
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 def test_the_first_is_written_at_once_and_the_rest_at_the_end_of_the_minute(clock: Clock) -> None:

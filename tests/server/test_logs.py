@@ -11,18 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hokusai.server.logs import BoundedHandler, JsonFormatter, MaskingFormatter
+from hokusai.apikey import MaskingFormatter
+from hokusai.server.logs import BoundedHandler, JsonFormatter
+from tests.clock import Clock
 from tests.serving import serving
 
 KEY = "hk_live_" + "0Ab1" * 9 + "00"
 SEARCH = "/api/2.0/mlflow/registered-models/search"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from hokusai.tracking.processes.processor_use import ProcessorUse
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def test_who_uses_more_than_the_others_is_above_average() -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hokusai import errors
 from hokusai.audit.table import trail
 from hokusai.database import Database
+from hokusai.periodic import PeriodicTask
 
 log = logging.getLogger("hokusai.audit")
 
@@ -33,16 +34,14 @@ class Retention:
         self._database = database
         self._days = days
         self._now = now
-        self._task: asyncio.Task[None] | None = None
+        self._task = PeriodicTask(self._round, name="audit-retention", seconds=_EVERY, first=_FIRST)
 
     async def start(self) -> None:
         if self._days is not None:
-            self._task = asyncio.create_task(self._run(), name="audit-retention")
+            self._task.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._task.close()
 
     async def sweep(self) -> int:
         """Delete what is too old now; returns how many rows. Raises ``errors.Unavailable``."""
@@ -55,17 +54,14 @@ class Retention:
             await asyncio.sleep(_PAUSE)
         return deleted
 
-    async def _run(self) -> None:
-        await asyncio.sleep(_FIRST)
-        while True:
-            try:
-                if deleted := await self.sweep():
-                    log.info("audit: %d rows older than %d days were deleted", deleted, self._days)
-            except errors.Unavailable as error:
-                log.warning("audit: old rows could not be deleted, and will be in an hour: %s", error)
-            except Exception:
-                log.exception("audit: old rows could not be deleted")
-            await asyncio.sleep(_EVERY)
+    async def _round(self) -> None:
+        try:
+            if deleted := await self.sweep():
+                log.info("audit: %d rows older than %d days were deleted", deleted, self._days)
+        except errors.Unavailable as error:
+            log.warning("audit: old rows could not be deleted, and will be in an hour: %s", error)
+        except Exception:
+            log.exception("audit: old rows could not be deleted")
 
 
 def _delete(connection: sa.Connection, end: datetime) -> int:

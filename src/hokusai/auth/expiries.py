@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from hokusai import errors
 from hokusai.auth.store import KeyStore
+from hokusai.periodic import PeriodicTask
 
 log = logging.getLogger("hokusai.auth")
 
@@ -21,23 +21,18 @@ class KeyExpiries:
     ) -> None:
         self._store = store
         self._publish = publish
-        self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
+        self._task = PeriodicTask(self._round, name="key-expiries", seconds=seconds)
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="key-expiries")
+        self._task.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._task.close()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                self._publish(await self._store.next_expiries())
-            except errors.Unavailable as error:
-                log.info("the metrics of keys that expire are old: %s", error)
-            except Exception:
-                log.exception("the metrics of keys that expire are old")
-            await asyncio.sleep(self._seconds)
+    async def _round(self) -> None:
+        try:
+            self._publish(await self._store.next_expiries())
+        except errors.Unavailable as error:
+            log.info("the metrics of keys that expire are old: %s", error)
+        except Exception:
+            log.exception("the metrics of keys that expire are old")

@@ -13,7 +13,7 @@ import typer
 import hokusai
 from hokusai.cli import output
 from hokusai.cli.options import option_groups, readable_by
-from hokusai.identity import Quota, Use, Workspace, parse_rate, parse_size
+from hokusai.identity import ALIAS, Quota, Use, Workspace, parse_rate, parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Create, show, limit, suspend and delete workspaces (operators only).")
 
@@ -63,7 +63,7 @@ _NONE = "none"
 
 def _alias_list(text: str | None) -> str | None:
     for alias in _aliases(text) or ():
-        if re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias) is None:
+        if re.fullmatch(ALIAS, alias) is None:
             raise typer.BadParameter("aliases are letters, digits, '_' and '-', separated by commas")
     return text
 

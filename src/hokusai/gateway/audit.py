@@ -82,7 +82,7 @@ class Audit:
                 self.tracing.end(span, exchange)
 
     def _check_room(self, exchange: Exchange) -> None:
-        if self.trail.is_full and exchange.match and exchange.match.route.changes:
+        if self.trail.is_full and exchange.route and exchange.route.changes:
             raise errors.AuditFull()
 
     async def _refuse(
@@ -104,7 +104,7 @@ class Audit:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
-        route = exchange.match.route if exchange.match else None
+        route = exchange.route
         self.metrics.count(route, exchange)
         recorded = True
         if is_refusal(exchange) or (route and route.action):
@@ -133,7 +133,7 @@ def _receiving(exchange: Exchange, receive: Receive) -> Receive:
 def _sending(exchange: Exchange, send: Send) -> Send:
     """``send``, which adds the request id, and notes the status, the bytes and what the route reads in its answer."""
     request_id = (b"x-request-id", exchange.request_id.encode())
-    reads_answer = bool(exchange.match and exchange.match.route.answers)
+    reads_answer = bool(exchange.route and exchange.route.answers)
 
     async def tagged(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -155,7 +155,7 @@ def _sending(exchange: Exchange, send: Send) -> Send:
 
 def _log(scope: Scope, exchange: Exchange) -> None:
     """Without the path, which a client can write anything into: the route is what was asked for."""
-    route, principal = exchange.match.route if exchange.match else None, exchange.principal
+    route, principal = exchange.route, exchange.principal
     path = route.path if route else "unlisted"
     facts = {
         "request_id": exchange.request_id,
@@ -191,7 +191,7 @@ def merge_of(exchange: Exchange) -> Merge | None:
 
     A change that ended without an answer, or with a 5xx from behind the gateway, may have been made.
     """
-    route = exchange.match.route if exchange.match else None
+    route = exchange.route
     principal = exchange.principal
     if route and route.changes and exchange.forwarded and not 400 <= exchange.status < CLIENT_GONE:
         return None
@@ -207,7 +207,7 @@ def merge_of(exchange: Exchange) -> Merge | None:
 def entry(scope: Scope, exchange: Exchange) -> Entry:
     """One record of the trail: who, what, where, and the outcome. It contains no secrets."""
     principal = exchange.principal
-    route = exchange.match.route if exchange.match else None
+    route = exchange.route
     found = about(exchange)
     workspace = principal.workspace if principal else None
     if principal and workspace is None and route and route.changes and not is_refusal(exchange):
@@ -241,7 +241,7 @@ def entry(scope: Scope, exchange: Exchange) -> Entry:
 
 def _bytes(exchange: Exchange) -> int | None:
     """Of a file that was sent or received; None for requests about anything else."""
-    route = exchange.match.route if exchange.match else None
+    route = exchange.route
     if route is None or route.to != "artifacts" or is_refusal(exchange):
         return None
     return exchange.received if route.body is Body.STREAM else exchange.sent

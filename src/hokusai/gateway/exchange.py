@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from hokusai.gateway.route import Match
+from hokusai.gateway.route import Match, Route
 from hokusai.identity import Principal
 
 EXCHANGE = "hokusai.exchange"
@@ -40,6 +40,11 @@ class Exchange:
     answer: bytearray | None = None
     refused_key_id: str | None = None
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def route(self) -> Route | None:
+        """The listed route of the request; None where there is none."""
+        return self.match.route if self.match else None
 
     @property
     def seconds(self) -> float:

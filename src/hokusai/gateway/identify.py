@@ -52,7 +52,7 @@ class Identify:
         exchange = exchange_of(scope)
         if key_in_url(scope):
             raise errors.KeyInUrl()
-        if exchange.match and exchange.match.route.public:
+        if exchange.route and exchange.route.public:
             await self.app(scope, receive, send)
             return
         key = exchange.key or key_of(scope)
@@ -94,7 +94,7 @@ def key_finder(failed_attempts: FailedAttempts) -> Callable[[Scope], bool]:
             return False
         exchange.key = key
         exchange.is_known = failed_attempts.knows(key, exchange.address)
-        return not (exchange.match and exchange.match.route.public)
+        return not (exchange.route and exchange.route.public)
 
     return find
 

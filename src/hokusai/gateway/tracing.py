@@ -87,7 +87,7 @@ class Tracing:
         sent = {name: value.decode("latin-1") for name in names if (value := header(scope, name.encode()))}
         context = self._propagator.extract(sent) if "traceparent" in sent else None
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        route = exchange.match.route if exchange.match else None
+        route = exchange.route
         span = self._tracer.start_span(
             f"{method} {route.path}" if route else f"{method} unlisted",
             context=context,

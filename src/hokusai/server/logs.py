@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from hokusai.apikey import masked
+from hokusai.apikey import MaskingFormatter, masked
 from hokusai.settings import Settings
 
 #: What a line has that is about a request (``gateway/audit.py``), by the attribute of its record.
@@ -20,13 +20,6 @@ _MAX_MESSAGE = 8192  # characters
 _MAX_KINDS = 500
 #: The logger of requests that were answered. What of them strangers can cause in any number is merged before.
 ACCESS = "hokusai.access"
-
-
-class MaskingFormatter(logging.Formatter):
-    """Masks API keys: a log line may quote what a client sent."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -99,8 +92,7 @@ def configure_logging(settings: Settings) -> None:
     """Send every logger's lines to stderr, in one form: also those of libraries that have handlers of their own."""
     handler = BoundedHandler(sys.stderr)
     as_json = settings.log_format == "json"
-    text = MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if as_json else text)
+    handler.setFormatter(JsonFormatter() if as_json else MaskingFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.captureWarnings(as_json)
     logging.getLogger(ACCESS).setLevel(logging.INFO if as_json else logging.WARNING)

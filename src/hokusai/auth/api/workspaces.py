@@ -12,7 +12,7 @@ from hokusai import errors
 from hokusai.auth.api.responses import Body, Parameters, WorkspaceName, permitted
 from hokusai.auth.contract import QuotaFacts
 from hokusai.auth.workspaces import WorkspaceStore
-from hokusai.identity import MAX_SIZE, NAMES, Permission, Workspace
+from hokusai.identity import ALIAS, MAX_SIZE, NAMES, Permission, Workspace
 from hokusai.quota import UseStore
 
 _READER = [Depends(permitted(Permission.WORKSPACES_READ))]
@@ -78,8 +78,7 @@ class NewQuota(Body):
         return self.model_dump(exclude_unset=True)
 
 
-#: As MLflow's own rule for aliases, so that they fit into one column.
-Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
+Alias = Annotated[str, Field(pattern=f"^{ALIAS}$")]
 Aliases = Annotated[list[Alias], Field(max_length=50)]
 _ALIASES = "Aliases of models to protect, such as `production`; they replace the earlier ones."
 

@@ -27,7 +27,7 @@ import sys
 from typing import Any
 
 from hokusai import errors
-from hokusai.apikey import masked
+from hokusai.apikey import MaskingFormatter
 from hokusai.tracking.processes import serving
 from hokusai.tracking.processes.channel import MAX_CONTROL_BYTES
 from hokusai.tracking.processes.wsgi import WsgiApp
@@ -145,19 +145,12 @@ def _bound_memory(growth: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (data + 2 * growth, data + 2 * growth))
 
 
-class _MaskingFormatter(logging.Formatter):
-    """As the server's own: a log line may quote what a client sent."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))
-
-
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # for the gateway, which closes the socket when it has drained
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(MaskingFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)
     control = os.dup(0)
