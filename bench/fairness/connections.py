@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from bench.fairness.arena import Arena, Scenario
-from bench.fairness.flood import STRANGERS, Flood, open_files
+from bench.fairness.flood import STRANGERS, Flood, open_files, read_document
 
 _LONG = json.dumps({"name": "x" * 3_900_000}).encode()
 
@@ -83,6 +83,7 @@ def memory(arena: Arena) -> Mapping[tuple[str, str], float]:
     """The most that a connection without a principal costs, of all that it may send."""
     worst = 0.0
     count = 300
+    read_document(arena.port)
     for data in STRANGERS.values():
         before = arena.resident()
         with Flood(arena.port, count, data):

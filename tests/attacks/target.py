@@ -65,7 +65,6 @@ class Target(Protocol):
     def alive(self) -> bool: ...
 
     def resident(self) -> int:
-        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         """KiB of memory that the server's process has; 0 where it is not known."""
 
     def close(self) -> None: ...
@@ -135,9 +134,8 @@ class Hokusai:
         return self.server.process.poll() is None
 
     def resident(self) -> int:
-        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         lines = Path(f"/proc/{self.server.process.pid}/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
+        return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
     def close(self) -> None:
         for tables in self._tables:
@@ -229,7 +227,6 @@ class StockMlflow:
         return self._process.poll() is None
 
     def resident(self) -> int:
-        """KiB of memory of its own. Pages of files do not count: a forked server maps them when it first needs them."""
         return 0
 
     def close(self) -> None:

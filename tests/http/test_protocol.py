@@ -8,6 +8,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -265,6 +266,18 @@ def test_an_idle_connection_may_wait_longer_than_headers(quick: int) -> None:
         line.answer()
         assert not ended_within(line, 3 * Quick.head_seconds)
         assert line.send(GET).answer().status == 200
+
+
+@pytest.mark.parametrize("cut", range(2, len(GET) + 2))
+def test_the_head_of_the_next_request_may_begin_behind_the_end_of_one(port: int, cut: int) -> None:
+    """In one read with the end of a blank line; the rest of it comes when the first one has its answer."""
+    with Line(port).send(GET[:-2]) as line:
+        time.sleep(0.02)  # until it has been read
+        rest = GET[-2:] + GET
+        line.send(rest[:cut])
+        assert line.answer().status == 200
+        line.send(rest[cut:])
+        assert line.answer().status == 200
 
 
 def ended_within(line: Line, seconds: float) -> bool:

@@ -351,8 +351,9 @@ class Protocol(HttpToolsProtocol):
             self._all.identified(self)
 
     def _forget(self) -> None:
-        """Let go what belongs to a request that is over."""
-        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+        """Let go what belongs to a request that is over, unless the head of the next one has begun to arrive."""
+        if self._deadline is None:
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
 
     def _end(self) -> None:
         """The last response is complete. Let go what arrived behind its request (RFC 9112, 9.6)."""

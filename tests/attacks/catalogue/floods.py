@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from bench.fairness.flood import STRANGERS, Flood, open_files, port_of
+from bench.fairness.flood import STRANGERS, Flood, open_files, port_of, read_document
 from tests.attacks.case import FILES, V2, Case, get, put, send
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def cases() -> Iterator[Case]:
 
 def _cheap(data: bytes) -> Callable[[Scene], None]:
     def play(scene: Scene) -> None:
+        read_document(port_of(scene.target.url))
         with _flood(scene, 20, data):
             time.sleep(0.5)
         before = scene.target.resident()
