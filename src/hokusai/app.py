@@ -178,6 +178,7 @@ class Application:
             on_damage=self.metrics.damaged_downloads.inc,
         )
         parts.push_async_callback(artifacts.close)
+        await artifacts.start()
         engine = _engine(settings, self.metrics)
         models = ModelQuota(self._database, max_models=settings.quota.models)
         names = ModelNames(self._database)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,8 @@ use = sa.Table(
     sa.Column("names", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-#: Holds: files that are being committed and are counted in ``use`` already, until they are recorded or expire.
+#: Holds: files that are being committed and are counted in ``use`` already, until they are recorded or expire. Where
+#: ``path`` is set, a hold is an *intent*: it says what its file will be. Without ``sha256`` it is a deletion.
 pending = sa.Table(
     "hokusai_pending",
     metadata,
@@ -45,6 +46,10 @@ pending = sa.Table(
     sa.Column("files", sa.BigInteger, nullable=False),
     sa.Column("until", Instant, nullable=False),
     sa.Column("names", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("path", sa.String(1024)),
+    sa.Column("sha256", sa.CHAR(64)),
+    sa.Column("created_at", Instant),
+    sa.Column("key_id", sa.String(32)),
 )
 
 #: The registered models that are counted, by name. The models themselves are in MLflow's tables.
@@ -67,15 +72,36 @@ _SET = (
 NOTHING = Use()
 #: When a hold expires: many times as long as a commit may take.
 HOLD_LIFETIME = timedelta(minutes=5)
+#: Few commits take longer: an intent that is older may be of a request that was killed.
+_COMMIT_TIME = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
-    """What is counted as used for a file that is being committed."""
+    """What is counted as used for a file that is being committed. ``intent`` is what its row says of the file.
+
+    ``keep``: what becomes of the file is decided later, so it stays counted where the block fails. ``visible``: the
+    file has its name.
+    """
 
     id: str
     workspace: str
     use: Use
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    keep: bool = False
+    visible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A file that was going to be stored, or deleted where ``sha256`` is None: the request may have been killed."""
+
+    hold: Hold
+    path: str
+    sha256: str | None
+    created: datetime
+    key_id: str
+    expired: bool
 
 
 class UseStore:
@@ -100,19 +126,41 @@ class UseStore:
         return _sum(_use(row), -1, _files(rows)) if row else Use()
 
     @asynccontextmanager
-    async def holding(self, workspace: str, added: Use, *, instead: Use, quota: Quota) -> AsyncIterator[Hold]:
+    async def holding(
+        self, workspace: str, added: Use, *, instead: Use, quota: Quota, intent: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Hold]:
         """Count ``added``, which will replace ``instead``, while the block commits it and calls ``settle``.
 
-        Raises ``errors.TooLarge`` where it exceeds the quota. Counted no longer where the block raises.
+        Raises ``errors.TooLarge`` where it exceeds the quota. Counted no longer where the block raises, unless it has
+        set ``Hold.keep``.
         """
-        hold = Hold(secrets.token_hex(16), workspace, added)
+        hold = Hold(secrets.token_hex(16), workspace, added, intent or {})
         await self._database.run(partial(self._hold, hold=hold, instead=instead, quota=quota))
         try:
             yield hold
         except BaseException:
-            with contextlib.suppress(errors.HokusaiError):  # otherwise the hold expires
-                await self._database.run(partial(self._release, hold=hold))
+            if not hold.keep:
+                with contextlib.suppress(errors.HokusaiError):  # otherwise the hold expires
+                    await self.release(hold)
             raise
+
+    async def release(self, hold: Hold) -> None:
+        """Count it no longer. May be called twice."""
+        await self._database.run(partial(self._release, hold=hold))
+
+    async def intents(self, workspace: str | None = None, path: str | None = None) -> Sequence[Intent]:
+        """Those of one file, or all that are older than a commit takes."""
+        late = datetime.now(UTC) + HOLD_LIFETIME - _COMMIT_TIME
+        which = _intended(workspace, path) if workspace else (pending.c.path.is_not(None), pending.c.until < late)
+        rows = await self._database.rows(sa.select(pending).where(*which).order_by(pending.c.until).limit(1000))
+        return [_intent(row) for row in rows]
+
+    async def intend_deletion(self, workspace: str, path: str) -> Hold:
+        """An intent that counts nothing: files at or below ``path``, stored before now, will be deleted."""
+        now = datetime.now(UTC)
+        hold = Hold(secrets.token_hex(16), workspace, Use(), {"path": path, "created_at": now}, keep=True)
+        await self._database.run(partial(self._hold, hold=hold, instead=NOTHING, quota=Quota()))
+        return hold
 
     def settle(self, connection: sa.Connection, hold: Hold, *, replaced: Use) -> None:
         """The held file is stored from now on, and ``replaced`` is gone. In the transaction that records it."""
@@ -120,6 +168,9 @@ class UseStore:
         gone = connection.execute(pending.delete().where(*_held(hold))).rowcount
         now = now if gone else _sum(now, 1, hold.use)  # it had expired, and was given back
         self.set(connection, hold.workspace, _sum(now, -1, replaced))
+
+    def is_held(self, connection: sa.Connection, hold: Hold) -> bool:
+        return connection.execute(sa.select(pending.c.id).where(*_held(hold))).first() is not None
 
     def subtract(self, connection: sa.Connection, workspace: str, gone: Use) -> None:
         """Stop counting what was deleted: the last statement of the transaction that deletes it."""
@@ -143,7 +194,7 @@ class UseStore:
         if refusal := excess(now, hold.use, quota, instead=instead):
             raise refusal
         row = {"workspace": hold.workspace, "id": hold.id, "until": datetime.now(UTC) + HOLD_LIFETIME}
-        connection.execute(pending.insert().values(**row, **_counts(hold.use)))
+        connection.execute(pending.insert().values(**row, **_counts(hold.use), **hold.intent))
         self.set(connection, hold.workspace, _sum(now, 1, hold.use))
 
     def _expired(self, connection: sa.Connection, workspace: str) -> Use:
@@ -405,7 +456,17 @@ def _held(hold: Hold) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _expired(workspace: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (pending.c.workspace == workspace, pending.c.until < datetime.now(UTC))
+    """Intents do not end like this: their files are looked at (``artifacts.settling``)."""
+    return (pending.c.workspace == workspace, pending.c.until < datetime.now(UTC), pending.c.path.is_(None))
+
+
+def _intended(workspace: str, path: str | None) -> tuple[sa.ColumnElement[bool], ...]:
+    return (pending.c.workspace == workspace, pending.c.path == path)
+
+
+def _intent(row: sa.Row[Any]) -> Intent:
+    hold = Hold(row.id, row.workspace, Use(row.bytes, row.files, names=row.names), keep=True)
+    return Intent(hold, row.path, row.sha256, row.created_at, row.key_id or "", row.until < datetime.now(UTC))
 
 
 def _counts(use: Use) -> dict[str, int]:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hokusai import errors, quota
 from hokusai.artifacts import ArtifactsApp, ArtifactStore, Ledger, store_at
@@ -44,7 +44,7 @@ class Landed:
 class Shim:
     """Sets the principal from two headers and renders errors; ``codes`` are those of the errors raised."""
 
-    def __init__(self, app: ASGIApp, store: ArtifactStore, database: Database) -> None:
+    def __init__(self, app: ArtifactsApp, store: ArtifactStore, database: Database) -> None:
         self.app = app
         self.store = store
         self.database = database
@@ -90,8 +90,10 @@ class Shim:
     async def _life(self, receive: Receive, send: Send) -> None:
         await receive()
         await self.store.start()
+        await self.app.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self.app.close()
         await self.store.close()
         await self.database.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -15,6 +15,7 @@ from hokusai import errors
 from hokusai.artifacts import Ledger, LocalStore, Place, Written
 from hokusai.artifacts.group_commit import GroupCommit, PendingFile
 from hokusai.artifacts.record import ExpectedVersion
+from hokusai.artifacts.settling import Settling
 from hokusai.artifacts.stores.posix.upload import SMALL, LocalUpload
 from hokusai.database import Database
 from hokusai.identity import Quota, Use
@@ -28,7 +29,8 @@ class Disk:
         self.root = root
         self.store = LocalStore(os.fsencode(root))
         self.ledger = ledger
-        self.group_commit = GroupCommit(ledger)
+        self.settling = Settling(self.store, ledger)
+        self.group_commit = GroupCommit(ledger, self.store.staging, self.settling.add_files)
         self.open = AsyncExitStack()
 
     async def staged(

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -309,7 +308,8 @@ async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
                     await before.put(f"{number}.bin", b"%d" % turns)
                 await before.put(f"new-{turns}.bin", b"new")
                 if await before.store.delete(before.place(f"{30 + turns}.bin").key):
-                    await before.ledger.delete(before.place(f"{30 + turns}.bin"), before=datetime.now(UTC))
+                    gone = before.place(f"{30 + turns}.bin")
+                    await before.ledger.delete(gone, await before.ledger.intend_deletion(gone))
 
         disturbing = asyncio.create_task(disturb())
         try:

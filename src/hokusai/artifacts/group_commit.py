@@ -8,28 +8,29 @@ A batch goes through four steps, on one thread, all its files through each step 
 
 1. ``flush``: bytes still in memory are written. Nothing is waited for yet, so file systems can write them together.
 2. ``finish``: every byte is durable; the digest is compared with what the client claimed.
-3. ``Ledger.record``: quota and conditions are checked, the records are written, the files are renamed into place,
-   and the transaction is committed.
-4. ``sync_names``: the directories are synced, each of them once.
+3. ``Ledger.record``: quota and conditions are checked, the records are written and committed.
+4. ``commit`` and ``sync_names``: the files get their names, and the directories are synced, each of them once.
 
 Every file gets an outcome of its own: a file that fails at one step leaves the batch with its error, and the others
-go on. Where the database fails, or a disk fails to sync a directory, the outcome is an error for every file that
-cannot be known to be safe.
+go on. Where the transaction fails, the database says whether it was committed all the same; where it cannot say that,
+the outcome of its files is unknown (``errors.OutcomeUnknown``), and they are handed to ``on_doubt``. A disk that fails
+to sync a directory has lost an unknown number of names: then the outcome of every file in the batch is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from hokusai import errors
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.ledger import CommitInDoubt, Ledger
 from hokusai.artifacts.path import Place
-from hokusai.artifacts.record import ExpectedVersion, PendingRecord
-from hokusai.artifacts.store import StagedFile, Written
+from hokusai.artifacts.record import ExpectedVersion, PendingRecord, ReplacedFile
+from hokusai.artifacts.store import StagedFile, Staging, Written
 from hokusai.identity import Quota
 
 log = logging.getLogger("hokusai.artifacts")
@@ -54,22 +55,32 @@ class PendingFile:
     staged: StagedFile
     begin: Callable[[], bool] = lambda: True
 
+    def record(self, written: Written) -> PendingRecord:
+        """``written`` is what ``staged.finish`` returned."""
+        staged, prepare = self.staged.name, self.staged.prepare
+        return PendingRecord(
+            self.place, written, self.key_id, self.quota, self.expected, staged=staged, prepare=prepare
+        )
+
 
 Outcome = Written | Exception
 
 
 class GroupCommit:
-    """Records files and makes them visible, each as ``Ledger.record`` promises, for stores that stage them."""
+    """Records files and makes them visible, each as ``Ledger.record`` promises, in a store with ``Staging``."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, staging: Staging, on_doubt: Callable[[Sequence[PendingFile]], None]) -> None:
         self._ledger = ledger
+        self._staging = staging
+        self._on_doubt = on_doubt
         self._waiting: list[tuple[PendingFile, asyncio.Future[Written]]] = []
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
 
     async def commit(self, file: PendingFile) -> Written:
         """Raises the refusal, or what the disk, ``Ledger.record`` and the database raise."""
-        outcome: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Written] = self._loop.create_future()
         self._waiting.append((file, outcome))
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="group-commit")
@@ -114,48 +125,110 @@ class GroupCommit:
         return list(batch.values())
 
     async def _commit(self, files: Sequence[PendingFile]) -> Sequence[Outcome]:
+        """Where the thread takes too long, it goes on: what it comes to is found out when it has ended."""
+        running = self._loop.run_in_executor(self._thread, self._run_batch, files)
         try:
             async with asyncio.timeout(_SECONDS):
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._thread, commit_batch, self._ledger, files)
+                return await asyncio.shield(running)
         except TimeoutError:
             log.error(
                 "%d files could not be committed within %g seconds: disk or database too slow", len(files), _SECONDS
             )
-            return [errors.ArtifactStoreDown() for _ in files]
+            for file in files:
+                file.staged.keep()
+            running.add_done_callback(partial(self._end_late, files))
+            return [errors.OutcomeUnknown() for _ in files]
         except Exception as error:  # for example, no thread could be started: every request still gets an answer
             log.exception("%d files could not be committed", len(files))
             return [error for _ in files]
 
+    def _run_batch(self, files: Sequence[PendingFile]) -> Sequence[Outcome]:
+        batch = Batch(self._ledger, self._staging, files)
+        batch.run()
+        if batch.doubtful:
+            self._loop.call_soon_threadsafe(self._on_doubt, batch.doubtful)
+        return batch.outcomes
 
-def commit_batch(ledger: Ledger, files: Sequence[PendingFile]) -> Sequence[Outcome]:
-    """Takes a batch through all steps. Blocks."""
-    batch = _Batch(ledger)
-    batch.sync_names(batch.record(batch.finish(files)))
-    return [batch.faults.get(file) or batch.written[file] for file in files]
+    def _end_late(self, files: Sequence[PendingFile], running: asyncio.Future[Sequence[Outcome]]) -> None:
+        """Requests have their answers: files that were not stored are removed here."""
+        if running.cancelled() or running.exception():
+            return
+        for file, outcome in zip(files, running.result(), strict=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, errors.OutcomeUnknown):
+                file.staged.discard()
 
 
-class _Batch:
-    """The state of one batch. Each step takes files, and returns those that have not failed."""
+class Batch:
+    """Files that go through all steps together. Each step takes files, and returns those that have not failed.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.written: dict[PendingFile, Written] = {}
-        self.faults: dict[PendingFile, Exception] = {}
+    ``doubtful`` are those of which nobody knows whether they are recorded: they keep their temporary names.
+    """
+
+    def __init__(self, ledger: Ledger, staging: Staging, files: Sequence[PendingFile]) -> None:
+        self.doubtful: list[PendingFile] = []
+        self._files = files
+        self._written: dict[PendingFile, Written] = {}
+        self._faults: dict[PendingFile, Exception] = {}
+        self._replaced: dict[PendingFile, ReplacedFile | None] = {}
         self._ledger = ledger
+        self._staging = staging
 
-    def finish(self, files: Sequence[PendingFile]) -> list[PendingFile]:
-        return self._each(self._finish, self._each(lambda file: file.staged.flush(), files))
+    @property
+    def outcomes(self) -> Sequence[Outcome]:
+        return [self._faults.get(file) or self._written[file] for file in self._files]
 
-    def record(self, files: Sequence[PendingFile]) -> list[PendingFile]:
+    def run(self) -> None:
+        """Blocks."""
+        files = self._each(lambda file: file.staged.flush(), self._files)
+        files = self._record(self._each(self._finish, files))
+        self._sync_names(self._name(files))
+
+    def _record(self, files: Sequence[PendingFile]) -> list[PendingFile]:
+        pending = {file: self._pending(file) for file in files}
         try:
-            faults = self._ledger.record([self._pending(file) for file in files]) if files else []
+            found = self._ledger.record(list(pending.values()), self._staging.settle_now) if files else []
+        except CommitInDoubt as doubt:
+            return self._committed(pending, doubt.__cause__)
         except Exception as error:  # from the database: it concerns all files
-            self.faults |= dict.fromkeys(files, error)
+            self._faults |= dict.fromkeys(files, error)
             return []
-        self.faults |= {file: fault for file, fault in zip(files, faults, strict=True) if fault}
-        return [file for file in files if file not in self.faults]
+        for file, outcome in zip(files, found, strict=True):
+            if isinstance(outcome, errors.HokusaiError):
+                self._faults[file] = outcome
+            else:
+                self._replaced[file] = outcome
+        return [file for file in files if file not in self._faults]
 
-    def sync_names(self, files: Sequence[PendingFile]) -> None:
+    def _committed(
+        self, pending: Mapping[PendingFile, PendingRecord], error: BaseException | None
+    ) -> list[PendingFile]:
+        """The files that are recorded, although the commit ended with an ``error``."""
+        try:
+            committed = self._ledger.committed({file.place: file.staged.name for file in pending})
+        except Exception:
+            for file in pending:
+                file.staged.keep()
+                self._faults[file] = errors.OutcomeUnknown()
+            self.doubtful += pending
+            return []
+        failure = error if isinstance(error, Exception) else errors.DatabaseDown()
+        self._faults |= {file: failure for file in pending if file.place not in committed}
+        return [file for file in pending if file.place in committed]
+
+    def _name(self, files: Sequence[PendingFile]) -> list[PendingFile]:
+        """A file that cannot get its name is recorded no longer. Where that fails too, its outcome is unknown."""
+        named = self._each(lambda file: file.staged.commit(), files)
+        for file in set(files).difference(named):
+            try:
+                self._ledger.withdraw(self._pending(file), self._replaced.get(file))
+            except Exception:
+                log.exception("a file has no name, and its record could not be taken back")
+                file.staged.keep()
+                self._faults[file] = errors.OutcomeUnknown()
+                self.doubtful.append(file)
+        return named
+
+    def _sync_names(self, files: Sequence[PendingFile]) -> None:
         """A disk reports lost data once, and names no file: from the first error on, every file gets that error."""
         synced: set[bytes] = set()
         lost: Exception | None = None
@@ -164,22 +237,22 @@ class _Batch:
                 if lost is None:
                     file.staged.sync_names(synced)
             except Exception as error:
-                lost = error
+                log.error("the names of new files may be lost: %s", error)
+                lost = errors.OutcomeUnknown()
             if lost is not None:
-                self.faults[file] = lost
+                self._faults[file] = lost
 
     def _each(self, step: Callable[[PendingFile], None], files: Sequence[PendingFile]) -> list[PendingFile]:
         for file in files:
             try:
                 step(file)
             except Exception as error:
-                self.faults[file] = error
-        return [file for file in files if file not in self.faults]
+                self._faults[file] = error
+        return [file for file in files if file not in self._faults]
 
     def _finish(self, file: PendingFile) -> None:
-        self.written[file] = written = file.staged.finish()
+        self._written[file] = written = file.staged.finish()
         written.verify(file.digests)
 
     def _pending(self, file: PendingFile) -> PendingRecord:
-        commit = file.staged.commit
-        return PendingRecord(file.place, self.written[file], file.key_id, file.quota, file.expected, commit)
+        return file.record(self._written[file])

@@ -6,10 +6,10 @@ Theory of operation
 An upload's size and SHA-256 are recorded with it (``ledger``). Whoever can write to the disk or the bucket can change
 the file afterwards, and so can a failing disk. So a file is compared with its record when it is read:
 
-1. Its size and time, when it is opened. Both may also differ for a moment while the file is being replaced: it has its
-   name before the transaction with its record commits. So a difference counts only if it is still there after the
-   transactions that were changing the record have ended. Another size is damage. Another time alone is not: files
-   lose it when a store is copied.
+1. Its size and time, when it is opened. Both may also differ for a moment while the file is being replaced, or
+   longer where that was interrupted. So a difference counts only if it is still there after the transactions that were
+   changing the record have ended, and after what was interrupted has been settled (``settling``). Another size is
+   damage. Another time alone is not: files lose it when a store is copied.
 2. Its digest, when it is read as a whole for the first time. The bytes are hashed while they are sent, and the last
    piece is held back until the digest fits. A part of a file says nothing about the digest, so before a range is sent
    the whole file is read; a large file whose size and time fit is read meanwhile.
@@ -34,6 +34,7 @@ from hokusai import errors
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.record import Record
+from hokusai.artifacts.settling import Settling
 from hokusai.artifacts.store import ArtifactStore, Piece, Reader, Stat
 
 log = logging.getLogger("hokusai.artifacts")
@@ -69,9 +70,17 @@ class Examined:
 class Integrity:
     """Opens files for reading. ``on_refusal`` is called for each read that is refused because of damage."""
 
-    def __init__(self, store: ArtifactStore, ledger: Ledger, *, on_refusal: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        ledger: Ledger,
+        settling: Settling,
+        *,
+        on_refusal: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._ledger = ledger
+        self._settling = settling
         self._on_refusal = on_refusal
         self._good: LRUCache[tuple[str, str, str], None] = LRUCache(_REMEMBERED)
         self._bad: LRUCache[tuple[str, str, str], None] = LRUCache(_REMEMBERED)
@@ -157,6 +166,8 @@ class Integrity:
         record = await self._ledger.find_committed(place)
         if record is None or record.describes(stat):
             return record, True
+        if await self._settling.settle(place, record):
+            return record, False
         now = await self._store.stat(place.key)
         return record, now is not None and now.version == stat.version
 

@@ -1,38 +1,41 @@
-"""The record of each artifact, its size and SHA-256, written together with the file.
+"""The record of each artifact: its size and SHA-256, and what its workspace uses.
 
-The order of an upload is: bytes durable, record written in a transaction, file visible, transaction committed. So
+The transaction that writes a record decides whether a file is stored, and the file follows it. In which order depends
+on the store.
 
-- a database that is down or read-only stops an upload before its file becomes visible;
-- two uploads of one path are ordered by the lock on the row: the record of the file that wins is the one that stays;
-- a crash between "file visible" and "transaction committed" leaves a whole file without a record, or with the record
-  of the file that it replaced. A record therefore carries its file's ``created`` and describes that file only. A
-  file without a record of its own is served without a digest, never with a wrong one.
+Where a file gets its name at once (``store.Staging``, a disk):
 
-Recording after the file is visible would lose the first two properties. Committing before it would leave records
-of files that do not exist.
+1. The bytes are durable, under a temporary name that the record will have as ``staged``.
+2. A transaction checks the quota and the conditions, writes record and use, and commits.
+3. The file gets its own name, in place of an older one. A reader who finds the record before that does it, and so
+   does the next start where the process was killed. Whoever replaces or deletes a record first makes sure of it.
 
-Where making a file visible is a rename, the file is counted against the workspace's quota in that same transaction.
-Where it takes longer (an object store), the file is counted before the transaction begins and settled at its end, so
-that no upload waits for another one's commit. What is counted is what is recorded, whatever crashes.
+So a transaction that fails has changed nothing, and one that commits is always carried out. A removed file is in the
+trash while the transaction that deletes its record commits, and comes back where that failed.
+
+Where that takes longer (an object store), the old object is lost as soon as the new one is there. So the transaction
+comes last, and an *intent* is committed first (``quota.pending``): what will be stored, and that it counts. It ends in
+the transaction that writes the record. If a crash leaves it, ``settling`` looks at the object: where it is the intended
+one, its record is written; otherwise the intent is removed, and counts no more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_for, use_of
+from hokusai.artifacts.store import Written
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
-from hokusai.identity import Use
-from hokusai.quota import UseStore, excess, replaced
+from hokusai.identity import Quota, Use
+from hokusai.quota import Hold, Intent, UseStore, excess, replaced
 
 artifacts = sa.Table(
     "hokusai_artifacts",
@@ -44,6 +47,7 @@ artifacts = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("key_id", sa.String(32), nullable=False),
     sa.Column("damaged", sa.String(128)),
+    sa.Column("staged", sa.String(32)),
 )
 _IS_DAMAGED = artifacts.c.damaged.is_not(None)
 sa.Index("hokusai_artifacts_damaged", artifacts.c.workspace, sqlite_where=_IS_DAMAGED, postgresql_where=_IS_DAMAGED)
@@ -56,18 +60,47 @@ NAMES_IN_PATH = (
     + sa.literal_column("1")
 )
 
+#: What a record says of its file.
+_FACTS = ("size", "sha256", "created_at", "key_id", "damaged", "staged")
+
 _FIND = sa.select(artifacts).where(
     artifacts.c.workspace == sa.bindparam("here"), artifacts.c.path == sa.bindparam("name")
 )
+_STAGED_AS = sa.select(*artifacts.c["workspace", "path", "staged"]).where(
+    artifacts.c.staged.in_(sa.bindparam("names", expanding=True))
+)
+_STAGED_AT = sa.select(*artifacts.c["workspace", "path", "staged"]).where(
+    sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True))
+)
 _COUNT_DAMAGED = sa.select(sa.func.count()).select_from(artifacts).where(_IS_DAMAGED)
 _LOCKED = (
-    sa.select(*artifacts.c["workspace", "path", "size", "sha256"])
+    sa.select(artifacts)
     .where(sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True)))
     .with_for_update()
 )
 
 #: Seconds for a transaction that waits for an object store, which may take long to assemble an object's parts.
 _LONG_TRANSACTION_SECONDS = 60
+
+
+#: Gives a staged file its own name (``store.Staging.settle_now``).
+Settle = Callable[[str, str], bool]
+
+
+class CommitInDoubt(Exception):
+    """The database failed when it was asked to commit: it may have done so. The cause is its error."""
+
+
+class _NotThere(Exception):
+    """Rolls back the record of a file that is not there."""
+
+
+class Deleted(NamedTuple):
+    """A file whose record was deleted: its size, and the name that it may still have (``Record.staged``)."""
+
+    place: Place
+    size: int
+    staged: str | None
 
 
 class Ledger:
@@ -82,40 +115,122 @@ class Ledger:
         self._long_transactions = long_transactions or database
         self._use = UseStore(database)
         upsert = database.insert(artifacts)
-        facts = {name: upsert.excluded[name] for name in ("size", "sha256", "created_at", "key_id", "damaged")}
+        facts = {name: upsert.excluded[name] for name in _FACTS}
         self._upsert = upsert.on_conflict_do_update(index_elements=["workspace", "path"], set_=facts)
 
-    def record(self, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
-        """Record files together, each at a place of its own, and ``commit`` them. Blocks.
+    def record(self, files: Sequence[PendingRecord], settle: Settle) -> list[ReplacedFile | errors.HokusaiError | None]:
+        """Record files together, each at a place of its own. Blocks.
 
-        Returns an error for each file that was not recorded: its refusal (``errors.TooLarge`` or
-        ``ConditionFailed``), or what its ``commit`` raised. The other files are recorded. Only if the database fails
-        in its own commit are files visible without a record: their clients get an error, and send them again.
+        Returns for each file what it replaces, or why it was not recorded: its refusal (``errors.TooLarge`` or
+        ``ConditionFailed``), or what its ``prepare`` or ``settle`` raised. The other files are recorded.
+
+        Raises ``CommitInDoubt`` where ``committed`` must tell what became of them; after other errors, none is there.
+        """
+        asked = False
+        try:
+            with self._database.blocking() as connection:
+                outcomes = self._record(connection, files, settle)
+                asked = True
+        except Exception as error:
+            if asked:
+                raise CommitInDoubt from error
+            raise
+        return outcomes
+
+    def committed(self, staged: Mapping[Place, str]) -> set[Place]:
+        """The places where the file of this name is the recorded one. Blocks.
+
+        It waits for the end of every transaction that could change it: on SQLite a transaction that failed is over, and
+        its disk may be full.
         """
         with self._database.blocking() as connection:
-            return self._record(connection, files)
+            if not self._database.is_sqlite:
+                for name in sorted({place.workspace for place in staged}):
+                    self._use.lock(connection, name)
+            keys = {(place.workspace, place.path): place for place in staged}
+            rows = connection.execute(_STAGED_AT, {"keys": list(keys)}).all()
+            found = {keys[row.workspace, row.path]: row.staged for row in rows}
+            return {place for place, name in staged.items() if found.get(place) == name}
+
+    def withdraw(self, file: PendingRecord, instead: ReplacedFile | None) -> None:
+        """Take back a record whose file could not get its name, unless another one has replaced it. Blocks."""
+        with self._database.blocking() as connection:
+            now = self._use.lock(connection, file.place.workspace)
+            current = self._locked(connection, [file.place]).get(file.place)
+            if current is None or current.staged != file.staged:
+                return
+            connection.execute(artifacts.delete().where(*_at(file.place)))
+            if instead:
+                connection.execute(artifacts.insert().values(**instead.row))
+            self._use.set(connection, file.place.workspace, replaced(now, use_of(instead), file.use))
+
+    async def staged(self, names: Sequence[str]) -> dict[str, Place]:
+        """Where each of these files is recorded, by the name that it has until it gets its own."""
+        rows = await self._database.rows(_STAGED_AS, {"names": list(names)})
+        return {row.staged: Place(row.path, row.workspace, row.path) for row in rows}
+
+    async def below(self, place: Place, *, after: str = "", limit: int = 1000) -> Sequence[tuple[Place, Record]]:
+        """The records of a file, or in a directory, in the order of their paths, a page at a time.
+
+        It waits for the end of every transaction that could change them.
+        """
+
+        def look_up(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+            if not self._database.is_sqlite:
+                self._use.lock(connection, place.workspace)
+            path = self._ordered_path
+            query = sa.select(artifacts).where(_in(place), path > after)
+            query = query.where(self._at_or_below(place.path)) if place.path else query
+            return connection.execute(query.order_by(path).limit(limit)).all()
+
+        rows = await self._database.run(look_up)
+        return [(Place(row.path, row.workspace, row.path), _record(row)) for row in rows]
 
     @asynccontextmanager
     async def recording(self, file: PendingRecord) -> AsyncIterator[None]:
-        """Record a file together with the block, which may take long to make it visible: both, or neither.
+        """Record a file after the block, which may take long to make it visible.
 
-        Raises ``errors.TooLarge`` or ``ConditionFailed`` before the block where the file may not be stored.
+        Raises ``errors.TooLarge`` or ``ConditionFailed`` before the block where the file may not be stored, and
+        ``OutcomeUnknown`` where it is visible and not recorded yet: its intent stays.
         """
         place = file.place
         now, size = await self.use_and_size(place)
         instead = Use() if size is None else use_for(place.path, size)
         if refusal := excess(now, file.use, file.quota, instead=instead):
             raise refusal  # without a write: many uploads may be refused at once
-        async with (
-            self._use.holding(place.workspace, file.use, instead=instead, quota=file.quota) as hold,
-            self._long_transactions.begin(seconds=_LONG_TRANSACTION_SECONDS) as connection,
-        ):
-            async with asyncio.timeout(2 * WAIT_SECONDS):
+        counted = self._use.holding(place.workspace, file.use, instead=instead, quota=file.quota, intent=file.intent)
+        async with counted as hold:
+            try:
+                async with self._long_transactions.begin(seconds=_LONG_TRANSACTION_SECONDS) as connection:
+                    async with asyncio.timeout(2 * WAIT_SECONDS):
+                        old = await connection.run_sync(self._replace, file)
+                    if changed := file.refusal(old, Use()):
+                        raise changed
+                    with _keeping(hold):
+                        yield
+                    await connection.run_sync(partial(self._use.settle, hold=hold, replaced=use_of(old)))
+            except errors.Unavailable as error:
+                if hold.visible:
+                    raise errors.OutcomeUnknown() from error
+                raise
+
+    async def settle_intent(self, intent: Intent, is_there: Callable[[], Awaitable[bool]]) -> None:
+        """Record the file of an intent if ``is_there``; otherwise end the intent, once it has expired.
+
+        Waits for the request that has the intent, where it is still running.
+        """
+        place = Place(intent.path, intent.hold.workspace, intent.path)
+        written = Written(intent.hold.use.bytes, intent.sha256 or "", intent.created)
+        file = PendingRecord(place, written, intent.key_id, Quota())
+        with suppress(_NotThere):
+            async with self._long_transactions.begin(seconds=_LONG_TRANSACTION_SECONDS) as connection:
                 old = await connection.run_sync(self._replace, file)
-            if changed := file.refusal(old, Use()):
-                raise changed
-            yield
-            await connection.run_sync(partial(self._use.settle, hold=hold, replaced=use_of(old)))
+                if not await connection.run_sync(self._use.is_held, intent.hold) or not await is_there():
+                    raise _NotThere
+                await connection.run_sync(partial(self._use.settle, hold=intent.hold, replaced=use_of(old)))
+            return
+        if intent.expired:
+            await self._use.release(intent.hold)
 
     async def use_and_size(self, place: Place) -> tuple[Use, int | None]:
         """What the workspace uses now, and the size of the file that an upload to ``place`` would replace."""
@@ -151,73 +266,89 @@ class Ledger:
         return int((await self._database.rows(_COUNT_DAMAGED))[0][0])
 
     @asynccontextmanager
-    async def deleting(self, place: Place) -> AsyncIterator[int]:
-        """Delete the records of a file, or of a whole directory, together with the block, which deletes the files.
+    async def deleting(self, place: Place) -> AsyncIterator[Sequence[Deleted]]:
+        """Delete the records of a file, or of a whole directory, together with the block, which removes the files.
 
-        No file is recorded in the workspace meanwhile, so the block must be short. Gives the number of records.
+        No file is recorded in the workspace meanwhile, so the block must be short.
         """
 
-        def delete(connection: sa.Connection) -> int:
+        def delete(connection: sa.Connection) -> Sequence[Deleted]:
             now = self._use.lock(connection, place.workspace)
             gone = self._delete(connection, _in(place), self._at_or_below(place.path))
-            self._use.set(connection, place.workspace, replaced(now, Use(), gone))
-            return gone.files
+            self._use.set(connection, place.workspace, replaced(now, Use(), _use_of_deleted(gone)))
+            return gone
 
         async with self._database.begin() as connection:
             yield await connection.run_sync(delete)
 
-    async def delete(self, place: Place, *, before: datetime) -> int:
-        """Delete the records of files that were just deleted, and uploaded before the deletion began (``before``)."""
+    async def intents(self, place: Place | None = None) -> Sequence[Intent]:
+        """Those of one file; without it, all that are older than a commit takes."""
+        return await (self._use.intents(place.workspace, place.path) if place else self._use.intents())
+
+    async def end(self, hold: Hold) -> None:
+        """There is nothing more to do for an intent."""
+        await self._use.release(hold)
+
+    async def forget(self, files: Sequence[tuple[Place, Record]]) -> int:
+        """Delete the records of files that are not there, unless they were replaced; returns how many there were."""
+
+        def forget(connection: sa.Connection) -> int:
+            found = 0
+            for place, record in files:
+                same = (artifacts.c.sha256 == record.sha256, artifacts.c.created_at == record.created)
+                if gone := self._delete(connection, *_at(place), *same):
+                    self._use.subtract(connection, place.workspace, _use_of_deleted(gone))
+                    found += 1
+            return found
+
+        return await self._database.run(forget) if files else 0
+
+    async def intend_deletion(self, place: Place) -> Hold:
+        """Commit the intent to delete files that are stored now. Ends with ``delete``."""
+        return await self._use.intend_deletion(place.workspace, place.path)
+
+    async def delete(self, place: Place, hold: Hold) -> int:
+        """Delete the records of files that are gone, and were stored before the intent; returns how many there were."""
 
         def delete(connection: sa.Connection) -> int:
-            which = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < before)
-            if (gone := self._delete(connection, *which)).files:
-                self._use.subtract(connection, place.workspace, gone)
-            return gone.files
+            old = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < hold.intent["created_at"])
+            gone = self._delete(connection, *old)
+            self._use.settle(connection, hold, replaced=_use_of_deleted(gone))
+            return len(gone)
 
         return await self._database.run(delete)
 
-    def _record(self, connection: sa.Connection, files: Sequence[PendingRecord]) -> list[errors.HokusaiError | None]:
+    def _record(
+        self, connection: sa.Connection, files: Sequence[PendingRecord], settle: Settle
+    ) -> list[ReplacedFile | errors.HokusaiError | None]:
         """One lock covers the first read and the last count: nobody records, deletes or counts in between."""
         uses = {name: self._use.lock(connection, name) for name in _workspaces(files)}
         old = self._locked(connection, [file.place for file in files])
         faults: dict[Place, errors.HokusaiError] = {}
         for file in files:
-            workspace = file.place.workspace
-            if refusal := file.refusal(old.get(file.place), uses[workspace]):
+            workspace, instead = file.place.workspace, old.get(file.place)
+            if refusal := file.refusal(instead, uses[workspace]) or _prepare(file, instead, settle):
                 faults[file.place] = refusal
             else:
-                uses[workspace] = replaced(uses[workspace], file.use, use_of(old.get(file.place)))
+                uses[workspace] = replaced(uses[workspace], file.use, use_of(instead))
         accepted = [file for file in files if file.place not in faults]
-        with connection.begin_nested() as records:
-            self._put(connection, accepted)
-            if failed := _commit(accepted):
-                records.rollback()
-        for file in (file for file in accepted if file.place in failed):
-            workspace = file.place.workspace
-            uses[workspace] = replaced(uses[workspace], use_of(old.get(file.place)), file.use)
-        if failed:
-            faults |= failed
-            accepted = [file for file in accepted if file.place not in failed]
-            self._put(connection, accepted)
+        if accepted:
+            connection.execute(self._upsert, [file.row for file in accepted])
         for name in _workspaces(accepted):
             self._use.set(connection, name, uses[name])
-        return [faults.get(file.place) for file in files]
+        return [faults.get(file.place) or old.get(file.place) for file in files]
 
-    def _put(self, connection: sa.Connection, files: Sequence[PendingRecord]) -> None:
-        if files:
-            connection.execute(self._upsert, [file.row for file in files])
-
-    def _delete(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Use:
-        gone = connection.execute(artifacts.delete().where(*which).returning(artifacts.c.size, NAMES_IN_PATH)).all()
-        return Use(bytes=sum(int(row[0]) for row in gone), files=len(gone), names=sum(row[1] for row in gone))
+    def _delete(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Sequence[Deleted]:
+        columns = artifacts.c["workspace", "path", "size", "staged"]
+        rows = connection.execute(artifacts.delete().where(*which).returning(*columns)).all()
+        return [Deleted(Place(row.path, row.workspace, row.path), int(row.size), row.staged) for row in rows]
 
     def _locked(self, connection: sa.Connection, places: Sequence[Place]) -> dict[Place, ReplacedFile]:
         """The files that are recorded at these places. Their rows are locked, where the database has row locks."""
         keys = {(place.workspace, place.path): place for place in places}
         rows = connection.execute(_LOCKED, {"keys": list(keys)}).all()
         found = [(keys[row.workspace, row.path], row) for row in rows]
-        return {place: ReplacedFile(place, int(row.size), row.sha256) for place, row in found}
+        return {place: ReplacedFile(place, row._asdict()) for place, row in found}
 
     def _replace(self, connection: sa.Connection, file: PendingRecord) -> ReplacedFile | None:
         """Write the record and lock its row; returns what it replaces.
@@ -232,9 +363,14 @@ class Ledger:
                 return old
         return None
 
+    @property
+    def _ordered_path(self) -> sa.ColumnElement[str]:
+        """In the order of code points, whatever the database's collation."""
+        return sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
+
     def _at_or_below(self, path: str) -> sa.ColumnElement[bool]:
-        """In the order of code points, whatever the database's collation: '0' follows '/'."""
-        column = sa.collate(artifacts.c.path, "BINARY" if self._database.is_sqlite else "C")
+        """'0' follows '/'."""
+        column = self._ordered_path
         return sa.or_(artifacts.c.path == path, sa.and_(column >= path + "/", column < path + "0"))
 
 
@@ -243,19 +379,36 @@ def _workspaces(files: Sequence[PendingRecord]) -> list[str]:
     return sorted({file.place.workspace for file in files})
 
 
-def _commit(files: Sequence[PendingRecord]) -> dict[Place, errors.HokusaiError]:
-    """Make the files visible; returns the errors of those that could not be."""
-    faults: dict[Place, errors.HokusaiError] = {}
-    for file in files:
-        try:
-            file.commit()
-        except errors.HokusaiError as error:
-            faults[file.place] = error
-    return faults
+def _prepare(file: PendingRecord, instead: ReplacedFile | None, settle: Settle) -> errors.HokusaiError | None:
+    """Under the lock: the file that is replaced has its own name, and the new one can get it."""
+    try:
+        if instead and instead.staged:
+            settle(instead.staged, file.place.key)
+        file.prepare()
+    except errors.HokusaiError as error:
+        return error
+    return None
+
+
+@contextmanager
+def _keeping(hold: Hold) -> Iterator[None]:
+    """The block makes the file visible, and may do so even where it fails: unless the store has refused it."""
+    hold.keep = True
+    try:
+        yield
+    except errors.HokusaiError as error:
+        hold.keep = isinstance(error, errors.Unavailable)
+        raise
+    hold.visible = True
+
+
+def _use_of_deleted(gone: Sequence[Deleted]) -> Use:
+    uses = [use_for(one.place.path, one.size) for one in gone]
+    return Use(bytes=sum(use.bytes for use in uses), files=len(uses), names=sum(use.names for use in uses))
 
 
 def _record(row: sa.Row[Any]) -> Record:
-    return Record(row.size, row.sha256, row.created_at, row.key_id, row.damaged)
+    return Record(row.size, row.sha256, row.created_at, row.key_id, row.damaged, row.staged)
 
 
 def _in(place: Place) -> sa.ColumnElement[bool]:

@@ -94,6 +94,13 @@ def place(path: ArtifactPath, workspace: str) -> Place | errors.HokusaiError:
     return _invalid(_TOO_LONG) if len(found.key.encode()) > MAX_BYTES else found
 
 
+def place_of(key: str) -> Place | None:
+    """The place that has a key; None for a key outside of all workspaces."""
+    first, _, rest = key.partition("/")
+    workspace, _, path = rest.partition("/")
+    return Place(path, workspace, path) if first == WORKSPACES and workspace else None
+
+
 def _invalid(reason: str) -> errors.ArtifactPathInvalid:
     return errors.ArtifactPathInvalid(reason=reason)
 

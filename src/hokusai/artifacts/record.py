@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ class Record:
     """A stored artifact, and the key that uploaded it. ``sha256`` is in hexadecimal.
 
     ``damaged`` is the ``Stat.version`` of a stored file that was read and found to be another one (see ``integrity``).
+    ``staged`` is the name that the file had before it got its own (``store.Staging``), in a store that has such names.
     """
 
     size: int
@@ -26,6 +27,7 @@ class Record:
     created: datetime
     key_id: str
     damaged: str | None = None
+    staged: str | None = None
 
     def describes(self, stat: Stat) -> bool:
         """Whether this is the record of the very file that ``stat`` belongs to."""
@@ -34,15 +36,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ReplacedFile:
-    """The recorded file that a new one replaces."""
+    """The recorded file that a new one replaces. ``row`` is all that is recorded of it."""
 
     place: Place
-    size: int
-    sha256: str
+    row: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        return str(self.row["sha256"])
+
+    @property
+    def staged(self) -> str | None:
+        staged: str | None = self.row["staged"]
+        return staged
 
     @property
     def use(self) -> Use:
-        return use_for(self.place.path, self.size)
+        return use_for(self.place.path, int(self.row["size"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,10 @@ class ExpectedVersion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingRecord:
-    """A file that is about to become visible and to be recorded; it counts against ``quota``.
+    """A file that is about to be recorded and to become visible; it counts against ``quota``.
 
-    ``commit`` makes it visible, for ``Ledger.record``. Where ``expected`` is set, that version must still be there.
+    Where ``expected`` is set, that version must still be there. ``staged`` is its name in the store's ``Staging``, and
+    ``prepare`` is called before the record is committed.
     """
 
     place: Place
@@ -64,7 +75,8 @@ class PendingRecord:
     key_id: str
     quota: Quota
     expected: ExpectedVersion | None = None
-    commit: Callable[[], None] = lambda: None
+    staged: str | None = None
+    prepare: Callable[[], None] = lambda: None
 
     @property
     def use(self) -> Use:
@@ -74,7 +86,12 @@ class PendingRecord:
     def row(self) -> dict[str, Any]:
         facts = {"size": self.written.size, "sha256": self.written.sha256, "created_at": self.written.created}
         about = {"workspace": self.place.workspace, "path": self.place.path, "key_id": self.key_id}
-        return {**about, **facts, "damaged": None}
+        return {**about, **facts, "damaged": None, "staged": self.staged}
+
+    @property
+    def intent(self) -> dict[str, Any]:
+        """What ``quota.pending`` keeps of it while it is being committed."""
+        return {name: self.row[name] for name in ("path", "sha256", "created_at", "key_id")}
 
     def refusal(self, replaced: ReplacedFile | None, now: Use) -> errors.HokusaiError | None:
         """Why it may not replace that file, in a workspace that uses ``now``."""

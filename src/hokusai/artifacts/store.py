@@ -93,6 +93,13 @@ class StagedFile(Protocol):
     def finish(self) -> Written:
         """As ``Upload.finish``. May be called twice."""
 
+    @property
+    def name(self) -> str:
+        """Under which ``Staging`` knows the file until it has its own name."""
+
+    def prepare(self) -> None:
+        """Do what can fail of ``commit``, so that it hardly can any more."""
+
     def commit(self) -> None:
         """As ``Upload.commit``, in no more time than a rename. May be called twice."""
 
@@ -101,6 +108,54 @@ class StagedFile(Protocol):
 
         Directories in ``synced`` are durable already and are skipped; those synced here are added to it.
         """
+
+    def keep(self) -> None:
+        """The upload may end now without ``discard``: whether the file is recorded is found out later."""
+
+    def discard(self) -> None:
+        """Remove the file, unless it has its own name, and close it."""
+
+
+class Removal(Protocol):
+    """What was removed and is not gone yet. Nobody sees it any more."""
+
+    async def key(self) -> str:
+        """Of what was removed, or of a directory below it that has all its files. Empty: nothing is left."""
+
+    async def stat(self, key: str) -> Stat | None:
+        """A file in it, by the key that it had."""
+
+    async def put_back(self) -> None:
+        """Everything has its name again, except where another file has it now."""
+
+    async def purge(self) -> None:
+        """Free the space, a little later."""
+
+
+class Staging(Protocol):
+    """A store where files get and lose their names at once, and can be found under other names before and after.
+
+    So the transaction in the ledger decides, and the file follows: an uploaded file gets its name after its record was
+    committed, and a removed one comes back if its record was not. What a killed process leaves is found here.
+    """
+
+    async def settle(self, name: str, key: str) -> bool:
+        """Give a recorded file its name. False where it has it already, or is gone."""
+
+    def settle_now(self, name: str, key: str) -> bool:
+        """``settle`` as a blocking call."""
+
+    async def discard(self, name: str) -> None:
+        """Remove a file that was not recorded."""
+
+    async def abandoned(self) -> Sequence[str]:
+        """Uploaded files that have no name of their own yet, and that no running process has."""
+
+    async def remove(self, key: str) -> Removal | None:
+        """A file, or a directory with everything in it. None where neither exists."""
+
+    async def abandoned_removals(self) -> Sequence[Removal]:
+        """Those that no running process has."""
 
 
 class Upload(Protocol):
@@ -147,8 +202,9 @@ class Reader(Protocol):
 class ArtifactStore(Protocol):
     """Storage for artifacts. Implementations: ``LocalStore`` (a POSIX directory) and ``ObjectStore`` (obstore)."""
 
-    #: Whether ``delete`` takes no more time than a rename, so that a database lock may be held meanwhile.
-    deletes_at_once: bool
+    @property
+    def staging(self) -> Staging | None:
+        """None for a store in which names take time, and a removed file is gone (an object store)."""
 
     def upload(self, key: str) -> AbstractAsyncContextManager[Upload]:
         """Receive one file. Leaving the block without ``commit`` aborts the upload, and nothing remains of it.
@@ -166,19 +222,13 @@ class ArtifactStore(Protocol):
     async def delete(self, key: str) -> bool:
         """Remove a file, or a directory with everything in it. False where neither exists.
 
-        Where ``deletes_at_once``, the disk space is freed a little later.
+        Where the store has a ``staging``, the disk space is freed a little later.
         """
 
     async def start(self) -> None:
-        """Prepare the store and ``sweep`` it. Raises ``errors.ArtifactStoreUnusable``."""
+        """Prepare the store. Raises ``errors.ArtifactStoreUnusable``."""
 
     async def check(self) -> None:
         """Raises the error that an upload would get now. For ``/ready``."""
-
-    async def sweep(self) -> int:
-        """Remove what killed processes left behind, and nothing that a running one uses. Returns how many files.
-
-        A store that cannot find such remains documents how else they are removed.
-        """
 
     async def close(self) -> None: ...

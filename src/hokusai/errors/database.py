@@ -37,3 +37,12 @@ class DatabaseCredentials(
     remedy="Nothing was changed. Operator: check the user and the password in HOKUSAI_DATABASE_URL.",
 ):
     """The password was changed, the role may no longer log in, or pg_hba.conf does not admit this server's address."""
+
+
+class OutcomeUnknown(
+    Unavailable,
+    code="HK5005",
+    message="database: the connection failed in the middle of this change, so it is not known yet whether it was made.",
+    remedy="It was made whole or not at all, which is settled when the database answers. Then look, or send it again.",
+):
+    """The file is the old one or the new one, and counted once: ``artifacts/settling.py``."""

@@ -145,18 +145,36 @@ async def test_no_message_names_a_path(store: LocalStore, root: Path) -> None:
     assert "acme" not in caught.value.body("1").decode()
 
 
-async def test_a_start_sweeps_what_was_left(store: LocalStore, root: Path) -> None:
+async def test_what_a_killed_process_left_is_found(store: LocalStore, root: Path) -> None:
     await put(store, KEY, b"1")
     (root / ".hokusai/uploads/0a1b").write_bytes(b"left by a killed process")
-    (root / ".hokusai/trash/tree/below").mkdir(parents=True)
-    (root / ".hokusai/trash/tree/below/file").write_bytes(b"")
-    (root / ".hokusai/trash/file").write_bytes(b"")
-    await LocalStore(os.fsencode(root)).start()
+    (root / ".hokusai/trash/of/workspaces/acme/tree").mkdir(parents=True)
+    (root / ".hokusai/trash/of/workspaces/acme/tree/file").write_bytes(b"2")
+    (root / ".hokusai/trash/file").write_bytes(b"as an older version removed it")
+    assert await store.staging.abandoned() == ["0a1b"]
+    (removal,) = await store.staging.abandoned_removals()
+    assert await removal.key() == "workspaces/acme/tree/file"
+    await store.staging.settle("0a1b", f"{PARENT}/new")
+    await removal.put_back()
     assert {path.name for path in (root / ".hokusai").rglob("*")} == {"uploads", "trash"}
-    assert await keys(store) == {KEY}
+    assert await keys(store) == {KEY, f"{PARENT}/new", "workspaces/acme/tree/file"}
 
 
-def test_a_sweep_leaves_running_uploads_alone(root: Path) -> None:
+async def test_a_removal_that_nobody_waits_for_is_put_back(store: LocalStore) -> None:
+    await put(store, KEY, b"1")
+    removing = asyncio.create_task(store.staging.remove(PARENT))
+    await asyncio.sleep(0)
+    removing.cancel()
+    await asyncio.gather(removing, return_exceptions=True)
+    assert await get(store, KEY) == b"1"
+    removal = await store.staging.remove(PARENT)
+    assert removal is not None
+    await put(store, KEY, b"2")
+    await removal.put_back()
+    assert await get(store, KEY) == b"2", "what was stored since stays"
+
+
+def test_running_uploads_are_not_found(root: Path) -> None:
     """As from other processes: nothing is shared but the directory."""
     layout = Layout(os.fsencode(root))
     layout.prepare()
@@ -164,7 +182,8 @@ def test_a_sweep_leaves_running_uploads_alone(root: Path) -> None:
 
     def sweep() -> None:
         while not done.is_set():
-            layout.sweep()
+            for name in layout.abandoned():
+                layout.discard(name)
 
     sweepers = [threading.Thread(target=sweep) for _ in range(2)]
     for sweeper in sweepers:

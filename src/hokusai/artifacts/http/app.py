@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -17,10 +17,11 @@ from hokusai.artifacts.http.download import Downloads
 from hokusai.artifacts.http.responses import JSON, answer, header, stream
 from hokusai.artifacts.http.upload import Uploads
 from hokusai.artifacts.integrity import Integrity
-from hokusai.artifacts.ledger import Ledger
+from hokusai.artifacts.ledger import Deleted, Ledger
 from hokusai.artifacts.path import ArtifactPath, Place, place
 from hokusai.artifacts.record import Record
-from hokusai.artifacts.store import ArtifactStore, Entry
+from hokusai.artifacts.settling import Settling
+from hokusai.artifacts.store import ArtifactStore, Entry, Staging
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Quota, principal_of
 from hokusai.text import invisible
@@ -58,21 +59,28 @@ class ArtifactsApp:
         self._store = store
         self._ledger = ledger
         self._stall_seconds = stall_seconds
+        self._settling = Settling(store, ledger)
         self._uploads = Uploads(
             store=store,
             ledger=ledger,
+            settling=self._settling,
             upload_quota=UploadQuota(ledger, max_uploads=max_uploads),
             quota=quota,
             max_bytes=max_upload_bytes,
             idle_seconds=idle_seconds,
         )
-        self._integrity = Integrity(store, ledger, on_refusal=on_damage)
+        self._integrity = Integrity(store, ledger, self._settling, on_refusal=on_damage)
         self._downloads = Downloads(store=store, integrity=self._integrity, stall_seconds=stall_seconds)
+
+    async def start(self) -> None:
+        """Settle what a killed process left, before anything is served."""
+        await self._settling.start()
 
     async def close(self) -> None:
         """Waits for uploads that are being committed."""
         await self._integrity.close()
         await self._uploads.close()
+        await self._settling.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = principal_of(scope)
@@ -118,20 +126,39 @@ class ArtifactsApp:
         yield b"]}" if before == b", " else b'{"files": []}'
 
     async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
-        """Both in one transaction if deletion is instant; otherwise files first: a record alone is harmless."""
         record = await self._ledger.find(found) if condition else None
-        if self._store.deletes_at_once:
-            async with self._ledger.deleting(found) as records:
-                await self._check(found, condition, record)
-                removed = await self._store.delete(found.key)
+        if staging := self._store.staging:
+            gone = await self._remove(staging, found, condition, record)
         else:
             await self._check(found, condition, record)
-            now = datetime.now(UTC)
+            intent = await self._ledger.intend_deletion(found)
             removed = await self._store.delete(found.key)
-            records = await self._ledger.delete(found, before=now)
-        if not removed and not records:
+            gone = bool(await self._ledger.delete(found, intent)) or removed
+        if not gone:
             raise found.unknown
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
+
+    async def _remove(self, staging: Staging, found: Place, condition: Condition, record: Record | None) -> bool:
+        """Files and records in one transaction: where it fails, the files come back."""
+        removal, committing = None, False
+        records: Sequence[Deleted] = ()
+        try:
+            async with self._ledger.deleting(found) as records:
+                await self._check(found, condition, record)
+                for one in records:
+                    if one.staged:
+                        await staging.settle(one.staged, one.place.key)
+                removal = await staging.remove(found.key)
+                committing = True
+        except BaseException as error:
+            if removal is None:
+                raise
+            if not await asyncio.shield(self._settling.removal(removal, in_doubt=committing and bool(records))):
+                raise errors.OutcomeUnknown() from error
+            raise
+        if removal:
+            await removal.purge()
+        return bool(removal or records)
 
     async def _check(self, found: Place, condition: Condition, record: Record | None) -> None:
         """Raises ``errors.ConditionFailed``. A condition applies to a file, never to a directory.

@@ -19,6 +19,7 @@ from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.record import ExpectedVersion, PendingRecord
 from hokusai.artifacts.resumable import ResumableUploads, Transfer, UploadName, UploadRequest
+from hokusai.artifacts.settling import Settling
 from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.artifacts.upload_quota import UploadQuota
 from hokusai.identity import Principal, Quota, landing_of
@@ -123,6 +124,7 @@ class Uploads:
         *,
         store: ArtifactStore,
         ledger: Ledger,
+        settling: Settling,
         upload_quota: UploadQuota,
         quota: Quota,
         max_bytes: int,
@@ -131,7 +133,7 @@ class Uploads:
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._group_commit = GroupCommit(ledger)
+        self._group_commit = GroupCommit(ledger, store.staging, settling.add_files) if store.staging else None
         self._upload_quota = upload_quota
         self._quota = quota
         self._max_bytes = max_bytes
@@ -156,7 +158,7 @@ class Uploads:
                 body = Body(receive, request, declared=headers.declared, limit=limit, idle_seconds=self._idle_seconds)
                 await self._receive(transfer, body, headers)
             await landing.confirm()
-            if staged := await transfer.upload.stage():
+            if self._group_commit and (staged := await transfer.upload.stage()):
                 file = PendingFile(place, principal.key_id, quota, headers.digests, expected, staged, landing.begin)
                 written = await self._group_commit.commit(file)
             else:
@@ -178,7 +180,8 @@ class Uploads:
 
     async def close(self) -> None:
         await self._resumable.close()
-        await self._group_commit.close()
+        if self._group_commit:
+            await self._group_commit.close()
 
     async def _transfer(self, place: Place, quota: Quota, headers: UploadHeaders) -> Transfer:
         """A new one, or the suspended one that this request resumes."""

@@ -46,11 +46,11 @@ class ObjectStore:
     can be read and deleted then.
 
     A call takes at most ``seconds``, and a ``commit``, for which a transaction waits, at most ``commit_seconds``.
-    Several processes may share a bucket. ``sweep`` cannot find the parts that a killed process left (obstore 0.12
+    Several processes may share a bucket. Nothing here finds the parts that a killed process left (obstore 0.12
     does not list them): the bucket's lifecycle rule for incomplete uploads removes them.
     """
 
-    deletes_at_once = False
+    staging = None
 
     def __init__(self, store: MemoryStore | S3Store, *, seconds: float = 60, commit_seconds: float = 45) -> None:
         self.vendor = store
@@ -124,9 +124,6 @@ class ObjectStore:
             await obstore.put_async(self.vendor, _PROBE, b"", use_multipart=False)
         await self._head(_PROBE)
         self._good_until = time.monotonic() + _GOOD_SECONDS
-
-    async def sweep(self) -> int:
-        return 0
 
     async def close(self) -> None:
         if self._ending:

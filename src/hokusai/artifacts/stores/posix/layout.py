@@ -1,7 +1,7 @@
-"""The directory of a local store: where files are, and how they are removed. Everything here blocks."""
+"""The directory of a local store: where files are, and how they get their names. Everything here blocks."""
 
 # Paths are bytes, so that file names do not depend on the process's locale; pathlib does not support bytes.
-# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH208
+# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH108, PTH110, PTH116, PTH118, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
-import shutil
+import stat
+from collections.abc import Iterator
 
 from hokusai import disk
 from hokusai.artifacts.path import WORKSPACES
@@ -47,35 +47,53 @@ class Layout:
         """Raises ``FileNotFoundError`` where the whole store is missing (unmounted): then no file is unknown."""
         os.stat(self.uploads)
 
-    def sweep(self) -> int:
-        """Remove uploads that no running process has locked, and the remains of deletions."""
-        uploads = sum(_sweep(entry) for entry in _entries(self.uploads))
-        return uploads + sum(purge(entry) for entry in _entries(self.trash))
+    def staged(self, name: str) -> bytes:
+        """The temporary path of an upload."""
+        return os.path.join(self.uploads, name.encode())
 
+    def abandoned(self) -> list[str]:
+        """The names of uploads that no running process has locked."""
+        found = []
+        for name in os.listdir(self.uploads):
+            with _locked(os.path.join(self.uploads, name)) as is_abandoned:
+                found += [name.decode()] if is_abandoned else []
+        return found
 
-def remove(layout: Layout, key: str) -> bytes | None:
-    """Move a file or a whole directory into the trash, at once; ``purge`` then frees the path that is returned."""
-    target = layout.of(key)
-    trashed = os.path.join(layout.trash, secrets.token_hex(16).encode())
-    try:
-        os.rename(target, trashed)
-    except NOTHING:
-        layout.confirm()
-        os.stat(layout.trash)
-        return None
-    with contextlib.suppress(*NOTHING):
-        disk.sync(os.path.dirname(target))
-    prune(os.path.dirname(target), layout.root)
-    return trashed
+    def settle(self, name: str, key: str) -> bool:
+        """Give an upload its own name. False where it has it already, or is gone."""
+        if not os.path.lexists(self.staged(name)):
+            return False
+        changed = {os.path.dirname(self.of(key))}
+        self.make_parents(key, changed)
+        try:
+            os.rename(self.staged(name), self.of(key))
+        except FileNotFoundError:
+            return False
+        for directory in changed:
+            disk.sync(directory)
+        return True
 
+    def discard(self, name: str) -> None:
+        """Remove an upload, unless a running process has it."""
+        with _locked(self.staged(name)) as is_abandoned:
+            if is_abandoned:
+                os.unlink(self.staged(name))
 
-def purge(path: bytes) -> bool:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    return True
+    def make_parents(self, key: str, changed: set[bytes]) -> None:
+        """Create the directories above a file, but never the root: its disk may be unmounted.
+
+        Those that have a new name in them are added to ``changed``. Raises ``FileNotFoundError`` where one was removed
+        meanwhile, and ``NotADirectoryError`` where a file has the name of one.
+        """
+        made = self.root
+        for name in key.encode().split(b"/")[:-1]:
+            above, made = made, os.path.join(made, name)
+            try:
+                os.mkdir(made)
+                changed.add(above)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.stat(made).st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
 
 
 def prune(directory: bytes, root: bytes) -> None:
@@ -87,20 +105,20 @@ def prune(directory: bytes, root: bytes) -> None:
             directory = os.path.dirname(directory)
 
 
-def _sweep(path: bytes) -> bool:
+@contextlib.contextmanager
+def _locked(path: bytes) -> Iterator[bool]:
+    """Whether nobody else has locked this file. A process that has just created it waits for the end of the block."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        yield False
+        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
-    except OSError:  # in use, or already gone
-        return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(descriptor)
-    return True
-
-
-def _entries(directory: bytes) -> list[bytes]:
-    return [os.path.join(directory, name) for name in os.listdir(directory)]

@@ -129,10 +129,15 @@ class Scan:
 
 def stat_of(layout: Layout, key: str) -> Stat | None:
     try:
-        return _regular(os.lstat(layout.of(key)))
+        return stat_at(layout.of(key))
     except NOTHING:
         layout.confirm()
         return None
+
+
+def stat_at(path: bytes) -> Stat | None:
+    """None for what is not a regular file. Raises ``FileNotFoundError`` or ``NotADirectoryError``."""
+    return _regular(os.lstat(path))
 
 
 def _entry(found: os.DirEntry[bytes]) -> Entry | None:

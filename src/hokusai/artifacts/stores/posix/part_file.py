@@ -1,7 +1,7 @@
 """A file that is being uploaded to a POSIX file system. Everything here blocks; ``upload.py`` runs it on threads."""
 
 # Paths are bytes, so that file names do not depend on the process's locale; pathlib does not support bytes.
-# ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH118, PTH120
+# ruff: noqa: PTH104, PTH108, PTH112, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class PartFile:
 
     def __init__(self, layout: Layout, key: str) -> None:
         self._layout = layout
+        self._key = key
         self._target = layout.of(key)
         self._path = b""
         self._descriptor: int | None = None
@@ -67,6 +68,11 @@ class PartFile:
             if self._descriptor is not None:
                 os.fdatasync(self._descriptor)
 
+    @property
+    def name(self) -> str:
+        """Its temporary name, after ``finish``."""
+        return os.path.basename(self._path).decode()
+
     def finish(self) -> Written:
         """After the last ``write``: make the whole file durable. May be called twice."""
         with self._open() as descriptor:
@@ -77,8 +83,15 @@ class PartFile:
                 self._written = Written(self.size, self._sha256.hexdigest(), created(os.fstat(descriptor)))
             return self._written
 
+    def prepare(self) -> None:
+        """Make the directories for its name. Raises what ``commit`` would raise."""
+        with self._open():
+            self._refuse_directory()
+            if not os.path.isdir(os.path.dirname(self._target)):
+                self._make_parents()
+
     def commit(self) -> None:
-        """Give the file its own name. May be called twice."""
+        """Give the file its own name, unless another process has done that. May be called twice."""
         with self._open():
             if not self._path:
                 return
@@ -87,10 +100,11 @@ class PartFile:
                     os.rename(self._path, self._target)
                     break
                 except FileNotFoundError:
+                    if not os.path.lexists(self._path):
+                        break
                     if attempt == _ATTEMPTS - 1:
                         raise
-                    with contextlib.suppress(FileNotFoundError):
-                        self._make(os.path.dirname(self._target))
+                    self._make_parents()
             self._path = b""
             self._unsynced.add(os.path.dirname(self._target))
 
@@ -127,9 +141,7 @@ class PartFile:
             yield self._descriptor
 
     def _begin(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.lstat(self._target).st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        self._refuse_directory()
         while self._descriptor is None and not self._done:
             self._create()
 
@@ -143,21 +155,15 @@ class PartFile:
             self._descriptor, self._path = None, b""
             os.close(descriptor)
 
-    def _make(self, directory: bytes) -> None:
-        """Create a directory and its missing parents, but never the root: its disk may be unmounted.
+    def _refuse_directory(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(self._target).st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
-        Raises ``FileNotFoundError`` where a parent was removed meanwhile.
-        """
-        root = self._layout.root
-        made = root
-        for name in os.path.relpath(directory, root).split(b"/"):
-            above, made = made, os.path.join(made, name)
-            try:
-                os.mkdir(made)
-                self._unsynced.add(above)
-            except FileExistsError:
-                if not stat.S_ISDIR(os.stat(made).st_mode):
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+    def _make_parents(self) -> None:
+        """A parent may be removed meanwhile: then the next attempt makes it."""
+        with contextlib.suppress(FileNotFoundError):
+            self._layout.make_parents(self._key, self._unsynced)
 
 
 def probe(layout: Layout) -> None:

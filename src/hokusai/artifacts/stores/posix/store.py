@@ -11,11 +11,11 @@ import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 from hokusai import errors
 from hokusai.artifacts.store import SLICE, Entry, FileSlice, Piece, Stat
 from hokusai.artifacts.stores.posix import layout, open_file, part_file
+from hokusai.artifacts.stores.posix.staging import LocalStaging
 from hokusai.artifacts.stores.posix.threads import Threads
 from hokusai.artifacts.stores.posix.upload import LocalUpload
 
@@ -30,11 +30,10 @@ class LocalStore:
     ``seconds``. Several processes may share a directory.
     """
 
-    deletes_at_once = True
-
     def __init__(self, directory: bytes, *, threads: int = 8, seconds: float = 60) -> None:
         self._layout = layout.Layout(directory)
         self._threads = Threads(threads, seconds)
+        self.staging = LocalStaging(self._layout, self._threads)
 
     @asynccontextmanager
     async def upload(self, key: str) -> AsyncIterator[LocalUpload]:
@@ -68,10 +67,10 @@ class LocalStore:
             self._threads.later(scan.close)
 
     async def delete(self, key: str) -> bool:
-        trash = await self._threads.run("delete", layout.remove, self._layout, key)
-        if trash is None:
+        removal = await self.staging.remove(key)
+        if removal is None:
             return False
-        self._threads.later(partial(layout.purge, trash))  # after a crash, the next start does it
+        await removal.purge()
         return True
 
     async def start(self) -> None:
@@ -86,20 +85,9 @@ class LocalStore:
             log.warning("the artifact store is full: downloads work, uploads fail until there is space")
         except errors.HokusaiError as error:
             raise errors.ArtifactStoreUnusable(reason=str(error)) from error
-        try:
-            swept = await self.sweep()
-        except errors.HokusaiError:
-            log.warning(
-                "temporary files of interrupted uploads and deletions were not all removed; the next start tries again"
-            )
-        else:
-            log.info("removed %d temporary files of interrupted uploads and deletions", swept)
 
     async def check(self) -> None:
         await self._threads.run("write", part_file.probe, self._layout)
-
-    async def sweep(self) -> int:
-        return await self._threads.run("delete", self._layout.sweep)
 
     async def close(self) -> None:
         await self._threads.close()

@@ -42,6 +42,16 @@ class Threads:
             async with asyncio.timeout(self._seconds):
                 return await future
 
+    async def run_or_undo(self, action: str, call: Callable[[], T], undo: Callable[[T], object]) -> T:
+        """As ``run``. Where the caller does not wait for the end of the call, ``undo`` is called with its result."""
+        running = self._pool.submit(call)
+        try:
+            return await self.result(action, asyncio.wrap_future(running))
+        except BaseException:
+            running.cancel()
+            running.add_done_callback(lambda done: done.cancelled() or done.exception() or undo(done.result()))
+            raise
+
     def later(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Run a call that must happen even if nobody waits for it."""
         future = self.submit(call)

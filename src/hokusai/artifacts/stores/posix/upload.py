@@ -106,6 +106,14 @@ class StagedLocalFile:
         with translate_errors("write"):
             return self._part.finish()
 
+    @property
+    def name(self) -> str:
+        return self._part.name
+
+    def prepare(self) -> None:
+        with translate_errors("write"):
+            self._part.prepare()
+
     def commit(self) -> None:
         with translate_errors("write"):
             self._part.commit()
@@ -114,3 +122,10 @@ class StagedLocalFile:
         with translate_errors("write"):
             self._part.sync_names(synced)
         self._upload.ended = True
+
+    def keep(self) -> None:
+        self._upload.ended = True
+
+    def discard(self) -> None:
+        self._upload.ended = True
+        self._part.discard()
