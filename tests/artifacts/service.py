@@ -161,7 +161,7 @@ class Service:
 def build(store_url: str, database_url: str, **options: Any) -> Shim:
     store = store_at(store_url)
     database = Database(database_url)
-    facts: dict[str, Any] = {"max_upload_bytes": 1 << 40, "idle_seconds": 30, **options}
+    facts: dict[str, Any] = {"max_upload_bytes": 1 << 40, "idle_seconds": 30, "settle_seconds": 0.05, **options}
     return Shim(ArtifactsApp(store=store, ledger=Ledger(database), **facts), store, database)
 
 

@@ -58,7 +58,7 @@ def test_a_killed_server_leaves_no_half_file(tmp_path: Path) -> None:
     store = tmp_path / "store"
     for round_, wanted in enumerate((1, 5 * MEGABYTE)):
         with process(tmp_path) as (running, service):
-            assert leftovers(store) == []
+            eventually(lambda: leftovers(store) == [])
             service.put(f"{RUN}/file", b"old" + bytes([round_]))
             with service.connected() as connection:
                 connection.sendall(service.head("PUT", f"{RUN}/file", **{"content-length": str(50 * MEGABYTE)}))
@@ -68,7 +68,7 @@ def test_a_killed_server_leaves_no_half_file(tmp_path: Path) -> None:
                 running.wait()
         assert leftovers(store)
         with process(tmp_path) as (_, service):
-            assert leftovers(store) == []
+            eventually(lambda: leftovers(store) == [])
             assert service.get(f"{RUN}/file").body == b"old" + bytes([round_])
             assert service.get(f"{RUN}/file").headers["repr-digest"]
             assert files(service.list(RUN)) == {"file": 4}
@@ -92,7 +92,7 @@ def test_a_hundred_uploads_and_a_server_killed_among_them(tmp_path: Path, store:
         sent = dict([*list(sent.items())[10:], *list(sent.items())[:10]])
         with process(tmp_path, *store) as (running, service):
             _whole(service, sent, kept)
-            assert store or leftovers(tmp_path / "store") == []
+            eventually(lambda: bool(store) or leftovers(tmp_path / "store") == [])
             for name, body in batch:
                 sent[name].add(hashlib.sha256(body).digest())
                 kept.pop(name, None)
@@ -122,22 +122,12 @@ def _whole(service: Service, sent: Mapping[str, set[bytes]], kept: Mapping[str, 
     listed = files(service.list(RUN))
     assert kept.keys() <= listed.keys()
     for name, size in listed.items():
-        try:
-            answer = service.get(f"{RUN}/{name}")
-        except http.client.IncompleteRead:  # it has the size of its record, and only the end shows other bytes
-            assert name not in kept
-            answer = service.get(f"{RUN}/{name}")
-            assert answer.status == 409
-        if answer.status == 409 and name not in kept:  # killed between the file's appearance and its own record
-            assert json.loads(answer.body)["hokusai"]["code"] == "HK4070"
-            continue
+        answer = service.get(f"{RUN}/{name}")
         found = hashlib.sha256(answer.body).digest()
         assert len(answer.body) == size
         assert found in sent[name]
-        told = answer.headers.get("etag")
-        if name in kept:
-            assert (found, told) == (kept[name], f'"{kept[name].hex()}"')
-        assert told in {None, f'"{found.hex()}"'}  # None: killed between the file's appearance and its record
+        assert answer.headers["etag"] == f'"{found.hex()}"'
+        assert found == kept.get(name, found)
 
 
 def test_memory_is_flat_in_the_size_of_a_file(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from hokusai import errors
 from hokusai.artifacts import Ledger, LocalStore, Place, Written
@@ -160,3 +161,99 @@ async def test_without_the_database_no_file_becomes_visible(disk: Disk, tmp_path
     assert all(isinstance(outcome, errors.HokusaiError) for outcome in outcomes)
     await disk.open.aclose()
     assert disk.there() == set()
+
+
+class LostCommits:
+    """The database of a ledger, which fails when it is asked to commit: before or after it has done so.
+
+    For ``silent`` more calls, it does not answer at all.
+    """
+
+    def __init__(self, ledger: Ledger, *, commits: bool, silent: int = 0) -> None:
+        self._blocking = ledger._database.blocking
+        self._commits = commits
+        self._fails = True
+        self._silent = silent
+
+    @contextmanager
+    def __call__(self) -> Iterator[sa.Connection]:
+        if not self._fails and self._silent:
+            self._silent -= 1
+            raise errors.DatabaseDown()
+        with suppress(_NeverCommitted), self._blocking() as connection:
+            yield connection
+            if self._fails and not self._commits:
+                raise _NeverCommitted
+        if self._fails:
+            self._fails = False
+            raise errors.DatabaseDown()
+
+
+class _NeverCommitted(Exception): ...
+
+
+async def test_a_commit_whose_answer_was_lost_is_a_commit(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await disk.commit(await disk.staged("file", b"old"))
+    monkeypatch.setattr(disk.ledger._database, "blocking", LostCommits(disk.ledger, commits=True))
+    (outcome,) = await disk.commit(await disk.staged("file", b"new"))
+    assert isinstance(outcome, Written)
+    await disk.open.aclose()
+    assert (disk.root / "file").read_bytes() == b"new"
+    assert disk.there() == {"file"}
+
+
+async def test_a_commit_that_failed_has_changed_nothing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await disk.commit(await disk.staged("file", b"old"))
+    monkeypatch.setattr(disk.ledger._database, "blocking", LostCommits(disk.ledger, commits=False))
+    (outcome,) = await disk.commit(await disk.staged("file", b"newer"))
+    assert isinstance(outcome, errors.DatabaseDown)
+    await disk.open.aclose()
+    assert (disk.root / "file").read_bytes() == b"old"
+    assert disk.there() == {"file"}
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=3, files=1, names=1)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_what_nobody_knows_is_settled_when_the_database_is_back(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, commits: bool
+) -> None:
+    await disk.commit(await disk.staged("file", b"old"))
+    monkeypatch.setattr(disk.ledger._database, "blocking", LostCommits(disk.ledger, commits=commits, silent=2))
+    (outcome,) = await disk.commit(await disk.staged("file", b"newer"))
+    assert isinstance(outcome, errors.OutcomeUnknown)
+    await disk.open.aclose()
+    assert (disk.root / "file").read_bytes() == b"old"
+    await disk.settling.start()  # it is still silent
+    assert (disk.root / "file").read_bytes() == b"old"
+    await disk.settling._round()
+    assert (disk.root / "file").read_bytes() == (b"newer" if commits else b"old")
+    assert disk.there() == {"file"}
+    await disk.settling.close()
+
+
+async def test_a_file_that_cannot_get_its_name_is_recorded_no_longer(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory has taken the name after the transaction had looked."""
+    await disk.commit(await disk.staged("file", b"old"))
+    for place, there in (("file", b"old"), ("new", None)):
+        file = await disk.staged(place, b"newer")
+        (disk.root / place).unlink(missing_ok=True)
+        monkeypatch.setattr(type(file.staged), "prepare", lambda self: None)
+        (disk.root / place).mkdir()
+        (outcome,) = await disk.commit(file)
+        assert isinstance(outcome, errors.ArtifactPathTaken)
+        record = await disk.ledger.find(Place(place, "acme", place))
+        assert (record and record.size) == (there and len(there))
+    assert (await disk.ledger.use_and_size(Place("x", "acme", "x")))[0] == Use(bytes=3, files=1, names=1)
+
+
+async def test_an_unfinished_upload_gets_its_name_before_another_replaces_it(disk: Disk) -> None:
+    """The first one's process stopped after its commit; its rename comes after the second one's."""
+    first = await disk.staged("file", b"first")
+    written = first.staged.finish()
+    disk.ledger.record([first.record(written)], disk.store.staging.settle_now)
+    (outcome,) = await disk.commit(await disk.staged("file", b"second"))
+    assert isinstance(outcome, Written)
+    first.staged.commit()
+    assert (disk.root / "file").read_bytes() == b"second"

@@ -266,7 +266,9 @@ async def test_what_the_store_has_lost_or_changed_is_named_and_all_else_is_there
         (place / "lost.txt").unlink()
         (place / "changed.txt").write_bytes(b"CHANGED")
         await before.execute("DELETE FROM hokusai_artifacts WHERE path = 'stray.txt'")
-        await before.execute("INSERT INTO hokusai_pending VALUES ('acme', 'x', 1, 1, '2020-01-01 00:00:00.000000', 1)")
+        hold = "('acme', 'x', 1, 1, '2020-01-01 00:00:00.000000', 1)"
+        columns = "(workspace, id, bytes, files, until, names)"
+        await before.execute(f"INSERT INTO hokusai_pending {columns} VALUES {hold}")
         await before.execute("UPDATE hokusai_use SET bytes = 99")
     away = {"HOKUSAI_TRACKING_URL": "http://127.0.0.1:1"}
     done = run(away, "backup", tmp_path / "backup", "--data", tmp_path / "data", "--json")

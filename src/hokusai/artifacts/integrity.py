@@ -161,7 +161,9 @@ class Integrity:
     async def _record(self, place: Place, stat: Stat) -> tuple[Record | None, bool]:
         """The record, and whether it is certain that it is of this file or that the file does not fit it."""
         record = await self._ledger.find(place)
-        if record is None or record.describes(stat) or self._is_known(place, stat, record):
+        if record is None:
+            return None, not await self._settling.settle(place, None)
+        if record.describes(stat) or self._is_known(place, stat, record):
             return record, True
         record = await self._ledger.find_committed(place)
         if record is None or record.describes(stat):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -88,11 +88,19 @@ Settle = Callable[[str, str], bool]
 
 
 class CommitInDoubt(Exception):
-    """The database failed when it was asked to commit: it may have done so. The cause is its error."""
+    """The database failed with ``error`` when it was asked to commit: it may have done so."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _NotThere(Exception):
     """Rolls back the record of a file that is not there."""
+
+
+class _Settled(_NotThere):
+    """Or of one that was recorded meanwhile."""
 
 
 class Deleted(NamedTuple):
@@ -133,7 +141,7 @@ class Ledger:
                 asked = True
         except Exception as error:
             if asked:
-                raise CommitInDoubt from error
+                raise CommitInDoubt(error) from error
             raise
         return outcomes
 
@@ -214,23 +222,27 @@ class Ledger:
                     raise errors.OutcomeUnknown() from error
                 raise
 
-    async def settle_intent(self, intent: Intent, is_there: Callable[[], Awaitable[bool]]) -> None:
+    async def settle_intent(self, intent: Intent, is_there: Callable[[], Awaitable[bool]]) -> bool:
         """Record the file of an intent if ``is_there``; otherwise end the intent, once it has expired.
 
-        Waits for the request that has the intent, where it is still running.
+        Waits for the request that has the intent, where it is still running. Returns whether the file is recorded.
         """
         place = Place(intent.path, intent.hold.workspace, intent.path)
         written = Written(intent.hold.use.bytes, intent.sha256 or "", intent.created)
         file = PendingRecord(place, written, intent.key_id, Quota())
-        with suppress(_NotThere):
+        try:
             async with self._long_transactions.begin(seconds=_LONG_TRANSACTION_SECONDS) as connection:
                 old = await connection.run_sync(self._replace, file)
-                if not await connection.run_sync(self._use.is_held, intent.hold) or not await is_there():
+                if not await connection.run_sync(self._use.is_held, intent.hold):
+                    raise _Settled
+                if not await is_there():
                     raise _NotThere
                 await connection.run_sync(partial(self._use.settle, hold=intent.hold, replaced=use_of(old)))
-            return
-        if intent.expired:
-            await self._use.release(intent.hold)
+        except _NotThere as found:
+            if intent.expired:
+                await self._use.release(intent.hold)
+            return isinstance(found, _Settled)
+        return True
 
     async def use_and_size(self, place: Place) -> tuple[Use, int | None]:
         """What the workspace uses now, and the size of the file that an upload to ``place`` would replace."""

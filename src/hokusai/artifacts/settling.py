@@ -26,7 +26,6 @@ from hokusai.quota import Intent
 
 log = logging.getLogger("hokusai.artifacts")
 
-_SECONDS = 2.0
 #: Rounds in which a file has to be unknown to the ledger before it is removed: a transaction of a process that was
 #: killed may still be committing.
 _ROUNDS = 3
@@ -35,15 +34,18 @@ _TOGETHER = 8
 
 
 class Settling:
-    """Decides what becomes of everything that is between two steps, unless its request is still running."""
+    """Decides what becomes of everything that is between two steps, unless its request is still running.
 
-    def __init__(self, store: ArtifactStore, ledger: Ledger) -> None:
+    It looks at the start, and then every few ``seconds``.
+    """
+
+    def __init__(self, store: ArtifactStore, ledger: Ledger, *, seconds: float = 2) -> None:
         self._store = store
         self._ledger = ledger
         self._files: list[PendingFile] = []
         self._removals: list[Removal] = []
         self._unknown: dict[str, int] = {}
-        self._task = PeriodicTask(self._round, name="settling", seconds=_SECONDS, first=_SECONDS)
+        self._task = PeriodicTask(self._round, name="settling", seconds=seconds, first=seconds)
         self._failing = False
 
     async def start(self) -> None:
@@ -69,14 +71,11 @@ class Settling:
             return False
         return True
 
-    async def settle(self, place: Place, record: Record) -> bool:
-        """A reader found another file than the recorded one. Whether that was because a change was not finished."""
-        if self._store.staging is not None:
-            return bool(record.staged) and await self._store.staging.settle(record.staged or "", place.key)
-        intents = await self._ledger.intents(place)
-        for intent in intents:
-            await self._settle_intent(intent)
-        return bool(intents)
+    async def settle(self, place: Place, record: Record | None) -> bool:
+        """A reader found another file than the recorded one. Whether a change was not finished, and is now."""
+        if staging := self._store.staging:
+            return bool(record and record.staged and await staging.settle(record.staged, place.key))
+        return any([await self._settle_intent(intent) for intent in await self._ledger.intents(place)])
 
     async def _round(self) -> None:
         steps: Sequence[Callable[[], Awaitable[None]]] = (self._settle_intents,)
@@ -152,17 +151,18 @@ class Settling:
         for intent in await self._ledger.intents():
             await self._settle_intent(intent)
 
-    async def _settle_intent(self, intent: Intent) -> None:
+    async def _settle_intent(self, intent: Intent) -> bool:
+        """Whether its file was recorded."""
         place = Place(intent.path, intent.hold.workspace, intent.path)
         if intent.sha256 is None:
             await self._settle_deletion(place, intent)
-            return
+            return False
 
         async def is_there() -> bool:
             stat = await self._store.stat(place.key)
             return stat is not None and (stat.size, stat.created) == (intent.hold.use.bytes, intent.created)
 
-        await self._ledger.settle_intent(intent, is_there)
+        return await self._ledger.settle_intent(intent, is_there)
 
     async def _settle_deletion(self, place: Place, intent: Intent) -> None:
         """Forget the files that the deletion got to. The others stay: its client had no answer."""

@@ -41,7 +41,8 @@ class ArtifactsApp:
     ``max_upload_bytes`` limits one file. ``quota`` limits a workspace that has no quota of its own, and ``max_uploads``
     the uploads of each workspace at a time, in this process. ``idle_seconds`` is how long a sender may pause, and
     ``stall_seconds`` how long a reader may take for one MiB. ``on_damage`` is called for each download that is refused
-    because the stored file is not the recorded one.
+    because the stored file is not the recorded one. What an interrupted change left is settled every
+    ``settle_seconds``.
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class ArtifactsApp:
         quota: Quota = _UNLIMITED,
         max_uploads: int = 1_000,
         on_damage: Callable[[], None] = lambda: None,
+        settle_seconds: float = 2,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._stall_seconds = stall_seconds
-        self._settling = Settling(store, ledger)
+        self._settling = Settling(store, ledger, seconds=settle_seconds)
         self._uploads = Uploads(
             store=store,
             ledger=ledger,
