@@ -188,7 +188,7 @@ class Batch:
         try:
             found = self._ledger.record(list(pending.values()), self._staging.settle_now) if files else []
         except CommitInDoubt as doubt:
-            return self._committed(pending, doubt.__cause__)
+            return self._committed(pending, doubt.error)
         except Exception as error:  # from the database: it concerns all files
             self._faults |= dict.fromkeys(files, error)
             return []
@@ -199,9 +199,7 @@ class Batch:
                 self._replaced[file] = outcome
         return [file for file in files if file not in self._faults]
 
-    def _committed(
-        self, pending: Mapping[PendingFile, PendingRecord], error: BaseException | None
-    ) -> list[PendingFile]:
+    def _committed(self, pending: Mapping[PendingFile, PendingRecord], error: Exception) -> list[PendingFile]:
         """The files that are recorded, although the commit ended with an ``error``."""
         try:
             committed = self._ledger.committed({file.place: file.staged.name for file in pending})
@@ -211,8 +209,7 @@ class Batch:
                 self._faults[file] = errors.OutcomeUnknown()
             self.doubtful += pending
             return []
-        failure = error if isinstance(error, Exception) else errors.DatabaseDown()
-        self._faults |= {file: failure for file in pending if file.place not in committed}
+        self._faults |= {file: error for file in pending if file.place not in committed}
         return [file for file in pending if file.place in committed]
 
     def _name(self, files: Sequence[PendingFile]) -> list[PendingFile]:
