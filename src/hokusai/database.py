@@ -139,10 +139,32 @@ class Database:
         return await self.run(lambda connection: connection.execute(query, values).all())
 
     @contextmanager
-    def blocking(self) -> Iterator[sa.Connection]:
-        """A transaction on the caller's own thread, which commits at the end of the block. Raises as ``begin`` does."""
-        with translate_errors(), self._blocking.begin() as connection:
+    def blocking(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction on the caller's own thread, which commits at the end of the block. Raises as ``begin`` does.
+
+        One that is not ``durable`` does not wait for the disk: a loss of power may undo it, the end of a process not.
+        """
+        with (
+            translate_errors(),
+            self._blocking.connect() as connection,
+            connection.begin() if durable else self._unsynced(connection),
+        ):
             yield connection
+
+    @contextmanager
+    def _unsynced(self, connection: sa.Connection) -> Iterator[None]:
+        if not self.is_sqlite:
+            with connection.begin():
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+                yield
+            return
+        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")  # not allowed in a transaction
+        connection.rollback()
+        try:
+            with connection.begin():
+                yield
+        finally:
+            connection.exec_driver_sql("PRAGMA synchronous=FULL")
 
     def _run(self, work: Callable[[sa.Connection], T], abandoned: threading.Event) -> T:
         with self.blocking() as connection:

@@ -41,7 +41,7 @@ class DatabaseCredentials(
 
 class OutcomeUnknown(
     Unavailable,
-    code="HK5005",
+    code="HK5006",
     message="database: the connection failed in the middle of this change, so it is not known yet whether it was made.",
     remedy="It was made whole or not at all, which is settled when the database answers. Then look, or send it again.",
 ):
