@@ -42,7 +42,7 @@ class AuditTrail:
     ``max_waiting`` rows wait, further merged ones are dropped, counted and logged, and ``is_full`` is true: no change
     may begin then, because its row could not be kept. Merged entries use only half of the queue.
 
-    The rows of changes do not take this way: ``changes`` writes them (``changes.py``), ``longest_change`` is in seconds.
+    The rows of changes do not take this way: ``changes`` writes them. ``longest_change`` is in seconds.
     """
 
     def __init__(
