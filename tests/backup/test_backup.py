@@ -318,14 +318,11 @@ async def test_uploads_go_on_while_a_backup_is_made(tmp_path: Path) -> None:
             disturbing.cancel()
             await asyncio.gather(disturbing, return_exceptions=True)
     assert manifest.replaced
-    assert set(manifest.lacking.values()) <= {
-        "it was replaced more than once while the backup ran",
-        "it was deleted while the backup ran",
-    }
+    assert not manifest.lacking
     await restore(settings.load(data=tmp_path / "restored", tracking_url="http://127.0.0.1:1"), tmp_path / "backup")
     async with Installation(tmp_path / "restored") as after:
         for number in range(200):
-            if f"workspaces/acme/{number}.bin" not in manifest.lacking:
+            if f"workspaces/acme/{number}.bin" not in manifest.deleted:
                 assert await after.digest(f"{number}.bin"), number
 
 
@@ -347,12 +344,16 @@ async def test_what_is_cut_half_way_is_no_backup_and_no_installation(tmp_path: P
     restored = settings.load(data=tmp_path / "restored", tracking_url="http://127.0.0.1:1")
     with pytest.raises(errors.BackupUnreadable, match=r"manifest\.json"):
         await restore(restored, tmp_path / "half")
+    with pytest.raises(errors.BackupUnfinished):
+        await back_up(before.settings, tmp_path / "half")
     with pytest.raises(Cut):
         await restore(restored, tmp_path / "whole", on_artifact=cut)
     assert list((tmp_path / "restored").rglob("*.bin"))
-    assert not list((tmp_path / "restored").rglob("*.db"))
-    with pytest.raises(errors.RestoreIntoUse):
-        await restore(restored, tmp_path / "whole")
+    with pytest.raises(errors.RestoreUnfinished, match="whole"):
+        await Database(restored.own_database_url).migrate()
+    with pytest.raises(errors.RestoreUnfinished, match="whole"):
+        await back_up(restored, tmp_path / "of what is not whole")
+    await restore(restored, tmp_path / "whole")
 
 
 def test_an_auth_service_is_its_database(postgres: Postgres, tmp_path: Path) -> None:
