@@ -64,6 +64,7 @@ def _prepare(path: Path) -> None:
         if any(entry.name not in _HARMLESS for entry in path.iterdir()):
             raise errors.DataNotOurs(path=path)
         marker.write_text(json.dumps({"made_by": "hokusai", "layout": 1}) + "\n")
+        disk.sync(marker)
     if not os.access(path, os.W_OK | os.X_OK):
         raise errors.DataNotWritable(path=path, reason="permission denied")
 

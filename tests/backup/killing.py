@@ -1,6 +1,7 @@
 """``killing.py COMMAND N DIRECTORY DATA``: backs up or restores, and kills its own process in the middle of that.
 
-It does so at the beginning of the N-th of the calls that change something. Where there are fewer, it prints how many.
+It does so at the beginning of the N-th of the calls that change something. Where it comes to its end, it prints the
+number of the decisive one: the last that renames a file or commits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _CHANGES: tuple[tuple[Any, str], ...] = (
     (postgres, "_copy_in"),
     (sa.engine.default.DefaultDialect, "do_commit"),
 )
-_calls = 0
+_calls = _decisive = 0
 
 
 def _count(owner: Any, name: str, last: int) -> None:
@@ -35,8 +36,10 @@ def _count(owner: Any, name: str, last: int) -> None:
 
     @functools.wraps(plain)
     def counted(*arguments: Any, **options: Any) -> Any:
-        global _calls
+        global _calls, _decisive
         _calls += 1
+        if name in {"rename", "do_commit"}:
+            _decisive = _calls
         if _calls == last:
             os.kill(os.getpid(), signal.SIGKILL)
         return plain(*arguments, **options)
@@ -49,7 +52,7 @@ def main(command: str, last: int, directory: Path, data: Path) -> None:
         _count(owner, name, last)
     given = settings.load(data=data)
     asyncio.run(back_up(given, directory) if command == "backup" else restore(given, directory))
-    print(_calls)
+    print(_decisive)
 
 
 if __name__ == "__main__":
