@@ -171,8 +171,7 @@ def listening(port: int) -> str:
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_only_what_serves_holds_the_port_and_the_data(tmp_path: Path, workers: int) -> None:
     data, port, left = tmp_path / "data", free_port(), set[int]()
-    arguments = ("--port", str(port), "--workers", str(workers))
-    with serving(data, *arguments) as server:
+    with serving(data, "--port", str(port), "--workers", str(workers)) as server:
         serves = {server.process.pid, *running(server.process.pid, b"spawn_main")}
         both = {listening(port), str(data / "lock")}
         others = set(descendants(server.process.pid)) - serves
@@ -180,8 +179,9 @@ def test_only_what_serves_holds_the_port_and_the_data(tmp_path: Path, workers: i
         assert not [pid for pid in others if held(pid) & both]
         assert all(both <= held(pid) for pid in serves)
         kill(server.process, left)
-        with serving(data, *arguments):
+        with serving(data, "--port", str(port)):
             assert not [pid for pid in left if lives(pid)]
+            assert not (data / "metrics").exists()
 
 
 def test_mlflow_that_is_being_loaded_ends_with_the_server(tmp_path: Path) -> None:
