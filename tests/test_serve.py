@@ -281,7 +281,7 @@ class Interrupted(Workers):
 
 if __name__ == "__main__":
     with bound("127.0.0.1", 0) as listener:
-        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, address(listener)).run()
+        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, address(listener), 2).run()
 """
     process = subprocess.Popen([sys.executable, "-c", script], env=environment(), stderr=subprocess.PIPE)
     try:

@@ -32,7 +32,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
-from hokusai import errors
+from hokusai import errors, restore_mark
 
 log = logging.getLogger("hokusai.database")
 
@@ -73,7 +73,7 @@ WAIT_SECONDS = 5
 #: Transactions that ``run`` can have in progress at a time.
 _THREADS = 4
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
-_MIGRATION_LOCK = 0x686F6B75  # of one migration at a time on PostgreSQL; the number is arbitrary
+MIGRATION_LOCK = 0x686F6B75  # of one migration at a time on PostgreSQL; the number is arbitrary
 
 
 class _Abandoned(Exception):
@@ -199,14 +199,15 @@ class Database:
         """Raises as ``begin`` does unless our tables can be read."""
         await self.rows(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
 
-    async def migrate(self, revision: str = "head") -> None:
+    async def migrate(self, revision: str = "head", *, restoring: bool = False) -> None:
         """Migrate our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 
         A newer schema is left alone where it says that this code may run on it, so that two versions can run side
-        by side in a rolling update, and an update can be rolled back. Raises ``errors.DatabaseNewer`` or
-        ``errors.DatabaseUnreachable``.
+        by side in a rolling update, and an update can be rolled back. Raises ``errors.DatabaseNewer``,
+        ``errors.DatabaseUnreachable`` or, unless this is the restore itself (``restoring``),
+        ``errors.RestoreUnfinished``.
         """
-        await asyncio.to_thread(self._migrate, revision)
+        await asyncio.to_thread(self._migrate, revision, restoring)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -219,7 +220,7 @@ class Database:
         if revision and revision not in _known():
             raise errors.DatabaseNewer(database=self.name, revision=revision, version=version("hokusai"))
 
-    def _migrate(self, revision: str) -> None:
+    def _migrate(self, revision: str, restoring: bool) -> None:
         config = _alembic()
         engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
         if self.is_sqlite:
@@ -228,7 +229,9 @@ class Database:
         try:
             with engine.begin() as connection:
                 if not self.is_sqlite:
-                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                if not restoring:
+                    restore_mark.refuse(connection)
                 context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
                 current = context.get_current_revision()
                 if _may_run_on(connection, current):

@@ -136,3 +136,15 @@ class WorkerFailed(
     message="start: a worker process could not start.",
     remedy="Its own error is in the lines above this one.",
 ): ...
+
+
+class RestoreUnfinished(
+    StartError,
+    code="HK6014",
+    message="start: the restore of {backup} into this installation did not finish.",
+    remedy="Run it again, with the same settings: hokusai restore {backup} --data DIR. "
+    "Or empty the database and the artifact store, to restore another backup or to begin with nothing.",
+):
+    """Some files and rows are there, and others are not."""
+
+    backup: str
