@@ -79,8 +79,8 @@ def probe_table(name: str, tables: sa.MetaData) -> sa.Table:
 
 
 probe = probe_table("hokusai_probe", metadata)
-#: In MLflow's database, which may be another one. MLflow knows nothing of it.
-mlflow_probe = probe_table("hokusai_mlflow_probe", sa.MetaData())
+#: In MLflow's database, which may be this one or another. It is in no backup, hence another kind of name.
+mlflow_probe = probe_table("_hokusai_probe", sa.MetaData())
 #: Together larger than a page of PostgreSQL, each too small to be compressed: a disk that is full has no room for them.
 _FILLERS = [{"filler": "x" * 1900}] * 5
 #: Seconds for which a write that succeeded is not tried again: ``/ready`` is public.
@@ -322,7 +322,7 @@ def translate_errors() -> Iterator[None]:
         raise (found or errors.DatabaseDown)() from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What the driver said, in one line of at most 300 characters: the rest is SQL, or repeats it."""
     text = str(getattr(error, "orig", error)).strip() or type(error).__name__
     return text.splitlines()[0][:300]
