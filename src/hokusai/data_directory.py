@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hokusai import disk, errors
@@ -71,5 +71,6 @@ def _lock(lock: int, path: Path) -> None:
     except BlockingIOError:
         holder = os.pread(lock, 20, 0).decode().strip() or "unknown"
         raise errors.DataInUse(path=path, pid=holder) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    with suppress(OSError):  # a full disk must not keep a server from starting: the number is only for people
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
