@@ -19,7 +19,7 @@ from hokusai.tracking import Limits, ProcessEngine
 from hokusai.tracking.processes import fork_server_client
 from tests import forked, mlflow_tables
 from tests.disks import filled
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connect
 
 pytestmark = pytest.mark.process
 
@@ -219,3 +219,20 @@ async def test_what_is_the_clients_own_mistake_is_no_outage(mlflow: Mlflow) -> N
     changed = await mlflow.ask("POST", f"{V2}/runs/log-parameter", other | {"value": "2"})
     missing = await mlflow.ask("GET", f"{V2}/runs/get", {"run_id": "0" * 32})
     assert [answer.status_code for answer in (again, changed, missing)] == [400, 400, 404]
+
+
+async def test_a_check_does_not_wait_behind_tenants(mlflow: Mlflow, url: str) -> None:
+    """Every process has a request that waits for a lock, and more are in the queue."""
+    await mlflow.make_workspace()
+    with connect(url) as holder:
+        holder.execute("LOCK workspaces")
+        asking = [
+            asyncio.create_task(mlflow.ask("GET", f"{V2}/experiments/search", {"max_results": 1})) for _ in range(20)
+        ]
+        while mlflow.engine._queue.length < 10:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await mlflow.engine.check()
+        assert not any(one.done() for one in asking)
+        holder.rollback()
+        assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
