@@ -12,7 +12,7 @@ from tests.serving import Server, serving
 from tests.stock.environments import Environment, environment
 from tests.stock.server import StockServer
 
-pytest_plugins = ["tests.postgres", "tests.processes", "tests.redis", "tests.s3", "tests.scheduling"]
+pytest_plugins = ["tests.disks", "tests.postgres", "tests.processes", "tests.redis", "tests.s3", "tests.scheduling"]
 
 
 @pytest.fixture(scope="session")

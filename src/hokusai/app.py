@@ -64,7 +64,8 @@ _STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
 
 
 class Application:
-    """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong; ``close`` closes them.
+    """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong and may be called again; ``close``
+    closes them.
 
     ``base`` is the URL shown to people, where ``settings.public_url`` is not set. ``metrics`` is the directory in which
     several workers count together.
@@ -75,7 +76,7 @@ class Application:
         self.base = settings.public_url or base
         self.metrics = Metrics(directory=metrics, max_workspaces=settings.metrics_workspaces)
         self.drain: Drain | None = None
-        self._database = Database(settings.own_database_url)
+        self._database: Database  # of the present start
         self._app: ASGIApp | None = None
         self._parts = AsyncExitStack()
 
@@ -95,6 +96,7 @@ class Application:
 
     async def _compose(self, parts: AsyncExitStack) -> ASGIApp:
         settings = self.settings
+        self._database = Database(settings.own_database_url)
         parts.push_async_callback(self._database.close)
         await self._database.migrate()
         checks: dict[str, Check] = {"database": self._database.check}

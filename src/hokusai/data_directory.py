@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hokusai import disk, errors
@@ -76,8 +76,9 @@ def _lock(lock: int, path: Path) -> None:
             holder = os.pread(lock, 20, 0).decode().strip() or "unknown"
             raise errors.DataInUse(path=path, pid=holder)
         time.sleep(0.02)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    with suppress(OSError):  # a full disk must not keep a server from starting: the number is only for people
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
 
 
 def _locked(lock: int) -> bool:

@@ -17,7 +17,7 @@ class DatabaseReadOnly(
     Unavailable,
     code="HK5002",
     message="database: the database does not accept writes.",
-    remedy="Nothing was changed. Operator: it is read-only, or its disk is full.",
+    remedy="Nothing was changed. Operator: it is a standby, or read-only; connect to the primary, or make it writable.",
 ): ...
 
 
@@ -37,6 +37,16 @@ class DatabaseCredentials(
     remedy="Nothing was changed. Operator: check the user and the password in HOKUSAI_DATABASE_URL.",
 ):
     """The password was changed, the role may no longer log in, or pg_hba.conf does not admit this server's address."""
+
+
+class DatabaseFull(
+    Unavailable,
+    code="HK5005",
+    retry_after=60,
+    message="database: the disk of the database is full.",
+    remedy="Nothing was changed. Operator: free or add space where the database keeps its files.",
+):
+    """Reading may still work. It is over by itself as soon as there is space."""
 
 
 class OutcomeUnknown(

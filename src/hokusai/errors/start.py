@@ -66,8 +66,11 @@ class DatabaseUnreachable(
     message="start: the database of {setting} cannot be used: {reason}.",
     remedy="Check the host, port, user and password (percent-encoded), and that the database exists.",
 ):
+    """Where it is ``temporary``, ``hokusai serve`` waits for the database instead of ending."""
+
     setting: str
     reason: str
+    temporary: bool = False
 
 
 class SettingInvalid(
@@ -97,8 +100,11 @@ class TrackingUnreachable(
     message="start: MLflow {where} cannot be used: {reason}.",
     remedy="Hokusai needs MLflow 3.17. Check its version, and HOKUSAI_TRACKING_URL where that is set.",
 ):
+    """Where it is ``temporary``, ``hokusai serve`` waits for MLflow instead of ending."""
+
     where: str
     reason: str
+    temporary: bool = False
 
 
 class PepperChanged(

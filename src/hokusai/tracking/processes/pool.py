@@ -102,7 +102,8 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        return bool(self._processes)
+        """Whether processes can be started. At a moment there may be none: tenants' requests had them killed."""
+        return self._fork_server is not None and not self._fork_server.lost.is_set()
 
     async def call(
         self,
