@@ -35,6 +35,7 @@ NAMES = (
     "installation",
     "artifacts",
     "audit",
+    "audit_begun",
     "use",
     "pending",
     "models",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ Change = Callable[[Installation], Awaitable[None]]
 
 
 async def delete(one: Installation, *, pause: float = 0.0) -> None:
+    intent = await one.ledger.intend_deletion(one.place("file"))
     await one.store.delete(one.place("file").key)
     await asyncio.sleep(pause)
-    await one.ledger.delete(one.place("file"), before=datetime.now(UTC))
+    await one.ledger.delete(one.place("file"), intent)
 
 
 async def replace(one: Installation) -> None:
