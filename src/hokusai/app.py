@@ -291,6 +291,7 @@ def mlflow_processes(settings: Settings, on_killed: Callable[[str], None] = lamb
         processes=settings.tracking_processes,
         limits=Limits(seconds=settings.tracking_timeout, memory_bytes=settings.tracking_memory_bytes),
         on_killed=on_killed,
+        log_json=settings.log_format == "json",
     )
 
 

@@ -205,3 +205,18 @@ async def _serve(directory: Path) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_serve(Path(sys.argv[1])))
+
+
+async def test_what_they_log_is_json_where_the_log_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = ProcessEngine(
+        f"sqlite:///{tmp_path / 'mlflow.db'}",
+        processes=1,
+        limits=Limits(seconds=SECONDS, memory_bytes=MEMORY),
+        app="tests.tracking.misbehaving:load",
+        log_json=True,
+    )
+    await engine.start()
+    await ask(engine, "log", 7)
+    await engine.close()
+    (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert (line["level"], line["logger"], line["message"]) == ("error", "mlflow", "line 7,\nof two")

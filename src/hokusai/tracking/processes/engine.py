@@ -41,6 +41,7 @@ class ProcessEngine:
         limits: Limits,
         on_killed: Callable[[str], None] = lambda _: None,
         app: str = MLFLOW,
+        log_json: bool = False,
     ) -> None:
         self.name = "in child processes"
         self._limits = limits
@@ -56,6 +57,7 @@ class ProcessEngine:
             resized=self._queue.resize,
             on_killed=on_killed,
             app=app,
+            log_json=log_json,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

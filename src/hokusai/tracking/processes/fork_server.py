@@ -25,8 +25,7 @@ import socket
 import sys
 from typing import Any
 
-from hokusai import errors
-from hokusai.apikey import MaskingFormatter
+from hokusai import errors, log_lines
 from hokusai.parent_process import end_with_parent
 from hokusai.tracking.processes import serving
 from hokusai.tracking.processes.channel import MAX_CONTROL_BYTES
@@ -64,7 +63,8 @@ class ForkServer:
 
     def _load(self, settings: dict[str, Any]) -> bool:
         self._settings = settings
-        logging.getLogger().setLevel(settings["log_level"])
+        log_lines.configure(settings["log_level"], as_json=settings["log_json"])
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             self._app, routes = pkgutil.resolve_name(settings["app"])(settings["database_url"])
         except errors.HokusaiError as error:
@@ -149,10 +149,6 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # for the gateway, which closes the socket when it has drained
         signal.signal(number, signal.SIG_IGN)
     end_with_parent(lambda: _is_open(0))
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(MaskingFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     control = os.dup(0)
     with open(os.devnull) as nothing:  # noqa: PTH123 - what runs here must not read from the control socket
         os.dup2(nothing.fileno(), 0)

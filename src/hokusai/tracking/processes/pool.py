@@ -58,6 +58,7 @@ class Pool:
         resized: Callable[[int], None],
         on_killed: Callable[[str], None],
         app: str = MLFLOW,
+        log_json: bool = False,
     ) -> None:
         self.limits = limits
         self.routes: list[tuple[str, str]] = []
@@ -67,6 +68,7 @@ class Pool:
             "memory_bytes": limits.memory_bytes,
             "max_answer_bytes": limits.answer_bytes,
             "log_level": logging.getLevelName(log.getEffectiveLevel()),
+            "log_json": log_json,
         }
         self._size = size
         self._spares = spares
