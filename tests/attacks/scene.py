@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -59,13 +60,13 @@ class Listener:
 class Scene:
     """The tenants of a group of cases, and one way to ask for each actor."""
 
-    def __init__(self, target: Target, listener: Listener, canary: Path) -> None:
+    def __init__(self, target: Target, listener: Listener, canary: Path, victim: Planted | None = None) -> None:
         self.target = target
         self.listener = listener
         self.source = "127.0.0.1"
         self._canary = canary
         self.a: Planted = plant(target, "a")
-        self.b: Planted = plant(target, "b")
+        self.b: Planted = victim or plant(target, "b")
         self._canary.write_text(f"canary {self.b.marker}")
         self.c: Planted | None = None
         self.kept: dict[str, str] = {}
@@ -132,6 +133,10 @@ class Scene:
         assert planted is not None
         body = {"name": "more", "workspace": planted.tenant.name, "permissions": ["write"], **facts}
         return self.operate("POST", "/api/v1/keys", body)
+
+    def settle(self) -> None:
+        """As long as other servers may still accept what was revoked."""
+        time.sleep(self.target.settle_seconds)
 
     def operate(self, method: str, path: str, document: Any = None) -> dict[str, Any]:
         """What an operator does meanwhile. Not part of the attack: its answers are not judged."""
