@@ -32,6 +32,10 @@ from tests import forked
 forked.launch({address!r})
 """
 
+_COMMAND = """#!/bin/sh
+exec {python} {command} "$@"
+"""
+
 Stream = IO[Any] | int | None
 
 
@@ -135,6 +139,12 @@ def directory() -> Path:
     return Path(os.environ[_ADDRESS]).parent
 
 
+def path() -> str:
+    """A ``PATH`` on which ``python`` and ``hokusai`` are forks as well, where this test run has a fork server."""
+    places = [Path(python()).parent, Path(sys.executable).parent, os.environ["PATH"]]
+    return os.pathsep.join(map(str, places))
+
+
 def python() -> str:
     """An interpreter for others to start: what it runs is a fork as well."""
     return str(directory() / "python") if available() else sys.executable
@@ -146,7 +156,10 @@ def with_product() -> Iterator[None]:
     with fork_server(sys.executable, "tests.product") as address:
         launcher = Path(address).with_name("python")
         launcher.write_text(_LAUNCHER.format(python=sys.executable, root=str(_PROGRAM.parent.parent), address=address))
-        launcher.chmod(0o755)
+        command = launcher.with_name("hokusai")
+        command.write_text(_COMMAND.format(python=launcher, command=Path(sys.executable).with_name("hokusai")))
+        for program in (launcher, command):
+            program.chmod(0o755)
         os.environ[_ADDRESS] = address
         try:
             yield
