@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import forked
+from tests import forked, hasty_sqlite
 from tests.serving import Server, serving
 from tests.stock.environments import Environment, environment
 from tests.stock.server import StockServer
@@ -39,6 +39,7 @@ def stock_server(stock_317: Environment, tmp_path_factory: pytest.TempPathFactor
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hasty_sqlite.apply()
     if not hasattr(config, "workerinput"):  # one for all of xdist's workers
         forks = forked.with_product()
         forks.__enter__()

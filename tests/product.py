@@ -7,6 +7,7 @@ import os
 
 from hokusai.tracking.processes import fork_server_client
 from hokusai.tracking.processes.mlflow_app import import_mlflow
+from tests import hasty_sqlite
 
 _LATE = (
     "hokusai.cli",
@@ -27,6 +28,7 @@ _LATE = (
     "sklearn.linear_model",
 )
 
+hasty_sqlite.apply()
 import_mlflow()
 for name in _LATE:
     importlib.import_module(name)

@@ -70,6 +70,8 @@ schema = sa.Table(
 )
 
 WAIT_SECONDS = 5
+#: With a write-ahead log, a crash of the machine may undo the latest transactions and damages nothing.
+SQLITE_SYNCHRONOUS = "NORMAL"
 #: Transactions that ``run`` can have in progress at a time.
 _THREADS = 4
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
@@ -258,7 +260,8 @@ def _postgres_options() -> dict[str, Any]:
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+    busy = f"busy_timeout={WAIT_SECONDS * 1000}"
+    for pragma in ("journal_mode=WAL", f"synchronous={SQLITE_SYNCHRONOUS}", "foreign_keys=ON", busy):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
