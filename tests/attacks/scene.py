@@ -22,7 +22,7 @@ from tests.attacks.world import NOBODY, Planted, plant
 _ADDRESSES = count(1)
 _PATIENCE = 2.0
 #: Sent behind raw bytes: whoever is still in step answers it and ends the connection.
-_LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Untried(Exception):
@@ -188,7 +188,7 @@ class Scene:
             body = body.replace(place, lines.encode())
         self.sent += body
         with self.fresh(seconds=_PATIENCE) as wire:
-            wire.send(body + _LAST)
+            wire.send(body + LAST)
             return wire.answers(step.answers) or [Answer(0)]
 
     def _keep(self, step: Step, answer: Answer) -> None:
