@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 
 from hokusai.tracking.processes import fork_server_client
@@ -33,5 +34,6 @@ import_mlflow()
 for name in _LATE:
     importlib.import_module(name)
 
-# A server's MLflow processes come from here as well.
+# A server's MLflow processes come from here as well, and its workers.
+multiprocessing.set_executable(os.environ["FORKED_PYTHON"])
 fork_server_client.PYTHON = os.environ["FORKED_PYTHON"]
