@@ -31,7 +31,7 @@ TEXT = (ROOT / "deploy" / "aws" / "template.yaml").read_text()
 TASKS = ("AuthTask", "RegistryTask", "AuthMigration", "RegistryMigration")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     pass
 
 
