@@ -111,10 +111,18 @@ class Campaign:
             self._target.start(self._next_point())
         self._time(time.monotonic() - began, named)
 
-    def check(self) -> list[Finding]:
+    def work(self, seconds: float) -> None:
+        """The clients', until none has a request in progress."""
         self._gate.open()
-        time.sleep(self._random.uniform(0.0, 0.3))
+        time.sleep(seconds)
         self._gate.close()
+
+    def check(self) -> list[Finding]:
+        """After a moment's work."""
+        self.work(self._random.uniform(0.0, 0.3))
+        return self.judge()
+
+    def judge(self) -> list[Finding]:
         for client in self._clients:
             if client.failure:
                 raise RuntimeError(f"client {client.name} failed") from client.failure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import random
 import time
 from collections import defaultdict
@@ -181,8 +182,6 @@ class Judge:
             connection.close()
 
     def _check_run(self, connection: Connection, run: str, there: Mapping[Cell, Value]) -> None:
-        import json
-
         status, _, body = _asked(connection, f"{MLFLOW}/runs/get?run_id={run}")
         if status != 200:
             self._add("lost", f"run {run} is answered with {status} {body[:200]!r}")
@@ -233,9 +232,9 @@ class Judge:
     def _settled(self, change: Change) -> Iterator[Row]:
         """Rows that a successor wrote, which does not know the request."""
         for row in self._rows:
-            if (row.action, row.workspace, row.subject) == (change.action, change.workspace, change.subject):
-                if row.outcome and not row.agent:
-                    yield row
+            same = (row.action, row.workspace, row.subject) == (change.action, change.workspace, change.subject)
+            if same and row.outcome and not row.agent:
+                yield row
 
 
 def _grouped(rows: list[Row], of: Callable[[Row], str]) -> dict[str, list[Row]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.kills.campaign import Result
-from tests.kills.judge import SORTS
+from tests.kills.judge import SORTS, Finding
 
 _COLUMNS = ("kills", "sent", "acknowledged", "refused", "unanswered", *SORTS, "slowest", "seconds")
 
@@ -27,10 +27,12 @@ def text(results: Sequence[Result]) -> str:
         if result.missed:
             lines.append(f"{result.layout}: never reached in their seconds: {dict(result.missed)}")
         lines.append(f"{result.layout}: codes of answers: {dict(sorted(result.codes.items()))}")
-    for result in results:
-        for one in result.findings:
-            lines.append(f"{one.sort.upper()} ({one.layout}, seed {one.seed}, kills {list(one.kills)}): {one.what}")
+    lines += [_line(one) for result in results for one in result.findings]
     return "\n".join(lines)
+
+
+def _line(one: Finding) -> str:
+    return f"{one.sort.upper()} ({one.layout}, seed {one.seed}, kills {list(one.kills)}): {one.what}"
 
 
 def _facts(result: Result) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Target:
         self.tables = tables
         self.store = store
         self.port = free_port()
+        self.data = directory / "data"
         self._directory = directory
         self._settings = settings
         self._armed = directory / "armed"
@@ -64,7 +65,7 @@ class Target:
 
     @property
     def operator_key(self) -> str:
-        return (self._directory / "data" / "operator.key").read_text().strip()
+        return (self.data / "operator.key").read_text().strip()
 
     @property
     def log(self) -> str:
@@ -74,7 +75,7 @@ class Target:
         """Raises ``TimeoutError`` where it is not ready in time."""
         self._armed.unlink(missing_ok=True)
         settings = {**self._settings, "KILL_WHEN": str(self._armed)} | ({"KILLS_POINT": point} if point else {})
-        arguments = ["serve", "--data", str(self._directory / "data"), "--port", str(self.port)]
+        arguments = ["serve", "--data", str(self.data), "--port", str(self.port)]
         arguments += ["--workers", str(self.layout.workers)]
         with (self._directory / "log").open("ab") as log, Path(os.devnull).open("wb") as nothing:
             self._process = forked.Forked(
@@ -109,7 +110,7 @@ class Target:
         return set(descendants(_parent(self._pid)))
 
     def kill(self, kind: Kind, seconds: float) -> str:
-        """Kill, and start again what does not start by itself. Returns what was killed; ``seconds`` for an aimed one."""
+        """Returns what went otherwise than it should. An aimed kill has ``seconds`` to come to its step."""
         left = self.processes()
         match kind:
             case "aimed":
