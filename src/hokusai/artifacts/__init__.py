@@ -5,6 +5,7 @@ A file becomes visible whole or not at all, and at that moment its size and SHA-
 - ``store.py`` is the contract of a driver; ``stores/`` has the drivers: a POSIX directory and an object store.
 - ``ledger.py`` records each file (``record.py``); ``upload_quota.py`` decides which uploads may begin;
   ``resumable.py`` keeps interrupted ones; ``group_commit.py`` makes files visible, many at a time.
+- ``reconciliation.py`` compares ledger and store; ``background_check.py`` does it now and then.
 - ``http/`` is the API over ASGI. Start there with ``app.py``.
 """
 
