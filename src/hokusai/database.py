@@ -177,6 +177,12 @@ class Database:
         """Raises as ``begin`` does unless our tables can be read."""
         await self.rows(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
 
+    def refuse_missing(self) -> None:
+        """Raises ``errors.DatabaseUnreachable`` for a SQLite file that does not exist: a connection would create it."""
+        file = self._blocking_url.database
+        if self.is_sqlite and file and not Path(file).exists():
+            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=f"{file} does not exist")
+
     async def migrate(self, revision: str = "head") -> None:
         """Migrate our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 

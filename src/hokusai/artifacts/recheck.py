@@ -57,7 +57,7 @@ class Recheck(Protocol):
         """Record a file that is still of this ``version`` and has no record, even beyond the quota."""
 
     async def forget(self, place: Place, record: Record) -> bool:
-        """Delete a record that is still this one, and has no file."""
+        """Delete a record that is still this one, and has no file; and the directories that were left for it."""
 
     async def is_empty(self, directory: Place, *, remove: bool) -> bool | None:
         """Whether nothing is in a directory, and none of its files is on its way; None: it was empty and is gone."""
@@ -103,6 +103,7 @@ class _OnDisk:
             at = (artifacts.c.workspace == place.workspace, artifacts.c.path == place.path)
             connection.execute(artifacts.delete().where(*at))
             self._use.set(connection, place.workspace, replaced(now, Use(), use_for(place.path, record.size)))
+            self._staging.remove_empty_now(place.key.rpartition("/")[0])
 
         return await self._change(place, forget, expected=lambda state: state.is_of(record, None))
 

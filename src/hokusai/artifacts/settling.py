@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hokusai import errors
@@ -57,8 +58,12 @@ class Settling:
         self._unknown: dict[str, int] = {}
         self._task = PeriodicTask(self._round, name="settling", seconds=seconds, first=seconds)
         self._failing = False
+        #: Whether something was left at the start.
+        self.found_interrupted = False
 
     async def start(self) -> None:
+        with suppress(errors.HokusaiError):  # the round says so
+            self.found_interrupted = bool(await self.unsettled())
         await self._round()
         self._task.start()
 
@@ -95,8 +100,11 @@ class Settling:
             places = await self._ledger.staged(names) if names else {}
             found += [_upload(name, places.get(name)) for name in names]
             for removal in await staging.abandoned_removals():
-                found.append(Unsettled(f"removal {removal.name}", place_of(await removal.key()), "a deletion"))
-                await removal.leave()
+                if key := await removal.key():
+                    found.append(Unsettled(f"removal {removal.name}", place_of(key), "a deletion"))
+                    await removal.leave()
+                else:  # a deletion that had just begun gives it up, because we had it for a moment
+                    await removal.purge()
         return found
 
     async def settle_all(self, *, pause: float) -> None:
