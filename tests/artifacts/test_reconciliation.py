@@ -266,11 +266,11 @@ def test_intents_elsewhere(elsewhere: Place) -> None:
 
 def test_beside_a_server_under_load_there_is_no_finding(disk: Place) -> None:
     """Files are stored, replaced and deleted, with their directories, while they are compared and repaired."""
-    _no_finding_beside_load(disk, seconds=3)
+    _no_finding_beside_load(disk, seconds=1)
 
 
 def test_beside_a_server_under_load_elsewhere(elsewhere: Place) -> None:
-    _no_finding_beside_load(elsewhere, seconds=3)
+    _no_finding_beside_load(elsewhere, seconds=1)
 
 
 def _no_finding_beside_load(place: Place, *, seconds: float) -> None:

@@ -90,7 +90,9 @@ def test_the_document_has_everything(hokusai: Hokusai, data: Path) -> None:
         "findings": [expected],
         "counts": {"unrecorded": 1},
         "repaired": {},
-        "workspaces": 1, "files": 2, "records": 1,
+        "workspaces": 1,
+        "files": 2,
+        "records": 1,
         "fits": False,
     }
     repaired = hokusai("fsck", "--json", "--repair", "--data", str(data))

@@ -21,7 +21,7 @@ from hokusai.cli.options import Data, server_extra
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from hokusai.artifacts import Finding, Progress, Reconciliation
+    from hokusai.artifacts import Finding, Kind, Progress, Reconciliation
     from hokusai.settings import Settings
 
 _INTERRUPTED = 130
@@ -71,44 +71,46 @@ def fsck(
     given = settings.load(data=data)
     if given.role == "auth":
         raise typer.BadParameter("a server with this role keeps no files", param_hint="HOKUSAI_ROLE")
-    report: _Report = _Document() if as_json else _Text(workspace)
-    meter = _Meter()
     kinds = artifacts.REPAIRABLE if repair else frozenset()
-
-    async def compare() -> None:
-        async with _reconciliation(given, kinds, digests=digests, meter=meter) as comparison:
-            async with aclosing(comparison.findings(workspace)) as findings:
-                async for finding in findings:
-                    meter.clear()
-                    report.add(finding)
+    meter = _Meter()
+    with tempfile.SpooledTemporaryFile(_SPOOLED, mode="w+") as spool:
+        report: _Report = _Document(spool) if as_json else _Text(workspace)
+        try:
+            asyncio.run(_compare(given, kinds, workspace, digests=digests, meter=meter, report=report))
+        except KeyboardInterrupt:
+            output.err().print("Stopped. What was repaired stays repaired; run it again for the rest.")
+            raise typer.Exit(_INTERRUPTED) from None
+        finally:
             meter.clear()
-            report.end(comparison.progress)
-
-    try:
-        asyncio.run(compare())
-    except KeyboardInterrupt:
-        output.err().print("Stopped. What was repaired stays repaired; run it again for the rest.")
-        raise typer.Exit(_INTERRUPTED) from None
-    finally:
-        meter.clear()
     if report.left:
         raise typer.Exit(1)
 
 
+async def _compare(
+    settings: Settings, repair: frozenset[Kind], workspace: str | None, *, digests: bool, meter: _Meter, report: _Report
+) -> None:
+    async with _reconciliation(settings, repair, digests=digests, meter=meter) as comparison:
+        async with aclosing(comparison.findings(workspace)) as findings:
+            async for finding in findings:
+                meter.clear()
+                report.add(finding)
+        meter.clear()
+        report.end(comparison.progress)
+
+
 @asynccontextmanager
 async def _reconciliation(
-    settings: Settings, repair: frozenset[str], *, digests: bool, meter: _Meter
+    settings: Settings, repair: frozenset[Kind], *, digests: bool, meter: _Meter
 ) -> AsyncIterator[Reconciliation]:
     """Unlike a server, it creates nothing: a disk that is not mounted must not look like an empty one."""
-    from hokusai.artifacts import Kind, Reconciliation, store_at
+    from hokusai.artifacts import Reconciliation, store_at
     from hokusai.database import Database
 
     store, database = store_at(settings.store_url), Database(settings.own_database_url)
     try:
         database.refuse_missing()
         await database.check()
-        kinds = frozenset(map(Kind, repair))
-        comparison = Reconciliation(store, database, repair=kinds, digests=digests, between=meter.turn)
+        comparison = Reconciliation(store, database, repair=repair, digests=digests, between=meter.turn)
         meter.progress = comparison.progress
         yield comparison
     finally:
@@ -203,11 +205,11 @@ class _Text:
 class _Document:
     """One JSON document, printed as a whole: a command that fails prints nothing of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, spool: IO[str]) -> None:
         self.left = 0
         self._counts: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
-        self._spool: IO[str] = tempfile.SpooledTemporaryFile(_SPOOLED, mode="w+")  # noqa: SIM115
+        self._spool = spool
         self._spool.write('{"findings": [')
 
     def add(self, finding: Finding) -> None:
