@@ -16,13 +16,15 @@ import sqlalchemy as sa
 
 from hokusai import errors, quota
 from hokusai.artifacts import reconciliation, store_at
+from hokusai.artifacts.integrity import sha256_of
 from hokusai.artifacts.ledger import artifacts
 from hokusai.artifacts.reconciliation import REPAIRABLE, Finding, Kind, Reconciliation
-from hokusai.artifacts.store import PAGE
+from hokusai.artifacts.store import PAGE, Reader
 from hokusai.artifacts.stores.posix.layout import Layout
 from hokusai.artifacts.stores.posix.tree import Tree
 from hokusai.database import Database
 from tests.artifacts.service import create_tables, running
+from tests.artifacts.stores.test_store import put
 from tests.postgres import Postgres
 
 RUN = "1/run/artifacts"
@@ -300,6 +302,25 @@ def _no_finding_beside_load(place: Place, *, seconds: float) -> None:
             for thread in threads:
                 thread.join()
     assert place.check(digests=True) == []
+
+
+async def test_a_file_that_is_replaced_while_it_is_read_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old bytes are gone, where a store cannot keep them for the reader. What is there now still has no record."""
+    create_tables(url := f"sqlite:///{tmp_path / 'hokusai.db'}")
+    store, database = store_at("memory://"), Database(url)
+    await put(store, "workspaces/acme/file", b"old")
+
+    async def replaced(reader: Reader) -> str:
+        await put(store, "workspaces/acme/file", b"new")
+        return await sha256_of(reader)
+
+    monkeypatch.setattr(reconciliation, "sha256_of", replaced)
+    comparison = Reconciliation(store, database, repair=REPAIRABLE)
+    found = [finding async for finding in comparison.findings()]
+    assert [(one.kind, one.repaired) for one in found] == [(Kind.UNRECORDED, False)]
+    await database.close()
 
 
 def test_the_order_of_a_walk_is_that_of_whole_keys(tmp_path: Path) -> None:

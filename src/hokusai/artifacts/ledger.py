@@ -188,16 +188,16 @@ class Ledger:
         Unless ``wait`` is False, it waits for the end of every transaction that could change them.
         """
 
-        def look_up(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+        def look_up(connection: sa.Connection) -> Sequence[tuple[Place, Record]]:
             if wait and not self._database.is_sqlite:
                 self._use.lock(connection, place.workspace)
             path = self._ordered_path
             query = sa.select(artifacts).where(_in(place), path > after)
             query = query.where(self._at_or_below(place.path)) if place.path else query
-            return connection.execute(query.order_by(path).limit(limit)).all()
+            rows = connection.execute(query.order_by(path).limit(limit))
+            return [(Place(row.path, row.workspace, row.path), _record(row)) for row in rows]
 
-        rows = await self._database.run(look_up)
-        return [(Place(row.path, row.workspace, row.path), _record(row)) for row in rows]
+        return await self._database.run(look_up)
 
     @asynccontextmanager
     async def recording(self, file: PendingRecord) -> AsyncIterator[None]:

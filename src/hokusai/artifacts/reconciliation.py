@@ -38,7 +38,7 @@ from hokusai.identity import WORKSPACE_NAME
 T = TypeVar("T")
 
 #: Records in a page. Ordering them costs PostgreSQL a look at all of a workspace's records for each page.
-_RECORDS = 5000
+_RECORDS = 10_000
 #: Seconds after which what is interrupted is looked at again.
 _MOMENT = 1.0
 
@@ -171,8 +171,9 @@ class Reconciliation:
             aclosing(_joined(files, records)) as both,
         ):
             async for path, entry, record in both:
-                for finding in await self._compared_at(Place(path, workspace, path), entry, record):
-                    yield finding
+                if self._is_suspicious(entry, record):
+                    for finding in await self._compared_at(Place(path, workspace, path), entry, record):
+                        yield finding
         if found := await recount(self._database, workspace, repair=Kind.USE in self._repair):
             yield Finding(Kind.USE, workspace, "", str(found), repaired=Kind.USE in self._repair)
 
@@ -192,15 +193,16 @@ class Reconciliation:
             await self._between()
 
     async def _compared_at(self, place: Place, entry: Entry | None, record: Record | None) -> list[Finding]:
-        is_directory = entry is not None and entry.size is None
-        found = [await self._empty(place)] if is_directory else []
-        if self._is_suspicious(None if is_directory else entry, record):
+        found = []
+        if entry is not None and entry.size is None:
+            found.append(await self._empty(place))
+        if record is not None or not found:
             found.append(await self._examined(place))
         return [one for one in found if one]
 
     def _is_suspicious(self, entry: Entry | None, record: Record | None) -> bool:
         if entry is None or record is None:
-            return entry is not None or record is not None
+            return True
         return self._digests or record.damaged is not None or entry.size != record.size
 
     async def _examined(self, place: Place) -> Finding | None:
@@ -221,15 +223,23 @@ class Reconciliation:
         if Kind.UNRECORDED not in self._repair:
             return found
         read = await self._read(place)
-        if read is None:
-            return None
-        return replace(found, repaired=await self._recheck.add(place, *read))
+        is_repaired = read is not None and await self._recheck.add(place, *read)
+        return await self._repaired(place, found, is_repaired)
 
-    async def _missing(self, place: Place, record: Record) -> Finding:
+    async def _missing(self, place: Place, record: Record) -> Finding | None:
         found = Finding(Kind.MISSING, place.workspace, place.path, f"{record.size:,} bytes, SHA-256 {record.sha256}")
         if Kind.MISSING not in self._repair:
             return found
-        return replace(found, repaired=await self._recheck.forget(place, record))
+        return await self._repaired(place, found, await self._recheck.forget(place, record))
+
+    async def _repaired(self, place: Place, found: Finding, is_repaired: bool) -> Finding | None:
+        """What could not be repaired because a request changed the place meanwhile is a finding if it still is one."""
+        if is_repaired:
+            return replace(found, repaired=True)
+        state = await self._recheck.look(place)
+        if state is None or (state.record is None) == (state.stat is None):
+            return None
+        return found
 
     async def _damaged(self, place: Place, state: State) -> Finding | None:
         """Known damage of the same version of the file is taken for granted, unless files are read."""
@@ -261,12 +271,18 @@ class Reconciliation:
         return Finding(Kind.DIGEST, place.workspace, place.path, detail)
 
     async def _read(self, place: Place) -> tuple[Written, str] | None:
-        """What is stored, and which version of it. None where it is gone."""
+        """What is stored, and which version of it. None where it is gone, or was replaced while it was read."""
         if not (reader := await self._store.open(place.key)):
             return None
-        async with aclosing(reader):
-            written = Written(reader.stat.size, await sha256_of(reader), reader.stat.created)
-            return written, reader.stat.version
+        version = reader.stat.version
+        try:
+            async with aclosing(reader):
+                return Written(reader.stat.size, await sha256_of(reader), reader.stat.created), version
+        except errors.Unavailable:
+            stat = await self._store.stat(place.key)
+            if stat is not None and stat.version == version:
+                raise
+            return None
 
     async def _note(self, place: Place, record: Record, version: str | None) -> None:
         """With repairs, in the ledger, where it is not noted yet."""
