@@ -23,11 +23,11 @@ from hokusai.artifacts.store import PAGE, Reader
 from hokusai.artifacts.stores.posix.layout import Layout
 from hokusai.artifacts.stores.posix.tree import Tree
 from hokusai.database import Database
+from tests.artifacts.http.test_app import RUN
 from tests.artifacts.service import create_tables, running
 from tests.artifacts.stores.test_store import put
+from tests.artifacts.test_settling import Place as Stopped
 from tests.postgres import Postgres
-
-RUN = "1/run/artifacts"
 
 
 class Place:
@@ -72,6 +72,7 @@ class Place:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "_MOMENT", 0.01)
+    monkeypatch.setattr(reconciliation, "_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -264,6 +265,41 @@ def test_intents_elsewhere(elsewhere: Place) -> None:
     assert elsewhere.check() == []
     elsewhere.execute(sa.update(quota.pending).values(until=datetime.now(UTC) - timedelta(minutes=1)))
     assert elsewhere.kinds() == [("interrupted", f"{RUN}/a-b")]
+
+
+@pytest.mark.parametrize(
+    ("point", "method", "left"),
+    [
+        ("after hokusai.artifacts.stores.posix.part_file:PartFile.finish", "PUT", 1),
+        ("after hokusai.artifacts.ledger:Ledger.record", "PUT", 1),
+        ("after hokusai.artifacts.stores.posix.part_file:PartFile.sync_names", "PUT", 0),
+        ("after hokusai.artifacts.stores.posix.removal:Removal.of", "DELETE", 1),
+        ("before hokusai.artifacts.stores.posix.staging:LocalRemoval.purge", "DELETE", 1),
+    ],
+)
+def test_after_a_server_was_killed_nothing_else_is_found(tmp_path: Path, point: str, method: str, left: int) -> None:
+    """Whatever the step: what is left is one interrupted change, and after the repair everything fits."""
+    stopped = Stopped(tmp_path, None)
+    stopped.killed(
+        point, lambda service: service.call(method, f"/{RUN}/deep/file", b"new" if method == "PUT" else None)
+    )
+    place = Place((tmp_path / "store").as_uri(), f"sqlite:///{tmp_path / 'hokusai.db'}")
+    assert [one.kind for one in place.check()] == [Kind.INTERRUPTED] * left
+    assert [one.repaired for one in place.check(repair=True)] == [True] * left
+    assert place.check(digests=True) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_after_a_server_was_killed_beside_a_bucket(tmp_path: Path, s3_url: str, moment: str) -> None:
+    """Its intent is in progress until it expires."""
+    stopped = Stopped(tmp_path, s3_url)
+    point = f"{moment} hokusai.artifacts.stores.object.upload:ObjectUpload._put"
+    stopped.killed(point, lambda service: service.put(f"{RUN}/deep/file", b"new"))
+    place = Place(s3_url, f"sqlite:///{tmp_path / 'hokusai.db'}")
+    assert place.check() == []
+    stopped.age_intents()
+    assert place.kinds() == place.kinds(repair=True) == [("interrupted", f"{RUN}/deep/file")]
+    assert place.check(digests=True) == []
 
 
 def test_beside_a_server_under_load_there_is_no_finding(disk: Place) -> None:

@@ -19,6 +19,7 @@ from tests.cli.conftest import Hokusai
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "_MOMENT", 0.01)
+    monkeypatch.setattr(reconciliation, "_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ log = logging.getLogger("hokusai.artifacts")
 _HARMLESS = frozenset({Kind.USE, Kind.EMPTY})
 #: How long it rests for each second that it has worked, and for how many seconds at most.
 _REST, _LONGEST = 19, 120.0
+#: Seconds in which a server that has just started settles what it finds.
+_SETTLED = 15.0
 
 
 class BackgroundCheck:
@@ -66,7 +68,7 @@ class BackgroundCheck:
     async def compare(self) -> Mapping[str, int]:
         """One comparison; returns what is left of it. Raises ``errors.Unavailable``."""
         pace = _Pace()
-        comparison = Reconciliation(self._store, self._database, repair=_HARMLESS, between=pace.rest)
+        comparison = Reconciliation(self._store, self._database, repair=_HARMLESS, between=pace.rest, moment=_SETTLED)
         left = Counter(dict.fromkeys(map(str, Kind), 0))
         async with aclosing(comparison.findings()) as findings:
             async for finding in findings:

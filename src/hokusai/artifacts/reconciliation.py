@@ -39,8 +39,8 @@ T = TypeVar("T")
 
 #: Records in a page. Ordering them costs PostgreSQL a look at all of a workspace's records for each page.
 _RECORDS = 10_000
-#: Seconds after which what is interrupted is looked at again.
-_MOMENT = 1.0
+#: Seconds after which what is interrupted is looked at again, and between two rounds that settle it.
+_MOMENT, _PAUSE = 1.0, 0.5
 
 
 class Kind(StrEnum):
@@ -86,7 +86,8 @@ async def _go_on() -> None: ...
 class Reconciliation:
     """One comparison. The kinds in ``repair`` are put right; with ``digests``, every file is read.
 
-    ``between`` is awaited between two pages: it may take its time.
+    ``between`` is awaited between two pages: it may take its time. What is interrupted is a finding if it is still
+    there after ``moment`` seconds.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Reconciliation:
         repair: Collection[Kind] = (),
         digests: bool = False,
         between: Callable[[], Awaitable[None]] = _go_on,
+        moment: float | None = None,
     ) -> None:
         self.progress = Progress()
         self._store = store
@@ -104,6 +106,7 @@ class Reconciliation:
         self._repair = repair
         self._digests = digests
         self._between = between
+        self._moment = _MOMENT if moment is None else moment
         self._ledger = Ledger(database)
         self._recheck = recheck(store, self._ledger, database)
         self._settling = Settling(store, self._ledger)
@@ -132,12 +135,12 @@ class Reconciliation:
     async def _interrupted(self, workspace: str | None) -> AsyncGenerator[Finding, None]:
         found = await self._unsettled(workspace)
         if found:
-            await asyncio.sleep(_MOMENT)
+            await asyncio.sleep(self._moment)
             later = await self._unsettled(workspace)
             found = {key: one for key, one in later.items() if key in found}
         left = found
         if found and Kind.INTERRUPTED in self._repair:
-            await self._settling.settle_all(pause=_MOMENT / 2)
+            await self._settling.settle_all(pause=_PAUSE)
             left = await self._unsettled(workspace)
         for key, one in found.items():
             where = one.place or Place("", "", "")
