@@ -46,7 +46,7 @@ def plant(data: Path, *names: str) -> None:
 def test_everything_fits(hokusai: Hokusai, data: Path) -> None:
     ran = hokusai("fsck", "--data", str(data))
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "Everything fits: 1 files, 1 records, 1 workspaces.\n"
+    assert ran.out == "Everything fits (files: 1, records: 1, workspaces: 1).\n"
 
 
 def test_findings_are_counted_and_the_first_are_named(hokusai: Hokusai, data: Path) -> None:
@@ -57,7 +57,7 @@ def test_findings_are_counted_and_the_first_are_named(hokusai: Hokusai, data: Pa
     assert "… and 2 more" in ran.out
     assert "\\x1b" in ran.out
     assert "\x1b" not in ran.out
-    assert ran.out.splitlines()[-1].startswith("8 findings do not fit: 9 files, 1 records")
+    assert ran.out.splitlines()[-1].startswith("Not everything fits: 8 found (files: 9, records: 1,")
     assert "hokusai fsck --repair" in ran.out.splitlines()[-1]
 
 
@@ -68,7 +68,7 @@ def test_repairs_are_printed_and_hold(hokusai: Hokusai, data: Path) -> None:
     assert ran.out.splitlines() == [
         "repaired: unrecorded  acme one (7 bytes)",
         "repaired: unrecorded  acme two (7 bytes)",
-        "Everything fits, after repairs: 3 files, 1 records, 1 workspaces.",
+        "Everything fits, after repairs (files: 3, records: 1, workspaces: 1).",
     ]
     assert hokusai("fsck", "--digests", "--data", str(data)).code == 0
 

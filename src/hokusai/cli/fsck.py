@@ -186,17 +186,16 @@ class _Text:
     def _last_line(self, progress: Progress) -> str:
         if self._workspace and not progress.files and not progress.records and not self.left:
             return f"Workspace {output.visible(self._workspace)} has no files and no records."
-        compared = f"{progress.files:,} files, {progress.records:,} records, {progress.workspaces:,} workspaces"
+        compared = f"files: {progress.files:,}, records: {progress.records:,}, workspaces: {progress.workspaces:,}"
         if not self.left:
-            return f"Everything fits{', after repairs' * bool(self._repaired)}: {compared}."
-        left = f"{self.left:,} findings do not fit" if self.left > 1 else "1 finding does not fit"
-        return f"{left}: {compared}.{self._advice()}"
+            return f"Everything fits{', after repairs' * bool(self._repaired)} ({compared})."
+        return f"Not everything fits: {self.left:,} found ({compared}).{self._advice()}"
 
     def _advice(self) -> str:
         from hokusai.artifacts import REPAIRABLE, Kind
 
         if any(Kind(kind) in REPAIRABLE for kind in self._counts):
-            return " Run hokusai fsck --repair: it changes no file."
+            return " Run hokusai fsck --repair."
         if any(kind in self._counts for kind in ("size", "digest")):
             return " Restore the files that were changed from a backup, or upload them again."
         return " Move the files that no request can name away."
