@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests import forked
+from tests import forked, hasty_sqlite
 from tests.serving import Server, serving
 from tests.stock.environments import Environment, environment
 from tests.stock.server import StockServer
 
-pytest_plugins = ["tests.postgres", "tests.processes", "tests.redis", "tests.s3", "tests.scheduling"]
+pytest_plugins = ["tests.disks", "tests.postgres", "tests.processes", "tests.redis", "tests.s3", "tests.scheduling"]
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +39,22 @@ def stock_server(stock_317: Environment, tmp_path_factory: pytest.TempPathFactor
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hasty_sqlite.apply()
     if not hasattr(config, "workerinput"):  # one for all of xdist's workers
         forks = forked.with_product()
         forks.__enter__()
         config.add_cleanup(lambda: forks.__exit__(None, None, None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Thousands of tests stay to the end: the garbage collector need not look at them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

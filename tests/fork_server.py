@@ -4,9 +4,10 @@ Importing MLflow and the web frameworks takes seconds, and few tests are about t
 side, and starts this as ``python -I fork_server.py DESCRIPTOR MODULE…``, with the number of the listening socket.
 Standard input is the leash: when it ends, every child is killed and the process ends.
 
-One connection is one child. A client sends a JSON line (``argv``, ``environ``, ``cwd``) with three descriptors, the
-child's standard streams. It reads two JSON lines: ``{"pid": …}``, and when the child has ended ``{"status": …}``, as
-``os.waitpid`` reports it. Where a client closes its end first, the child is killed.
+One connection is one child. A client sends a JSON line (``argv``, ``environ``, ``cwd``, ``numbers``) with descriptors:
+the child's standard streams, and those that it is to have under the ``numbers``. It reads two JSON lines:
+``{"pid": …}``, and when the child has ended ``{"status": …}``, as ``os.waitpid`` reports it. Where a client closes its
+end first, the child is killed.
 
 It stays single-threaded, since a fork copies one thread alone. It imports nothing but the standard library of
 itself: it runs in the environments of stock clients as well.
@@ -15,6 +16,7 @@ itself: it runs in the environments of stock clients as well.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -32,16 +34,18 @@ from pathlib import Path
 from typing import Any
 
 _MAX_BYTES = 1 << 20
+_MAX_DESCRIPTORS = 64
 
 
 @dataclass(frozen=True)
 class Request:
-    """A program for a child to run, and its standard streams."""
+    """A program for a child to run, and the descriptors that it has under these numbers."""
 
     argv: list[str]
     environ: dict[str, str]
     cwd: str
-    streams: list[int]
+    numbers: list[int]
+    descriptors: list[int]
 
 
 class ForkServer:
@@ -78,8 +82,8 @@ class ForkServer:
         client, _ = self._listener.accept()
         request = _received(client)
         if pid := os.fork():
-            for stream in request.streams:
-                os.close(stream)
+            for descriptor in request.descriptors:
+                os.close(descriptor)
             self._clients[pid] = client
             self._selector.register(client, selectors.EVENT_READ)
             _send(client, pid=pid)
@@ -116,10 +120,12 @@ class ForkServer:
 
 
 def _received(client: socket.socket) -> Request:
-    data, streams, _, _ = socket.recv_fds(client, _MAX_BYTES, 3)
+    data, descriptors, _, _ = socket.recv_fds(client, _MAX_BYTES, _MAX_DESCRIPTORS)
     while not data.endswith(b"\n"):
         data += client.recv(_MAX_BYTES)
-    return Request(**json.loads(data), streams=streams)
+    fields = json.loads(data)
+    fields["numbers"] = [0, 1, 2, *fields["numbers"]]
+    return Request(**fields, descriptors=descriptors)
 
 
 def _send(client: socket.socket, **facts: Any) -> None:
@@ -140,9 +146,13 @@ def _import(modules: Sequence[str]) -> None:
 
 def _run(request: Request) -> None:
     """Be that program: a script of Python's, or what ``python`` would run."""
-    for number, stream in enumerate(request.streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    above = max(request.numbers) + 1  # where none of them is in the way of another
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, above) for descriptor in request.descriptors]
+    for descriptor in request.descriptors:
+        os.close(descriptor)
+    for number, descriptor in zip(request.numbers, moved, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     # New ones: a stream remembers what it has found out about its descriptor.
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)

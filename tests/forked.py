@@ -32,6 +32,10 @@ from tests import forked
 forked.launch({address!r})
 """
 
+_COMMAND = """#!/bin/sh
+exec {python} {command} "$@"
+"""
+
 Stream = IO[Any] | int | None
 
 
@@ -39,7 +43,7 @@ class Forked:
     """``argv`` in a forked process of ``server``; without one, of the product's.
 
     It begins with a Python script, or with an interpreter and a script or ``-c``. Streams that are not given lead
-    nowhere.
+    nowhere. It has the ``descriptors`` under the numbers that they have here.
     """
 
     def __init__(
@@ -52,17 +56,18 @@ class Forked:
         stdout: Stream = None,
         stderr: Stream = None,
         server: str | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.args = list(argv)
         self.returncode: int | None = None
         self._answers = b""
         given = {name: value for name, value in env.items() if name != _ADDRESS}
-        request = {"argv": self.args, "environ": given, "cwd": str(cwd or Path.cwd())}
+        request = {"argv": self.args, "environ": given, "cwd": str(cwd or Path.cwd()), "numbers": [*descriptors]}
         with Path(os.devnull).open("r+b", buffering=0) as nothing, contextlib.ExitStack() as stack:
             streams = [_descriptor(nothing if stream is None else stream) for stream in (stdin, stdout, stderr)]
             self._server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             self._server.connect(server or os.environ[_ADDRESS])
-            socket.send_fds(self._server, [json.dumps(request).encode() + b"\n"], streams)
+            socket.send_fds(self._server, [json.dumps(request).encode() + b"\n"], [*streams, *descriptors])
             self.pid: int = self._answer(_START_SECONDS)["pid"]
             stack.pop_all()
 
@@ -135,6 +140,12 @@ def directory() -> Path:
     return Path(os.environ[_ADDRESS]).parent
 
 
+def path() -> str:
+    """A ``PATH`` on which ``python`` and ``hokusai`` are forks as well, where this test run has a fork server."""
+    places = [Path(python()).parent, Path(sys.executable).parent, os.environ["PATH"]]
+    return os.pathsep.join(map(str, places))
+
+
 def python() -> str:
     """An interpreter for others to start: what it runs is a fork as well."""
     return str(directory() / "python") if available() else sys.executable
@@ -146,7 +157,10 @@ def with_product() -> Iterator[None]:
     with fork_server(sys.executable, "tests.product") as address:
         launcher = Path(address).with_name("python")
         launcher.write_text(_LAUNCHER.format(python=sys.executable, root=str(_PROGRAM.parent.parent), address=address))
-        launcher.chmod(0o755)
+        command = launcher.with_name("hokusai")
+        command.write_text(_COMMAND.format(python=launcher, command=Path(sys.executable).with_name("hokusai")))
+        for program in (launcher, command):
+            program.chmod(0o755)
         os.environ[_ADDRESS] = address
         try:
             yield
@@ -168,7 +182,14 @@ def fork_server(interpreter: str, *modules: str) -> Iterator[str]:
 
 def launch(address: str) -> None:
     """The launcher's main function: be that process, for whoever started this one."""
-    process = Forked(["python", *sys.argv[1:]], env=os.environ, stdin=0, stdout=1, stderr=2, server=address)
+    given, descriptors = sys.argv[1:], []
+    if any(one.startswith("from multiprocessing.") for one in given):  # it uses descriptors of its parent's
+        given, descriptors = given[given.index("-c") :], _open_descriptors()
+    process = Forked(
+        ["python", *given], env=os.environ, stdin=0, stdout=1, stderr=2, server=address, descriptors=descriptors
+    )
+    for number in descriptors:
+        os.close(number)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda given, _: process.send_signal(given))
     code = process.wait()
@@ -210,6 +231,12 @@ def _start(listener: socket.socket, command: Sequence[str]) -> subprocess.Popen[
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C in the terminal is for the tests
     )
+
+
+def _open_descriptors() -> list[int]:
+    """Those of this process, except the standard streams."""
+    found = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    return [number for number in found if number > 2 and Path(f"/proc/self/fd/{number}").exists()]
 
 
 def _descriptor(stream: IO[Any] | int) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 
 from hokusai.tracking.processes import fork_server_client
 from hokusai.tracking.processes.mlflow_app import import_mlflow
+from tests import hasty_sqlite
 
 _LATE = (
     "hokusai.cli",
@@ -27,9 +29,11 @@ _LATE = (
     "sklearn.linear_model",
 )
 
+hasty_sqlite.apply()
 import_mlflow()
 for name in _LATE:
     importlib.import_module(name)
 
-# A server's MLflow processes come from here as well.
+# A server's MLflow processes come from here as well, and its workers.
+multiprocessing.set_executable(os.environ["FORKED_PYTHON"])
 fork_server_client.PYTHON = os.environ["FORKED_PYTHON"]

@@ -16,13 +16,30 @@ from xdist.scheduler import LoadScopeScheduling
 _GROUPS = {
     "tests/attacks/test_attacks.py::test_the_walls_hold[embedded-s3": "attacks on a bucket",
     "tests/attacks/test_attacks.py::test_the_walls_hold[remote": "attacks on MLflow elsewhere",
+    "tests/deploy/test_grafana.py": "dashboard",
     "tests/deploy/": "AWS",
     "tests/gateway/test_route.py": "MLflow",
     "tests/test_errors.py": "MLflow",
     "tests/tracking/": "MLflow",
 }
 #: The longest first, so that no worker is left alone with one at the end.
-_LONGEST = ("tests/attacks/test_attacks.py", "tests/stock/test_clients.py", "tests/doctor/test_lab.py")
+_LONGEST = (
+    "tests/attacks/test_attacks.py",
+    "tests/stock/test_clients.py",
+    "tests/test_query_floods.py",
+    "MLflow",
+    "AWS",
+    "tests/test_topologies.py",
+    "tests/test_mlflow_processes.py",
+    "tests/docs/test_tutorial.py",
+    "tests/artifacts/test_crash.py",
+    "tests/test_limits.py",
+    "tests/doctor/test_lab.py",
+    "tests/test_revocation.py",
+    "tests/test_serve.py",
+    "tests/fuzz/test_tenants.py",
+    "dashboard",
+)
 
 
 class Schedule(LoadScopeScheduling):

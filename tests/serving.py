@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 START_SECONDS = 120
 #: Settings with which a server does not make MLflow's tables in its data directory.
 _OTHER_TABLES = {"HOKUSAI_DATABASE_URL", "HOKUSAI_TRACKING_URL", "HOKUSAI_TRACKING_DATABASE_URL"}
-_READY = re.compile(r"is ready: (https?://[^\s\"]+)")
+READY = re.compile(r"is ready: (https?://[^\s\"]+)")
+#: A server that waits for something answers as well.
+WAITS = re.compile(r"Waiting until it is over; (https?://[^\s\"]+)/ready")
 
 
 class Process(Protocol):
@@ -120,9 +122,10 @@ class Server:
 def descendants(pid: int) -> list[int]:
     """The processes that one has started, and those that they have. Of a server that is no fork: MLflow's."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
+    with suppress(OSError):  # one that has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
     return found
 
 
@@ -154,9 +157,13 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, fork: bool = True
+    data: Path,
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    fork: bool = True,
+    until: re.Pattern[str] = READY,
 ) -> Iterator[Server]:
-    """``hokusai serve`` until the block ends; fails with its log when it does not get ready.
+    """``hokusai serve`` until the block ends; fails with its log when it does not get ready (``until``).
 
     Where this test run has a fork server, it is a fork, which need not import anything. ``fork=False`` is for tests
     of how the program starts, and of what its processes look like from outside.
@@ -172,7 +179,7 @@ def serving(
         process = start(command, env=environment(**given), stdout=output.end, stderr=errors.end)
         server = Server("", data, process, errors.lines, output.lines, (errors, output))
         try:
-            server.url = _url_when_ready(server)
+            server.url = logged(server, until)
             yield server
         finally:
             try:
@@ -182,9 +189,10 @@ def serving(
                 raise
 
 
-def _url_when_ready(server: Server) -> str:
+def logged(server: Server, sign: re.Pattern[str]) -> str:
+    """The server's URL, as soon as its log has the ``sign``."""
     end = time.monotonic() + START_SECONDS
-    while not (ready := _READY.search("".join(server.errors))):
+    while not (ready := sign.search("".join(server.errors))):
         if server.process.poll() is not None or time.monotonic() > end:
             server.stop()
             raise AssertionError("the server did not get ready:\n" + "".join(server.errors[-40:]))

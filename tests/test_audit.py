@@ -228,3 +228,44 @@ def test_following_prints_each_row_once(server: Server, acme: Team, following: s
             while subject != f"followed-{number}":
                 assert subject in {"", "followed-0"}
                 subject = json.loads(following.stdout.readline())["subject"]
+
+
+def test_the_row_of_a_change_is_there_before_its_answer(tmp_path: Path) -> None:
+    """Whatever is killed after the answer: nothing waits to be written."""
+    with serving(tmp_path / "data") as server, closing(sqlite3.connect(tmp_path / "data" / "hokusai.db")) as database:
+        team = server.workspace("acme", permissions=["admin"])
+
+        def row_of(answer: Any) -> tuple[Any, ...]:
+            query = "SELECT action, status FROM hokusai_audit WHERE request_id = ?"
+            found = database.execute(query, (answer.headers["x-request-id"],)).fetchall()
+            assert len(found) == 1, (answer.request.url, found)
+            return tuple(found[0])
+
+        with server.http(team.key) as http, server.http() as operator:
+            made = http.post(f"{V2}/experiments/create", json={"name": "first"})
+            run = http.post(f"{V2}/runs/create", json={"experiment_id": made.json()["experiment_id"]})
+            run_id = run.json()["run"]["info"]["run_id"]
+            metric = {"run_id": run_id, "key": "loss", "value": 1, "timestamp": 1, "step": 0}
+            file = f"{FILES}/{made.json()['experiment_id']}/{run_id}/artifacts/model/weights.bin"
+            key = http.post("/api/v1/keys", json={"name": "ci", "permissions": ["read"], "expires": "1d"})
+            answers = {
+                "experiment.create": made,
+                "run.create": run,
+                "run.log": http.post(f"{V2}/runs/log-metric", json=metric),
+                "artifact.upload": http.put(file, content=b"x" * 1000),
+                "artifact.delete": http.delete(file),
+                "model.create": http.post(f"{V2}/registered-models/create", json={"name": "churn"}),
+                "key.create": key,
+                "key.revoke": http.delete(f"/api/v1/keys/{key.json()['key_id']}"),
+                "workspace.create": operator.post("/api/v1/workspaces", json={"name": "beta"}),
+            }
+            assert {name: row_of(answer) for name, answer in answers.items()} == {
+                name: (name, answer.status_code) for name, answer in answers.items()
+            }
+            refused = http.post(f"{V2}/registered-models/create", json={"name": "churn"})
+            assert refused.status_code == 409
+            end = time.monotonic() + 10
+            while database.execute("SELECT * FROM hokusai_audit_begun").fetchall():
+                assert time.monotonic() < end
+        lines = [line["request_id"] for line in server.audit()]
+        assert sorted(set(lines)) == sorted(lines)

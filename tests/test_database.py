@@ -28,7 +28,20 @@ from tests.postgres import Postgres, connect
 DECLARING = tuple(
     f"hokusai.{module}" for module in ("auth.tables", "artifacts.ledger", "audit.table", "quota", "model_names")
 )
-NAMES = ("workspaces", "keys", "usage", "installation", "artifacts", "audit", "use", "pending", "models", "model_names")
+NAMES = (
+    "workspaces",
+    "keys",
+    "usage",
+    "installation",
+    "artifacts",
+    "audit",
+    "audit_begun",
+    "use",
+    "pending",
+    "models",
+    "model_names",
+    "probe",
+)
 TABLES = {f"hokusai_{name}" for name in (*NAMES, "schema")}
 
 
@@ -267,7 +280,8 @@ async def test_a_server_that_takes_no_writes(own_postgres: Postgres) -> None:
     with pytest.raises(errors.DatabaseReadOnly):
         async with database.begin() as connection:
             await connection.execute(sa.text("DELETE FROM hokusai_usage"))
-    await database.check()
+    with pytest.raises(errors.DatabaseReadOnly):
+        await database.check()
     await database.close()
 
 

@@ -17,6 +17,7 @@ UNSAID = {
     "quota": "RateLimit-Policy",
     "window": "RateLimit-Policy",
     "retry_after": "Retry-After",
+    "temporary": "by which a start tells what it waits for",
     "kind": "AWS's code, by which a release tells what is missing from what is broken",
 }
 

@@ -110,11 +110,15 @@ def test_a_database_newer_than_the_code(tmp_path: Path) -> None:
         ({"HOKUSAI_AUTH_URL": "http://127.0.0.1:9"}, "HOKUSAI_AUTH_SERVICE_KEY"),
         ({"HOKUSAI_TRUSTED_PROXIES": "10.0.0.0/99"}, "HOKUSAI_TRUSTED_PROXIES"),
         ({"HOKUSAI_ADDRESS_RATE": "lots"}, "HOKUSAI_ADDRESS_RATE"),
-        ({"HOKUSAI_TRACKING_URL": "http://127.0.0.1:9"}, "HOKUSAI_TRACKING_URL"),
-        ({"HOKUSAI_DATABASE_URL": "postgresql://nobody:p%40ss@127.0.0.1:9/none"}, "HOKUSAI_DATABASE_URL"),
+        ({"HOKUSAI_DATABASE_URL": "postgresql://nobody:p%40ss@127.0.0.1:{port}/none"}, "HOKUSAI_DATABASE_URL"),
     ],
 )
-def test_a_setting_that_cannot_work(tmp_path: Path, settings: dict[str, str], name: str) -> None:
+def test_a_setting_that_cannot_work(
+    tmp_path: Path, settings: dict[str, str], name: str, request: pytest.FixtureRequest
+) -> None:
+    if "{port}" in settings.get(name, ""):
+        port = request.getfixturevalue("postgres").port
+        settings = {name: settings[name].format(port=port)}
     found = refusal("--data", str(tmp_path / "data"), "--port", "0", **settings)
     assert name in found
     assert "p%40ss" not in found
@@ -258,9 +262,7 @@ def test_workers_outlast_a_database_that_new_ones_cannot_use(tmp_path: Path) -> 
 
 
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
-    found = refusal(
-        "--data", str(tmp_path / "data"), "--port", "0", "--workers", "2", HOKUSAI_TRACKING_URL="http://127.0.0.1:9"
-    )
+    found = refusal("--data", str(tmp_path / "data"), "--port", "0", "--workers", "2", HOKUSAI_ARTIFACTS_URL="ftp://x")
     assert "HK6013" in found
 
 
@@ -281,7 +283,7 @@ class Interrupted(Workers):
 
 if __name__ == "__main__":
     with bound("127.0.0.1", 0) as listener:
-        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, address(listener)).run()
+        Interrupted(Settings(data=Path({str(tmp_path)!r}), workers=3), listener, address(listener), 2).run()
 """
     process = subprocess.Popen([sys.executable, "-c", script], env=environment(), stderr=subprocess.PIPE)
     try:

@@ -47,9 +47,11 @@ STRANGERS: Mapping[str, bytes] = MappingProxyType(
 
 
 class Flood:
-    """``count`` connections that have each sent ``data``, as much of it as the server takes, and read nothing."""
+    """``count`` connections that have each sent ``data``, as much as is taken in ``seconds``, and read nothing."""
 
-    def __init__(self, port: int, count: int, data: bytes = b"", *, per_address: int = PER_ADDRESS) -> None:
+    def __init__(
+        self, port: int, count: int, data: bytes = b"", *, per_address: int = PER_ADDRESS, seconds: float = 1.0
+    ) -> None:
         self._selector = selectors.DefaultSelector()
         self.left: dict[socket.socket, memoryview] = {}
         self.connections: list[socket.socket] = []
@@ -57,7 +59,7 @@ class Flood:
             self._open(port, f"127.77.{number // per_address}.1", memoryview(data))
             if number % 100 == 99:
                 self.send(0.01)  # so that the server's backlog does not fill
-        self.send(1.0)
+        self.send(seconds)
 
     def __enter__(self) -> Flood:
         return self
@@ -93,6 +95,10 @@ class Flood:
         if not self.left[connection]:
             del self.left[connection]
             self._selector.unregister(connection)
+
+    def unsent(self) -> int:
+        """Bytes that the server has not taken yet."""
+        return sum(map(len, self.left.values()))
 
     def open(self, *, read: bool = True) -> int:
         """How many of them the server has not closed: those where reading says so, or those where sending does."""

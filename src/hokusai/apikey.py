@@ -7,7 +7,6 @@ and a secret scanner can recognise a real one.
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 import string
@@ -91,13 +90,3 @@ def _misfit(text: str) -> str:
     if len(text) != _LENGTH:
         return f"it has {len(text)} characters instead of {_LENGTH}"
     return "it contains a character that is neither a letter nor a digit"
-
-
-class MaskingFormatter(logging.Formatter):
-    """A line of text for each record, with API keys masked: it may quote what a client sent."""
-
-    def __init__(self, form: str = "%(asctime)s %(levelname)s %(name)s: %(message)s") -> None:
-        super().__init__(form)
-
-    def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))

@@ -69,7 +69,8 @@ _STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
 
 
 class Application:
-    """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong; ``close`` closes them.
+    """Hokusai as an ASGI app. ``start`` starts every part, or raises what is wrong and may be called again; ``close``
+    closes them.
 
     ``base`` is the URL shown to people, where ``settings.public_url`` is not set. ``metrics`` is the directory in which
     several workers count together.
@@ -80,7 +81,7 @@ class Application:
         self.base = settings.public_url or base
         self.metrics = Metrics(directory=metrics, max_workspaces=settings.metrics_workspaces)
         self.drain: Drain | None = None
-        self._database = Database(settings.own_database_url)
+        self._database: Database  # of the present start
         self._app: ASGIApp | None = None
         self._parts = AsyncExitStack()
 
@@ -100,6 +101,7 @@ class Application:
 
     async def _compose(self, parts: AsyncExitStack) -> ASGIApp:
         settings = self.settings
+        self._database = Database(settings.own_database_url)
         parts.push_async_callback(self._database.close)
         await self._database.migrate()
         checks: dict[str, Check] = {"database": self._database.check}
@@ -122,7 +124,7 @@ class Application:
             draining=lambda: bool(self.drain and self.drain.draining),
             metrics=lambda: (Metrics.content_type, self.metrics.render()),
         )
-        trail = AuditTrail(self._database)
+        trail = AuditTrail(self._database, longest_change=2 * settings.tracking_timeout)
         await trail.start()
         parts.push_async_callback(trail.close)
         retention = Retention(self._database, days=settings.audit_days or None)
@@ -304,6 +306,7 @@ def mlflow_processes(settings: Settings, on_killed: Callable[[str], None] = lamb
         processes=settings.tracking_processes,
         limits=Limits(seconds=settings.tracking_timeout, memory_bytes=settings.tracking_memory_bytes),
         on_killed=on_killed,
+        log_json=settings.log_format == "json",
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hokusai import disk, errors
@@ -15,14 +16,16 @@ _MARKER = "hokusai.json"
 _LOCK = "lock"
 OPERATOR_KEY = "operator.key"
 _HARMLESS = frozenset({"lost+found"})
+#: Seconds for which a lock is waited for: the processes of a server that was killed end a moment after it.
+_WAIT_SECONDS = 5.0
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Path]:
-    """Create or open the data directory, and lock it until the block ends.
+def opened(path: Path) -> Iterator[int]:
+    """Create or open the data directory, and lock it until the block ends. Gives the descriptor of the lock.
 
     Raises ``errors.DataNotOurs``, ``DataNotWritable`` or ``DataInUse``. The kernel holds the lock, so it ends with the
-    process, however that ends.
+    process, however that ends; and where others have the descriptor too, with the last of them.
     """
     try:
         _prepare(path)
@@ -31,7 +34,7 @@ def opened(path: Path) -> Iterator[Path]:
         raise errors.DataNotWritable(path=path, reason=errors.reason_of(error)) from error
     try:
         _lock(lock, path)
-        yield path
+        yield lock
     finally:
         os.close(lock)
 
@@ -61,15 +64,26 @@ def _prepare(path: Path) -> None:
         if any(entry.name not in _HARMLESS for entry in path.iterdir()):
             raise errors.DataNotOurs(path=path)
         marker.write_text(json.dumps({"made_by": "hokusai", "layout": 1}) + "\n")
+        disk.sync(marker)
     if not os.access(path, os.W_OK | os.X_OK):
         raise errors.DataNotWritable(path=path, reason="permission denied")
 
 
 def _lock(lock: int, path: Path) -> None:
+    end = time.monotonic() + _WAIT_SECONDS
+    while not _locked(lock):
+        if time.monotonic() > end:
+            holder = os.pread(lock, 20, 0).decode().strip() or "unknown"
+            raise errors.DataInUse(path=path, pid=holder)
+        time.sleep(0.02)
+    with suppress(OSError):  # a full disk must not keep a server from starting: the number is only for people
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+
+def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode().strip() or "unknown"
-        raise errors.DataInUse(path=path, pid=holder) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+        return False
+    return True

@@ -11,11 +11,13 @@ import logging
 import os
 import socket
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +34,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
-from hokusai import errors
+from hokusai import errors, restore_mark
+from hokusai.database_outages import outage, outage_behind
 
 log = logging.getLogger("hokusai.database")
 
@@ -69,11 +72,27 @@ schema = sa.Table(
     sa.Column("oldest_code", sa.String(32), nullable=False),
 )
 
+
+def probe_table(name: str, tables: sa.MetaData) -> sa.Table:
+    """A table without rows, in which it is tried out whether the database takes writes."""
+    return sa.Table(name, tables, sa.Column("filler", sa.Text, nullable=False))
+
+
+probe = probe_table("hokusai_probe", metadata)
+#: In MLflow's database, which may be this one or another. It is in no backup, hence another kind of name.
+mlflow_probe = probe_table("_hokusai_probe", sa.MetaData())
+#: Together larger than a page of PostgreSQL, each too small to be compressed: a disk that is full has no room for them.
+_FILLERS = [{"filler": "x" * 1900}] * 5
+#: Seconds for which a write that succeeded is not tried again: ``/ready`` is public.
+PROBE_SECONDS = 5
+
 WAIT_SECONDS = 5
+#: Each commit waits for the disk: with NORMAL, a loss of power may undo what was acknowledged, revocations among it.
+SQLITE_SYNCHRONOUS = "FULL"
 #: Transactions that ``run`` can have in progress at a time.
 _THREADS = 4
 _DRIVERS = {"sqlite": ("sqlite+aiosqlite", "sqlite"), "postgresql": ("postgresql+psycopg", "postgresql+psycopg")}
-_MIGRATION_LOCK = 0x686F6B75  # of one migration at a time on PostgreSQL; the number is arbitrary
+MIGRATION_LOCK = 0x686F6B75  # of one migration at a time on PostgreSQL; the number is arbitrary
 
 
 class _Abandoned(Exception):
@@ -85,9 +104,9 @@ class Database:
 
     ``run`` executes a whole transaction in one call. ``begin`` opens one that commits at the end of the block,
     for transactions that also wait for something else. Both raise ``errors.DatabaseDown``, ``DatabaseReadOnly``,
-    ``DatabaseCredentials`` or ``SchemaMissing`` where the database is the cause. They wait ``WAIT_SECONDS`` for a
-    connection, a statement or a lock, and twice that for the whole transaction, unless ``begin`` is given other
-    ``seconds``.
+    ``DatabaseFull``, ``DatabaseCredentials`` or ``SchemaMissing`` where the database is the cause. They wait
+    ``WAIT_SECONDS`` for a connection, a statement or a lock, and twice that for the whole transaction, unless ``begin``
+    is given other ``seconds``.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
@@ -108,9 +127,11 @@ class Database:
             "connect_args": {"timeout": WAIT_SECONDS} if self.is_sqlite else _postgres_options(),
         }
         self._engine = create_async_engine(parsed.set(drivername=asynchronous), pool_size=pool_size, **options)
-        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS + 1, **options)  # and ``blocking``
+        self._blocking = sa.create_engine(self._blocking_url, pool_size=_THREADS + 2, **options)  # and ``blocking``
         self._connected = weakref.WeakSet[Any]()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="database")
+        self._checking = asyncio.Lock()
+        self._written_until = 0.0
         if self.is_sqlite:
             for engine in (self._engine.sync_engine, self._blocking):
                 event.listen(engine, "connect", _sqlite_pragmas)
@@ -139,10 +160,32 @@ class Database:
         return await self.run(lambda connection: connection.execute(query, values).all())
 
     @contextmanager
-    def blocking(self) -> Iterator[sa.Connection]:
-        """A transaction on the caller's own thread, which commits at the end of the block. Raises as ``begin`` does."""
-        with translate_errors(), self._blocking.begin() as connection:
+    def blocking(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction on the caller's own thread, which commits at the end of the block. Raises as ``begin`` does.
+
+        One that is not ``durable`` does not wait for the disk: a loss of power may undo it, the end of a process not.
+        """
+        with (
+            translate_errors(),
+            self._blocking.connect() as connection,
+            connection.begin() if durable else self._unsynced(connection),
+        ):
             yield connection
+
+    @contextmanager
+    def _unsynced(self, connection: sa.Connection) -> Iterator[None]:
+        if not self.is_sqlite:
+            with connection.begin():
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+                yield
+            return
+        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")  # not allowed in a transaction
+        connection.rollback()
+        try:
+            with connection.begin():
+                yield
+        finally:
+            connection.exec_driver_sql(f"PRAGMA synchronous={SQLITE_SYNCHRONOUS}")
 
     def _run(self, work: Callable[[sa.Connection], T], abandoned: threading.Event) -> T:
         with self.blocking() as connection:
@@ -173,9 +216,18 @@ class Database:
         """An INSERT with ON CONFLICT: the same SQL in both databases, and two classes in SQLAlchemy."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
-    async def check(self) -> None:
-        """Raises as ``begin`` does unless our tables can be read."""
-        await self.rows(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
+    async def check(self, table: sa.Table = probe) -> None:
+        """Raises as ``begin`` does unless ``table`` can be read and written.
+
+        Every call reads. A call writes where the last write was more than ``PROBE_SECONDS`` ago, or failed. What is
+        written is committed: SQLite would not notice a full disk before.
+        """
+        async with self._checking:
+            if time.monotonic() < self._written_until:
+                await self.rows(sa.select(table).limit(1))
+                return
+            await self.run(partial(_write_probe, table))
+            self._written_until = time.monotonic() + PROBE_SECONDS
 
     def refuse_missing(self) -> None:
         """Raises ``errors.DatabaseUnreachable`` for a SQLite file that does not exist: a connection would create it."""
@@ -183,14 +235,15 @@ class Database:
         if self.is_sqlite and file and not Path(file).exists():
             raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=f"{file} does not exist")
 
-    async def migrate(self, revision: str = "head") -> None:
+    async def migrate(self, revision: str = "head", *, restoring: bool = False) -> None:
         """Migrate our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 
         A newer schema is left alone where it says that this code may run on it, so that two versions can run side
-        by side in a rolling update, and an update can be rolled back. Raises ``errors.DatabaseNewer`` or
-        ``errors.DatabaseUnreachable``.
+        by side in a rolling update, and an update can be rolled back. Raises ``errors.DatabaseNewer``,
+        ``errors.DatabaseUnreachable``, ``errors.DatabaseReadOnly``, ``errors.DatabaseFull`` or, unless this is the
+        restore itself (``restoring``), ``errors.RestoreUnfinished``.
         """
-        await asyncio.to_thread(self._migrate, revision)
+        await asyncio.to_thread(self._migrate, revision, restoring)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -203,16 +256,20 @@ class Database:
         if revision and revision not in _known():
             raise errors.DatabaseNewer(database=self.name, revision=revision, version=version("hokusai"))
 
-    def _migrate(self, revision: str) -> None:
+    def _migrate(self, revision: str, restoring: bool) -> None:
         config = _alembic()
-        engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool)
+        # A migration may take its time, but a database that does not answer is not waited for without end.
+        connect = {} if self.is_sqlite else _postgres_connect()
+        engine = sa.create_engine(self._blocking_url, poolclass=sa.NullPool, connect_args=connect)
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_pragmas)
             event.listen(engine, "begin", _begin_on_sqlite)
         try:
             with engine.begin() as connection:
                 if not self.is_sqlite:
-                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                if not restoring:
+                    restore_mark.refuse(connection)
                 context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
                 current = context.get_current_revision()
                 if _may_run_on(connection, current):
@@ -227,9 +284,14 @@ class Database:
                     connection.execute(schema.delete())
                     connection.execute(schema.insert().values(id=1, oldest_code=OLDEST_CODE))
         except exc.SQLAlchemyError as error:
-            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=first_line(error)) from error
+            raise start_error(error, "HOKUSAI_DATABASE_URL") from error
         finally:
             engine.dispose()
+
+
+def _write_probe(table: sa.Table, connection: sa.Connection) -> None:
+    connection.execute(table.insert(), _FILLERS)
+    connection.execute(table.delete())
 
 
 def _alembic() -> alembic.config.Config:
@@ -250,21 +312,28 @@ def _may_run_on(connection: sa.Connection, revision: str | None) -> bool:
     return connection.execute(sa.select(schema.c.oldest_code)).scalar() in _known()
 
 
-def _postgres_options() -> dict[str, Any]:
-    milliseconds = WAIT_SECONDS * 1000
+def _postgres_connect() -> dict[str, Any]:
     return {
         "connect_timeout": WAIT_SECONDS,
-        "tcp_user_timeout": milliseconds,
+        "tcp_user_timeout": WAIT_SECONDS * 1000,
         "keepalives_idle": WAIT_SECONDS,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+    }
+
+
+def _postgres_options() -> dict[str, Any]:
+    milliseconds = WAIT_SECONDS * 1000
+    return {
+        **_postgres_connect(),
         "options": f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={14 * milliseconds}",
     }
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+    busy = f"busy_timeout={WAIT_SECONDS * 1000}"
+    for pragma in ("journal_mode=WAL", f"synchronous={SQLITE_SYNCHRONOUS}", "foreign_keys=ON", busy):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -274,37 +343,29 @@ def _begin_on_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-#: What a driver's message means. SQLite and PostgreSQL word the same fault differently.
-_MEANINGS: tuple[tuple[Callable[[], errors.HokusaiError], tuple[str, ...]], ...] = (
-    (errors.DatabaseReadOnly, ("readonly", "read-only", "disk is full", "disk full", "no space")),
-    (errors.DatabaseCredentials, ("authentication failed", "not permitted to log in", "no pg_hba.conf entry")),
-    (errors.SchemaMissing, ("no such table", "undefinedtable")),
-)
-
-
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Turns what a driver raises in the block into an error of ours."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
+    except (exc.SQLAlchemyError, OSError) as error:
+        found = outage(error)
+        if found is None and not isinstance(error, exc.OperationalError | exc.InterfaceError | OSError):
+            raise
         log.error("the database failed: %s", error)
-        raise _translated(error) from error
-    except (exc.InternalError, exc.ProgrammingError) as error:
-        # psycopg raises these for a standby, a read-only session and a table that does not exist.
-        if not isinstance(translated := _translated(error), errors.DatabaseDown):
-            log.error("the database failed: %s", error)
-            raise translated from error
-        raise
+        raise (found or errors.DatabaseDown)() from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What the driver said, in one line of at most 300 characters: the rest is SQL, or repeats it."""
     text = str(getattr(error, "orig", error)).strip() or type(error).__name__
     return text.splitlines()[0][:300]
 
 
-def _translated(error: Exception) -> errors.HokusaiError:
-    text = str(error).lower()
-    found = next((row for row, signs in _MEANINGS if any(sign in text for sign in signs)), errors.DatabaseDown)
-    return found()
+def start_error(error: Exception, setting: str) -> errors.HokusaiError:
+    """Why a server cannot start with the database of ``setting``: an outage, or what will not be over by itself."""
+    found = outage_behind(error)
+    if found in {errors.DatabaseReadOnly, errors.DatabaseFull}:
+        return found()
+    temporary = found is errors.DatabaseDown
+    return errors.DatabaseUnreachable(setting=setting, reason=first_line(error), temporary=temporary)

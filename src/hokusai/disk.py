@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,3 +14,10 @@ def sync(path: Path | bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_names(path: Path) -> None:
+    """Wait until a directory, with the names in it, and the names that lead to it are on the disk."""
+    for directory in (path, *path.absolute().parents):
+        with suppress(PermissionError):  # of a directory that this user cannot read, and has not made
+            sync(directory)

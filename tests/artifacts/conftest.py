@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,19 +23,3 @@ def service(directory: Path) -> Iterator[Service]:
     create_tables(database)
     with running((directory / "store").as_uri(), database) as found:
         yield found
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 8 MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(path)], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"FULL DISK NOT TESTED: mounting a small tmpfs needs root: {made.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -26,6 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 from hokusai import errors, quota
 from hokusai.artifacts import ArtifactsApp, ArtifactStore, Ledger, store_at
 from hokusai.artifacts.ledger import artifacts
+from hokusai.audit.table import trail
 from hokusai.database import Database, metadata
 from hokusai.identity import LANDING, PERMISSION_SETS, PRINCIPAL, Principal
 
@@ -101,7 +102,7 @@ class Shim:
 
 def create_tables(url: str) -> None:
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    metadata.create_all(engine, tables=[artifacts, quota.use, quota.pending])
+    metadata.create_all(engine, tables=[artifacts, quota.use, quota.pending, trail])
     engine.dispose()
 
 

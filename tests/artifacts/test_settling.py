@@ -113,7 +113,7 @@ class Place:
 
     def is_settled(self) -> bool:
         staging = self.directory / "store" / ".hokusai"
-        left = [path for path in staging.rglob("*") if path.parent.name in {"uploads", "trash"}]
+        left = [path for name in ("uploads", "trash") for path in (staging / name).glob("*")]
         return not left and not self.rows("SELECT id FROM hokusai_pending")
 
     def is_counted(self) -> bool:

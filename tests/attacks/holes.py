@@ -544,16 +544,23 @@ HOLES = (
 )
 
 
-def planted(one: Hole, place: Path) -> Path:
-    """A copy of ``src`` with the hole in it. Raises ``LookupError`` where the text is not there exactly once."""
-    copy = place / "src"
-    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+def altered(one: Hole) -> dict[str, str]:
+    """The files with the hole in them, by name. Raises ``LookupError`` where the text is not there exactly once."""
+    found: dict[str, str] = {}
     for edit in one.edits:
-        file = copy / "hokusai" / edit.file
-        text = file.read_text()
+        text = found.get(edit.file) or (SOURCE / "hokusai" / edit.file).read_text()
         if text.count(edit.old) != 1:
             raise LookupError(f"{edit.file} has {edit.old!r} {text.count(edit.old)} times, not once")
-        file.write_text(text.replace(edit.old, edit.new))
+        found[edit.file] = text.replace(edit.old, edit.new)
+    return found
+
+
+def planted(one: Hole, place: Path) -> Path:
+    """A copy of ``src`` with the hole in it. Raises as ``altered`` does."""
+    copy = place / "src"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, text in altered(one).items():
+        (copy / "hokusai" / file).write_text(text)
     return copy
 
 

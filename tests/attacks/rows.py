@@ -55,6 +55,10 @@ class Tables:
         query = "SELECT at, method || ' ' || path FROM hokusai_audit WHERE workspace = ? AND at > ? ORDER BY at"
         return [(str(at), str(what)) for at, what in self._query(query, [workspace, since])]
 
+    def has_noted(self, request_id: str) -> bool:
+        """Whether the audit trail has the row of a request."""
+        return bool(self._query("SELECT 1 FROM hokusai_audit WHERE request_id = ?", [request_id]))
+
     def close(self) -> None:
         if self._connection:
             self._connection.close()

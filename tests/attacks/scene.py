@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -21,7 +22,7 @@ from tests.attacks.world import NOBODY, Planted, plant
 _ADDRESSES = count(1)
 _PATIENCE = 2.0
 #: Sent behind raw bytes: whoever is still in step answers it and ends the connection.
-_LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Untried(Exception):
@@ -59,13 +60,13 @@ class Listener:
 class Scene:
     """The tenants of a group of cases, and one way to ask for each actor."""
 
-    def __init__(self, target: Target, listener: Listener, canary: Path) -> None:
+    def __init__(self, target: Target, listener: Listener, canary: Path, victim: Planted | None = None) -> None:
         self.target = target
         self.listener = listener
         self.source = "127.0.0.1"
         self._canary = canary
         self.a: Planted = plant(target, "a")
-        self.b: Planted = plant(target, "b")
+        self.b: Planted = victim or plant(target, "b")
         self._canary.write_text(f"canary {self.b.marker}")
         self.c: Planted | None = None
         self.kept: dict[str, str] = {}
@@ -133,6 +134,10 @@ class Scene:
         body = {"name": "more", "workspace": planted.tenant.name, "permissions": ["write"], **facts}
         return self.operate("POST", "/api/v1/keys", body)
 
+    def settle(self) -> None:
+        """As long as other servers may still accept what was revoked."""
+        time.sleep(self.target.settle_seconds)
+
     def operate(self, method: str, path: str, document: Any = None) -> dict[str, Any]:
         """What an operator does meanwhile. Not part of the attack: its answers are not judged."""
         body = json.dumps(document).encode() if document is not None else b""
@@ -183,7 +188,7 @@ class Scene:
             body = body.replace(place, lines.encode())
         self.sent += body
         with self.fresh(seconds=_PATIENCE) as wire:
-            wire.send(body + _LAST)
+            wire.send(body + LAST)
             return wire.answers(step.answers) or [Answer(0)]
 
     def _keep(self, step: Step, answer: Answer) -> None:

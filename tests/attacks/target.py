@@ -41,12 +41,16 @@ class Tenant:
 
 
 class Target(Protocol):
-    """A server with tenants. ``internals`` are texts that no tenant may ever read in an answer."""
+    """A server with tenants. ``internals`` are texts that no tenant may ever read in an answer.
+
+    What was revoked or protected is so everywhere after ``settle_seconds``.
+    """
 
     name: str
     kind: str
     url: str
     internals: tuple[str, ...]
+    settle_seconds: float
 
     def tenant(self, name: str) -> Tenant:
         """Make a workspace and its users."""
@@ -67,6 +71,9 @@ class Target(Protocol):
     def resident(self) -> int:
         """KiB of memory that the server's process has; 0 where it is not known."""
 
+    def wait_until_idle(self) -> None:
+        """Until the server's process has done all that it was asked for, a second at most; where that can be known."""
+
     def close(self) -> None: ...
 
 
@@ -74,6 +81,8 @@ class Hokusai:
     """``hokusai serve``. ``settings`` name the constellation; ``source`` another tree than the installed one."""
 
     kind = "hokusai"
+    _KEY_CACHE_SECONDS = 0.2
+    settle_seconds = 2 * _KEY_CACHE_SECONDS
 
     def __init__(
         self,
@@ -90,7 +99,11 @@ class Hokusai:
         self._put_object = put_object
         self._stack = ExitStack()
         data = place / "data"
-        given = {"HOKUSAI_GUESS_RATE": "60/minute", **(settings or {})}  # the default, which other tests lift
+        given = {
+            "HOKUSAI_GUESS_RATE": "60/minute",  # the default, which other tests lift
+            "HOKUSAI_KEY_CACHE_SECONDS": str(self._KEY_CACHE_SECONDS),
+            **(settings or {}),
+        }
         if source:
             given["PYTHONPATH"] = str(source)
         self.server: Server = self._stack.enter_context(serving(data, settings=given))
@@ -121,6 +134,7 @@ class Hokusai:
         return found
 
     def noted(self, workspace: str, since: str) -> list[tuple[str, str]]:
+        self._wait_for_trail()
         return self._tables[0].noted(workspace, since)
 
     def tamper(self, key: str, content: bytes) -> None:
@@ -137,10 +151,31 @@ class Hokusai:
         lines = Path(f"/proc/{self.server.process.pid}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
+    def wait_until_idle(self) -> None:
+        """It answers, and has used no processor time for a tenth of a second."""
+        end = time.monotonic() + 1
+        before = -1
+        while before != (before := self._processor_ticks()) and time.monotonic() < end:
+            time.sleep(0.1)
+            self._http.get("/health")
+
     def close(self) -> None:
         for tables in self._tables:
             tables.close()
         self._stack.close()
+
+    def _wait_for_trail(self, seconds: float = 10) -> None:
+        """The trail writes in batches and in order: what comes last is there once the row of this change is."""
+        answer = self._http.post("/api/v1/workspaces", json={"name": f"last-{secrets.token_hex(4)}"})
+        _made(answer)
+        end = time.monotonic() + seconds
+        while not self._tables[0].has_noted(answer.headers["X-Request-ID"]):
+            assert time.monotonic() < end, "the audit trail does not have the last change"
+            time.sleep(0.02)
+
+    def _processor_ticks(self) -> int:
+        user, system = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return int(user) + int(system)
 
     def _key(self, workspace: str, role: str) -> dict[str, Any]:
         body = {"name": role, "user_id": workspace, "workspace": workspace, "permissions": [role], "rate": "2000000/h"}
@@ -155,6 +190,7 @@ class StockMlflow:
     """
 
     kind = "mlflow"
+    settle_seconds = 2.0
     _GRANTS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "admin": (("workspace", "MANAGE"),),
         "write": (("workspace", "USE"), ("experiment", "EDIT"), ("registered_model", "EDIT")),
@@ -228,6 +264,9 @@ class StockMlflow:
 
     def resident(self) -> int:
         return 0
+
+    def wait_until_idle(self) -> None:
+        return
 
     def close(self) -> None:
         self._tables.close()

@@ -16,9 +16,9 @@ import pytest
 
 from tests.attacks.case import Case
 from tests.attacks.catalogue import CASES, THREATS
-from tests.attacks.holes import HOLES, planted
+from tests.attacks.holes import HOLES, Hole, altered
 from tests.attacks.run import Runner
-from tests.attacks.target import Target, started
+from tests.attacks.target import started
 
 EVERYTHING = os.environ.get("HOKUSAI_ATTACKS") == "all"
 PLACES = ("embedded", "remote", "embedded-s3", "remote-s3")
@@ -35,18 +35,25 @@ def chosen(place: str, threat: int) -> list[Case]:
     return [case for case in cases if case.play or zlib.crc32(case.id.encode()) % 8 == 0]
 
 
+class Runners:
+    """A runner for each layout, with its server, started when it is first asked for."""
+
+    def __init__(self, place: Path, stack: ExitStack) -> None:
+        self._place = place
+        self._stack = stack
+        self._running: dict[str, Runner] = {}
+
+    def at(self, name: str) -> Runner:
+        if name not in self._running:
+            target = self._stack.enter_context(started(name))
+            self._running[name] = Runner(target, self._place, strict=True)
+        return self._running[name]
+
+
 @pytest.fixture(scope="session")
-def targets() -> Iterator[dict[str, Target]]:
+def runners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runners]:
     with ExitStack() as stack:
-        running: dict[str, Target] = {}
-        running["stack"] = stack  # type: ignore[assignment]
-        yield running
-
-
-def _target(targets: dict[str, Target], place: str) -> Target:
-    if place not in targets:
-        targets[place] = targets["stack"].enter_context(started(place))  # type: ignore[attr-defined]
-    return targets[place]
+        yield Runners(tmp_path_factory.mktemp("attacks"), stack)
 
 
 def _marks(place: str) -> list[pytest.MarkDecorator]:
@@ -63,8 +70,8 @@ def _marks(place: str) -> list[pytest.MarkDecorator]:
         if chosen(place, threat)
     ],
 )
-def test_the_walls_hold(targets: dict[str, Target], place: str, threat: int, tmp_path: Path) -> None:
-    runner = Runner(_target(targets, place), tmp_path, strict=True)
+def test_the_walls_hold(runners: Runners, place: str, threat: int) -> None:
+    runner = runners.at(place)
     failed = [one for one in runner.play(chosen(place, threat)) if one.verdict == "failed"]
     assert not failed, "\n".join(f"{one.case.id}: {'; '.join(one.reasons)}" for one in failed)
 
@@ -75,7 +82,7 @@ def test_there_are_attacks_for_every_threat() -> None:
 
 
 @pytest.mark.parametrize("hole", HOLES, ids=lambda hole: hole.why)
-def test_a_hole_can_still_be_planted(hole: object, tmp_path: Path) -> None:
+def test_a_hole_can_still_be_planted(hole: Hole) -> None:
     """``make holes`` plants them. This checks only that the texts still occur, and that some attack covers each."""
-    assert hole.cases  # type: ignore[attr-defined]
-    planted(hole, tmp_path)  # type: ignore[arg-type]
+    assert hole.cases
+    assert altered(hole)

@@ -83,3 +83,12 @@ async def test_a_password_may_stand_beside_the_url(postgres: Postgres, monkeypat
     await database.migrate()
     await database.check()
     await database.close()
+
+
+def test_it_does_not_wait_for_a_database(tmp_path: Path) -> None:
+    ran = run_hokusai(
+        *("migrate", "--data", str(tmp_path), "--role", "auth"),
+        HOKUSAI_DATABASE_URL="postgresql://x@127.0.0.1:9/x",
+        HOKUSAI_KEY_PEPPER="p",
+    )
+    assert (ran.returncode, "HK6006" in ran.stderr) == (2, True), ran.stderr

@@ -22,7 +22,7 @@ import yaml
 from hokusai import apikey, setting_conflicts
 from hokusai.cli.app import app
 from hokusai.deploy import source
-from hokusai.server import process
+from hokusai.server import uvicorn_config
 from hokusai.server.draining import GRACE_SECONDS
 from hokusai.settings import Settings
 from tests.deploy.cloud import ROOT, Cloud
@@ -31,7 +31,7 @@ TEXT = (ROOT / "deploy" / "aws" / "template.yaml").read_text()
 TASKS = ("AuthTask", "RegistryTask", "AuthMigration", "RegistryMigration")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     pass
 
 
@@ -249,7 +249,7 @@ def test_a_balancer_and_the_server_agree(made: Made, role: str) -> None:
     assert targets["Port"] == made.container(f"{role}Task")["portMappings"][0]["containerPort"] == 5050
     balancer = TEMPLATE["Resources"][f"{role}Balancer"]["Properties"]["LoadBalancerAttributes"]
     attributes = {one["Key"]: one["Value"] for one in balancer}
-    assert float(attributes["idle_timeout.timeout_seconds"]) < process.KEEP_ALIVE
+    assert float(attributes["idle_timeout.timeout_seconds"]) < uvicorn_config.KEEP_ALIVE
     assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
     assert (attributes["access_logs.s3.enabled"], attributes["access_logs.s3.prefix"]) == ("true", role.lower())
     assert attributes["access_logs.s3.bucket"] == {"Ref": "AccessLogs"}

@@ -160,6 +160,8 @@ def _asked(node: ast.AST) -> list[ast.AST]:
     match node:
         case ast.Call(func=ast.Name(id="isinstance")) | ast.Compare():
             return list(ast.iter_child_nodes(node))
+        case ast.MatchClass(cls=kind):
+            return [kind]
         case ast.ExceptHandler(type=ast.AST() as kind):
             return [kind]
         case ast.FunctionDef() | ast.AsyncFunctionDef():

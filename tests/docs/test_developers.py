@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from hokusai import errors
 from hokusai.gateway import ROUTES, RouteTable
 from hokusai.settings import Settings
+from tests import forked
 from tests.docs.test_architecture import code, rows
 from tests.docs.test_tutorial import DOCS, script
 from tests.serving import Server, environment
@@ -41,10 +40,8 @@ def test_the_snippets_work_as_written(server: Server, tmp_path: Path) -> None:
     team = server.workspace("developers")
     text = script(PAGE, tmp_path)
     text = text.replace("https://registry.example.org", server.url).replace("hk_live_YOUR_KEY", team.key)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True, text=True, timeout=280
-    )
+    given = environment(PATH=forked.path())
+    done = subprocess.run(["sh", "-c", text], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert (tmp_path / "pulled" / "MLmodel").exists()
     assert re.search(r"^workspace +developers$", done.stdout, re.MULTILINE)

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hokusai.apikey import MaskingFormatter
-from hokusai.server.logs import BoundedHandler, JsonFormatter
+from hokusai.log_lines import BoundedHandler, JsonFormatter, MaskingFormatter
 from tests.clock import Clock
 from tests.serving import serving
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import time
@@ -45,6 +46,11 @@ def _take(mebibytes: float) -> int:
     return len(taken)
 
 
+def _log(number: float) -> int:
+    logging.getLogger("mlflow").error("line %d,\nof two", number)
+    return os.getpid()
+
+
 _ACTIONS: dict[str, Callable[[float], object]] = {
     "pid": lambda _: os.getpid(),
     "wait": _wait,
@@ -54,5 +60,6 @@ _ACTIONS: dict[str, Callable[[float], object]] = {
     "answer": lambda mebibytes: "x" * int(mebibytes * MEBIBYTE),
     "exit": lambda code: os._exit(int(code)),
     "crash": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
+    "log": _log,
     "environment": lambda _: sorted(os.environ),
 }

@@ -25,17 +25,25 @@ from hokusai.tracking import Limits, ProcessEngine
 pytestmark = pytest.mark.process
 
 SECONDS = 8.0
+#: Where a test waits for it to pass.
+FEW_SECONDS = 3.0
 MEMORY = 64 * 2**20
 PROCESSES = 3
 
 
 @pytest.fixture
-async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProcessEngine]:
+def seconds() -> float:
+    """What one request may take."""
+    return SECONDS
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProcessEngine]:
     monkeypatch.setenv("HOKUSAI_KEY_PEPPER", "not for MLflow")
     found = ProcessEngine(
         f"sqlite:///{tmp_path / 'mlflow.db'}",
         processes=PROCESSES,
-        limits=Limits(seconds=SECONDS, memory_bytes=MEMORY, answer_bytes=2**20),
+        limits=Limits(seconds=seconds, memory_bytes=MEMORY, answer_bytes=2**20),
         app="tests.tracking.misbehaving:load",
     )
     await found.start()
@@ -89,15 +97,15 @@ async def test_each_request_has_a_process_to_itself(engine: ProcessEngine) -> No
 
 
 @pytest.mark.parametrize(
-    ("do", "much", "refusal"),
+    ("do", "much", "refusal", "seconds"),
     [
-        ("take", 2000, errors.RequestMemoryExceeded),
-        ("take-at-once", 4000, errors.RequestMemoryExceeded),
-        ("answer", 2, errors.AnswerTooLarge),
-        ("wait", 60, errors.TrackingTimeout),
-        ("compute", 60, errors.RequestTimeExceeded),
-        ("exit", 3, errors.TrackingProcessEnded),
-        ("crash", 0, errors.TrackingProcessEnded),
+        ("take", 2000, errors.RequestMemoryExceeded, SECONDS),
+        ("take-at-once", 4000, errors.RequestMemoryExceeded, SECONDS),
+        ("answer", 2, errors.AnswerTooLarge, SECONDS),
+        ("wait", 60, errors.TrackingTimeout, FEW_SECONDS),
+        ("compute", 60, errors.RequestTimeExceeded, FEW_SECONDS),
+        ("exit", 3, errors.TrackingProcessEnded, SECONDS),
+        ("crash", 0, errors.TrackingProcessEnded, SECONDS),
     ],
 )
 async def test_what_goes_wrong_has_its_own_error_and_nobody_else_notices(
@@ -205,3 +213,18 @@ async def _serve(directory: Path) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_serve(Path(sys.argv[1])))
+
+
+async def test_what_they_log_is_json_where_the_log_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = ProcessEngine(
+        f"sqlite:///{tmp_path / 'mlflow.db'}",
+        processes=1,
+        limits=Limits(seconds=SECONDS, memory_bytes=MEMORY),
+        app="tests.tracking.misbehaving:load",
+        log_json=True,
+    )
+    await engine.start()
+    await ask(engine, "log", 7)
+    await engine.close()
+    (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert (line["level"], line["logger"], line["message"]) == ("error", "mlflow", "line 7,\nof two")

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from hokusai.artifacts.ledger import CommitInDoubt, Ledger
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.record import ExpectedVersion, PendingRecord, ReplacedFile
 from hokusai.artifacts.store import StagedFile, Staging, Written
+from hokusai.audit import Recording
 from hokusai.identity import Quota
 
 log = logging.getLogger("hokusai.artifacts")
@@ -54,12 +55,16 @@ class PendingFile:
     expected: ExpectedVersion | None
     staged: StagedFile
     begin: Callable[[], bool] = lambda: True
+    recording: Recording | None = None
 
     def record(self, written: Written) -> PendingRecord:
         """``written`` is what ``staged.finish`` returned."""
         staged, prepare = self.staged.name, self.staged.prepare
         return PendingRecord(
-            self.place, written, self.key_id, self.quota, self.expected, staged=staged, prepare=prepare
+            *(self.place, written, self.key_id, self.quota, self.expected),
+            staged=staged,
+            prepare=prepare,
+            recording=self.recording,
         )
 
 
@@ -197,7 +202,7 @@ class Batch:
                 self._faults[file] = outcome
             else:
                 self._replaced[file] = outcome
-        return [file for file in files if file not in self._faults]
+        return self._recorded(file for file in files if file not in self._faults)
 
     def _committed(self, pending: Mapping[PendingFile, PendingRecord], error: Exception) -> list[PendingFile]:
         """The files that are recorded, although the commit ended with an ``error``."""
@@ -210,12 +215,21 @@ class Batch:
             self.doubtful += pending
             return []
         self._faults |= {file: error for file in pending if file.place not in committed}
-        return [file for file in pending if file.place in committed]
+        return self._recorded(file for file in pending if file.place in committed)
+
+    def _recorded(self, files: Iterable[PendingFile]) -> list[PendingFile]:
+        found = list(files)
+        for file in found:
+            if file.recording:
+                file.recording.is_written = True
+        return found
 
     def _name(self, files: Sequence[PendingFile]) -> list[PendingFile]:
         """A file that cannot get its name is recorded no longer. Where that fails too, its outcome is unknown."""
         named = self._each(lambda file: file.staged.commit(), files)
         for file in set(files).difference(named):
+            if file.recording:
+                file.recording.is_written = False  # its failure has a row too
             try:
                 self._ledger.withdraw(self._pending(file), self._replaced.get(file))
             except Exception:

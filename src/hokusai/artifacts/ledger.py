@@ -24,15 +24,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from hokusai import errors
+from hokusai import audit, errors
+from hokusai.actions import Action, SubjectType
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.record import PendingRecord, Record, ReplacedFile, use_for, use_of
 from hokusai.artifacts.store import Written
+from hokusai.audit import Entry, Recording
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
 from hokusai.identity import Quota, Use
 from hokusai.quota import Hold, Intent, UseStore, excess, pending, replaced, use
@@ -222,6 +225,7 @@ class Ledger:
                     with _keeping(hold):
                         yield
                     await connection.run_sync(partial(self._use.settle, hold=hold, replaced=use_of(old)))
+                    await connection.run_sync(audit.write, [file.recording])
             except errors.Unavailable as error:
                 if hold.visible:
                     raise errors.OutcomeUnknown() from error
@@ -243,6 +247,7 @@ class Ledger:
                 if not await is_there():
                     raise _NotThere
                 await connection.run_sync(partial(self._use.settle, hold=intent.hold, replaced=use_of(old)))
+                await connection.run_sync(audit.write, [Recording(partial(_settled, intent))])
         except _NotThere as found:
             if intent.expired:
                 await self._use.release(intent.hold)
@@ -300,7 +305,7 @@ class Ledger:
         return int((await self._database.rows(_COUNT_DAMAGED))[0][0])
 
     @asynccontextmanager
-    async def deleting(self, place: Place) -> AsyncIterator[Sequence[Deleted]]:
+    async def deleting(self, place: Place, recording: Recording | None = None) -> AsyncIterator[Sequence[Deleted]]:
         """Delete the records of a file, or of a whole directory, together with the block, which removes the files.
 
         No file is recorded in the workspace meanwhile, so the block must be short.
@@ -314,6 +319,7 @@ class Ledger:
 
         async with self._database.begin() as connection:
             yield await connection.run_sync(delete)
+            await connection.run_sync(audit.write, [recording])
 
     async def intents(self, place: Place | None = None) -> Sequence[Intent]:
         """Those of one file; without it, all that are older than a commit takes."""
@@ -345,13 +351,14 @@ class Ledger:
         """Commit the intent to delete files that are stored now. Ends with ``delete``."""
         return await self._use.intend_deletion(place.workspace, place.path)
 
-    async def delete(self, place: Place, hold: Hold) -> int:
+    async def delete(self, place: Place, hold: Hold, recording: Recording | None = None) -> int:
         """Delete the records of files that are gone, and were stored before the intent; returns how many there were."""
 
         def delete(connection: sa.Connection) -> int:
             old = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < hold.intent["created_at"])
             gone = self._delete(connection, *old)
             self._use.settle(connection, hold, replaced=_use_of_deleted(gone))
+            audit.write(connection, [recording])
             return len(gone)
 
         return await self._database.run(delete)
@@ -372,6 +379,7 @@ class Ledger:
         accepted = [file for file in files if file.place not in faults]
         if accepted:
             connection.execute(self._upsert, [file.row for file in accepted])
+            audit.write(connection, (file.recording for file in accepted))
         for name in _workspaces(accepted):
             self._use.set(connection, name, uses[name])
         return [faults.get(file.place) or old.get(file.place) for file in files]
@@ -438,6 +446,26 @@ def _keeping(hold: Hold) -> Iterator[None]:
         hold.keep = isinstance(error, errors.Unavailable)
         raise
     hold.visible = True
+
+
+def _settled(intent: Intent) -> Entry:
+    """The audit trail's entry for an upload whose server ended before it could record it."""
+    return Entry(
+        at=datetime.now(UTC),
+        request_id=intent.hold.id,
+        address="",
+        method="PUT",
+        path=intent.path,
+        status=0,
+        seconds=0.0,
+        key_id=intent.key_id,
+        workspace=intent.hold.workspace,
+        action=Action.ARTIFACT_UPLOAD,
+        subject_type=SubjectType.ARTIFACT,
+        subject=intent.path,
+        bytes=intent.hold.use.bytes,
+        details={"outcome": "stored, and recorded later: the server ended before"},
+    )
 
 
 def _use_of_deleted(gone: Sequence[Deleted]) -> Use:

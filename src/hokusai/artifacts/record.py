@@ -10,6 +10,7 @@ from typing import Any
 from hokusai import errors
 from hokusai.artifacts.path import Place
 from hokusai.artifacts.store import Stat, Written
+from hokusai.audit import Recording
 from hokusai.identity import Quota, Use
 from hokusai.quota import excess
 
@@ -67,7 +68,8 @@ class PendingRecord:
     """A file that is about to be recorded and to become visible; it counts against ``quota``.
 
     Where ``expected`` is set, that version must still be there. ``staged`` is its name in the store's ``Staging``, and
-    ``prepare`` is called before the record is committed.
+    ``prepare`` is called before the record is committed. ``recording`` is the row of the audit trail that is committed
+    with it.
     """
 
     place: Place
@@ -77,6 +79,7 @@ class PendingRecord:
     expected: ExpectedVersion | None = None
     staged: str | None = None
     prepare: Callable[[], None] = lambda: None
+    recording: Recording | None = None
 
     @property
     def use(self) -> Use:

@@ -10,10 +10,11 @@ name of a host, bucket or file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from hokusai import errors
@@ -147,6 +148,9 @@ class Removal(Protocol):
         """Free the space, a little later."""
 
 
+NOTHING_UNFINISHED: Mapping[str, str] = MappingProxyType({})
+
+
 class Staging(Protocol):
     """A store where files get and lose their names at once, and can be found under other names before and after.
 
@@ -166,8 +170,11 @@ class Staging(Protocol):
     async def abandoned(self) -> Sequence[str]:
         """Uploaded files that have no name of their own yet, and that no running process has."""
 
-    async def remove(self, key: str) -> Removal | None:
-        """A file, or a directory with everything in it. None where neither exists."""
+    async def remove(self, key: str, unfinished: Mapping[str, str] = NOTHING_UNFINISHED) -> Removal | None:
+        """A file, or a directory with everything in it. None where neither exists.
+
+        ``unfinished`` are the names of files in it, with their keys, that may be without their own names yet.
+        """
 
     async def abandoned_removals(self) -> Sequence[Removal]:
         """Those that no running process has."""

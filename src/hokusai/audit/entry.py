@@ -48,6 +48,12 @@ class Entry:
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return found | {"at": self.at.isoformat(), "path": escaped(self.path, MAX_PATH)}
 
+    @classmethod
+    def read(cls, text: str) -> Entry:
+        """From the JSON of ``document``."""
+        found = json.loads(text)
+        return cls(**{**found, "at": datetime.fromisoformat(found["at"])})
+
     def row(self) -> dict[str, Any]:
         """The values for the table."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}

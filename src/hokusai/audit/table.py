@@ -1,4 +1,4 @@
-"""The table of the audit trail."""
+"""The tables of the audit trail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from hokusai.database import Instant, metadata
 
 #: Characters of a path, a subject, and the text of the details.
 MAX_PATH, MAX_SUBJECT, MAX_DETAILS = 1024, 512, 8192
+
+#: Changes that have begun, and whose outcome is not in the trail yet: see ``changes``. ``entry`` is in JSON.
+begun = sa.Table(
+    "hokusai_audit_begun",
+    metadata,
+    sa.Column("request_id", sa.String(32), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("entry", sa.Text, nullable=False),
+)
 
 #: Most rows have no such value, and are not in the indexes for it.
 _HAS_WITHIN = sa.text("within IS NOT NULL")

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TextIO
 import sqlalchemy as sa
 
 from hokusai import errors
+from hokusai.audit.changes import Changes
 from hokusai.audit.entry import Entry
 from hokusai.audit.merging import Merging
 from hokusai.audit.table import trail
@@ -40,13 +41,24 @@ class AuditTrail:
     floods: of all that share a place, one is written at once and one at the end of the minute (``merging.py``). Where
     ``max_waiting`` rows wait, further merged ones are dropped, counted and logged, and ``is_full`` is true: no change
     may begin then, because its row could not be kept. Merged entries use only half of the queue.
+
+    The rows of changes do not take this way: ``changes`` writes them. ``longest_change`` is in seconds.
     """
 
-    def __init__(self, database: Database, *, stream: TextIO | None = None, max_waiting: int = 10_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        stream: TextIO | None = None,
+        max_waiting: int = 10_000,
+        longest_change: float = 120,
+    ) -> None:
+        self.changes = Changes(database, longest=longest_change)
         self._database = database
         self._stream = stream or sys.stdout
         self._max_waiting = max_waiting
         self._lines: list[Entry] = []
+        self._only_lines: list[Entry] = []
         self._rows: list[Entry] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -59,6 +71,7 @@ class AuditTrail:
         return self._waiting >= self._max_waiting
 
     async def start(self) -> None:
+        await self.changes.start()
         self._task = asyncio.create_task(self._run(), name="audit-trail")
 
     async def close(self) -> None:
@@ -67,10 +80,13 @@ class AuditTrail:
         self._wake.set()
         if self._task:
             await self._task
+        await self.changes.close()
 
-    def note(self, entry: Entry, merge: Merge | None = None) -> bool:
-        """False where the entry was merged with others, or dropped."""
-        if merge is None:
+    def note(self, entry: Entry, merge: Merge | None = None, *, has_row: bool = False) -> bool:
+        """False where the entry was merged with others, or dropped. One that ``has_row`` gets a line only."""
+        if has_row:
+            self._only_lines.append(entry)
+        elif merge is None:
             self._lines.append(entry)
         else:
             now = self._merging[merge.kind].add(merge.place, entry)
@@ -111,9 +127,10 @@ class AuditTrail:
 
     async def _flush(self) -> None:
         lines, self._lines = self._lines, []
+        only_lines, self._only_lines = self._only_lines, []
         self._rows += lines
-        if lines:
-            await asyncio.to_thread(self._print, lines)
+        if lines or only_lines:
+            await asyncio.to_thread(self._print, sorted(lines + only_lines, key=lambda entry: entry.at))
         if self._rows:
             self._rows = await self._store(self._rows)
         if self.dropped:

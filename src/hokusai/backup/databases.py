@@ -16,6 +16,8 @@ from hokusai.backup.manifest import Part
 from hokusai.backup.postgres import PostgresCopy
 from hokusai.backup.sqlite import SqliteCopy
 from hokusai.database import VERSION_TABLE, Database
+from hokusai.restore_mark import TABLE as MARK
+from hokusai.restore_mark import RestoreMark
 from hokusai.settings import Settings
 
 Finish = Callable[[sa.Connection], None]
@@ -27,6 +29,8 @@ class Copy(Protocol):
     name: str
     kind: str
     setting: str
+    #: Where it is, without user and password.
+    place: str
 
     def save(self, directory: Path) -> AbstractContextManager[tuple[sa.Connection, Part]]:
         """Write all of it into a new directory, as it is at one moment, even while others write.
@@ -37,8 +41,26 @@ class Copy(Protocol):
     def refuse_used(self) -> None:
         """Raises ``errors.RestoreIntoUse`` unless it is empty or does not exist."""
 
+    def clear(self) -> None:
+        """Remove what an unfinished restore has left, except for its mark."""
+
     def load(self, directory: Path, part: Part, finish: Finish) -> None:
-        """Restore what ``save`` wrote. All of it becomes visible after ``finish`` has returned, or nothing."""
+        """Restore what ``save`` wrote.
+
+        All of it becomes visible, and is durable, after ``finish`` has returned, or nothing.
+        """
+
+    def mark(self) -> RestoreMark | None:
+        """The mark of an unfinished restore. It is in our database only, and stands for the whole installation."""
+
+    def write_mark(self, mark: RestoreMark) -> None:
+        """Put a mark into an empty database, or in place of another mark. It is durable when this returns.
+
+        Raises ``errors.RestoreIntoUse`` where the database is neither.
+        """
+
+    def remove_mark(self) -> None:
+        """Leave the database as empty as it was before ``write_mark``."""
 
 
 def copies(settings: Settings) -> Iterator[Copy]:
@@ -67,14 +89,14 @@ def _copy(name: str, url: str, snapshots: dict[URL, str]) -> Copy:
 
 
 def _is_ours(table: str) -> bool:
-    return table.startswith("hokusai_")
+    return table.startswith("hokusai_") and table != MARK
 
 
 def _create_ours(url: str, revision: str) -> None:
     async def create() -> None:
         database = Database(url)
         try:
-            await database.migrate(revision)
+            await database.migrate(revision, restoring=True)
         finally:
             await database.close()
 

@@ -34,13 +34,24 @@ async def started(store: ArtifactStore) -> AsyncIterator[ArtifactStore]:
         await store.close()
 
 
+@asynccontextmanager
+async def opened(store: ArtifactStore) -> AsyncIterator[ArtifactStore]:
+    """To read from it. It is not started: that would remove what uploads have left, and a backup changes nothing."""
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def store_in(directory: Path) -> LocalStore:
     """The artifacts of a backup, as a local store."""
     return LocalStore(bytes(directory / ARTIFACTS))
 
 
 async def copy(source: ArtifactStore, target: ArtifactStore, key: str, expected: str | None) -> Written | Stat | None:
-    """Copy one artifact. None: it does not exist. ``Stat``: its SHA-256 is not ``expected``, and it was not copied."""
+    """Copy one artifact. None: it does not exist. ``Stat``: this one was read and not copied, because its
+    SHA-256 is not ``expected``, or because it was replaced while it was read.
+    """
     reader = await source.open(key)
     if reader is None:
         return None
@@ -50,9 +61,15 @@ async def copy(source: ArtifactStore, target: ArtifactStore, key: str, expected:
                 await upload.write([chunk])
             written = await upload.finish()
             if expected is not None and written.sha256 != expected:
-                return Stat(written.size, written.created)
+                return reader.stat
             await upload.commit()
             return written
+    except errors.HokusaiError:
+        # A bucket does not tell a file that was replaced or deleted since it was opened from other failures.
+        now = await source.stat(key)
+        if now is not None and (now, now.version) == (reader.stat, reader.stat.version):
+            raise
+        return reader.stat if now else None
     finally:
         await reader.aclose()
 

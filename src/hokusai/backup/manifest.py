@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from hokusai import disk, errors
 
 FORMAT = 1
 NAME = "manifest.json"
+#: The manifest until the backup is whole.
+UNFINISHED = NAME + ".part"
 LEDGER = "artifacts.jsonl"
 ARTIFACTS = "artifacts"
 
@@ -46,8 +48,9 @@ class Manifest:
     """``files`` has the SHA-256 of every file except the artifacts, whose digests are in ``artifacts.jsonl``.
 
     ``replaced``: artifacts that were overwritten while the backup ran, by key, with size and SHA-256 of what is in the
-    backup. ``unrecorded``: files that are not in the ledger. ``lacking``: artifacts that are not in the backup, and
-    why. ``pepper`` is the fingerprint of the pepper with which the keys were stored.
+    backup. ``deleted``: artifacts that were deleted meanwhile; they are in the ledger and not in the backup.
+    ``unrecorded``: files that are not in the ledger. ``lacking``: artifacts that should be in the backup and are not,
+    and why. ``pepper`` is the fingerprint of the pepper with which the keys were stored.
     """
 
     hokusai: str
@@ -59,19 +62,26 @@ class Manifest:
     replaced: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     unrecorded: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
+    deleted: Sequence[str] = ()
     pepper: str | None = None
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:
         """Make the directory a backup. All other files are on the disk by then, and this one appears whole."""
-        part = directory / (NAME + ".part")
+        part = directory / UNFINISHED
         part.write_text(json.dumps(dataclasses.asdict(self), indent=1))
         disk.sync(part)
+        for one in (path for path in directory.iterdir() if path.is_dir()):
+            disk.sync(one)
+        disk.sync_names(directory)
         part.rename(directory / NAME)
+        disk.sync(directory)
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
         """Raises ``errors.BackupUnreadable``."""
+        if (directory / UNFINISHED).exists():
+            raise errors.BackupUnreadable(path=directory, reason=f"it did not finish, and has no {NAME}")
         try:
             found = json.loads((directory / NAME).read_text())
             if found["format"] != FORMAT:
@@ -87,8 +97,9 @@ class Manifest:
 
     def expected(self, directory: Path) -> Iterator[Artifact]:
         """Each artifact that is in the ledger and in the backup, as it is in the backup."""
+        absent = {*self.lacking, *self.deleted}
         for artifact in recorded(directory):
-            if artifact.key not in self.lacking:
+            if artifact.key not in absent:
                 size, sha256 = self.replaced.get(artifact.key, (artifact.size, artifact.sha256))
                 yield dataclasses.replace(artifact, size=size, sha256=sha256)
 

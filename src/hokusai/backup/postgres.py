@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-from hokusai import errors
+from hokusai import errors, restore_mark
 from hokusai.backup.manifest import Part
-from hokusai.database import first_line
+from hokusai.database import MIGRATION_LOCK, first_line
+from hokusai.restore_mark import RestoreMark
 
 _CONNECT = {"connect_timeout": 10, "tcp_user_timeout": 60_000, "options": "-c lock_timeout=10s"}
 
@@ -47,6 +48,7 @@ class PostgresCopy:
         self.name = name
         self.setting = setting
         self._url = make_url(url).set(drivername="postgresql+psycopg")
+        self.place = _without_account(self._url)
         self._version_table = version_table
         self._owns = owns
         self._create = create
@@ -67,8 +69,14 @@ class PostgresCopy:
 
     def refuse_used(self) -> None:
         with self._connected() as connection:
+            self._refuse_used(connection)
+
+    def clear(self) -> None:
+        with self._connected() as connection:
             if found := self._tables(connection):
-                raise errors.RestoreIntoUse(place=f"the database of {self.setting} has the table {found[0]}: it")
+                names = sql.SQL(", ").join(map(sql.Identifier, found))
+                _driver(connection).execute(sql.SQL("DROP TABLE {} CASCADE").format(names))
+                connection.commit()
 
     def load(self, directory: Path, part: Part, finish: Callable[[sa.Connection], None]) -> None:
         self._create(part.revision or "head")
@@ -83,6 +91,28 @@ class PostgresCopy:
                 _set_sequences(driver, table, part.tables[table])
             finish(connection)
             connection.commit()
+
+    def mark(self) -> RestoreMark | None:
+        with self._connected() as connection:
+            return restore_mark.find(connection)
+
+    def write_mark(self, mark: RestoreMark) -> None:
+        with self._connected() as connection:
+            # Not while a server makes its tables, or between its look for a mark and its tables.
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            if not restore_mark.find(connection):
+                self._refuse_used(connection)
+            restore_mark.write(connection, mark)
+            connection.commit()
+
+    def remove_mark(self) -> None:
+        with self._connected() as connection:
+            restore_mark.remove(connection)
+            connection.commit()
+
+    def _refuse_used(self, connection: sa.Connection) -> None:
+        if found := self._tables(connection):
+            raise errors.RestoreIntoUse(place=f"the database of {self.setting} has the table {found[0]}: it")
 
     def _join(self, driver: psycopg.Connection[Any]) -> None:
         """See the same moment as the first copy, whose transaction is still open."""
@@ -107,6 +137,11 @@ class PostgresCopy:
             raise errors.DatabaseUnreachable(setting=self.setting, reason=first_line(error)) from error
         finally:
             engine.dispose()
+
+
+def _without_account(url: URL) -> str:
+    host = URL.create("postgresql", None, None, url.host, url.port, url.database, url.query)
+    return host.difference_update_query(["user", "password", "sslpassword"]).render_as_string()
 
 
 def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:

@@ -89,6 +89,7 @@ def _show(manifest: Manifest, directory: Path, as_json: bool, *, done: str) -> N
         parts = {name: {"kind": part.kind, "revision": part.revision} for name, part in manifest.databases.items()}
         facts = {"path": directory, "at": manifest.at, "hokusai": manifest.hokusai, "databases": parts}
         counts = {"artifacts": manifest.artifacts, "bytes": manifest.bytes, "lacking": dict(manifest.lacking)}
+        counts["deleted"] = len(manifest.deleted)
         output.document({**facts, **counts})
     elif output.piped():
         output.out().print(str(directory))

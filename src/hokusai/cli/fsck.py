@@ -109,7 +109,6 @@ async def _reconciliation(
     store, database = store_at(settings.store_url), Database(settings.own_database_url)
     try:
         database.refuse_missing()
-        await database.check()
         comparison = Reconciliation(store, database, repair=repair, digests=digests, between=meter.turn)
         meter.progress = comparison.progress
         yield comparison

@@ -87,6 +87,7 @@ class Readiness:
 _FAULTS: Mapping[type[errors.HokusaiError], str] = {
     errors.DatabaseDown: "database-down",
     errors.DatabaseReadOnly: "database-read-only",
+    errors.DatabaseFull: "database-read-only",
     errors.DatabaseCredentials: "database-credentials",
     errors.SchemaMissing: "migrations-missing",
     errors.AuthServiceDown: "auth-service-down",

@@ -60,6 +60,15 @@ class BackupDamaged(
     reason: str
 
 
+class BackupUnfinished(
+    BackupError,
+    code="HK6108",
+    message="backup: {path} holds a backup that did not finish, or that is still being made.",
+    remedy="Delete that directory and run the same command again, or name a directory that does not exist yet.",
+):
+    path: Path
+
+
 class RestoreIntoUse(
     BackupError,
     code="HK6106",

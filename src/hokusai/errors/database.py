@@ -17,7 +17,7 @@ class DatabaseReadOnly(
     Unavailable,
     code="HK5002",
     message="database: the database does not accept writes.",
-    remedy="Nothing was changed. Operator: it is read-only, or its disk is full.",
+    remedy="Nothing was changed. Operator: it is a standby, or read-only; connect to the primary, or make it writable.",
 ): ...
 
 
@@ -39,9 +39,19 @@ class DatabaseCredentials(
     """The password was changed, the role may no longer log in, or pg_hba.conf does not admit this server's address."""
 
 
-class OutcomeUnknown(
+class DatabaseFull(
     Unavailable,
     code="HK5005",
+    retry_after=60,
+    message="database: the disk of the database is full.",
+    remedy="Nothing was changed. Operator: free or add space where the database keeps its files.",
+):
+    """Reading may still work. It is over by itself as soon as there is space."""
+
+
+class OutcomeUnknown(
+    Unavailable,
+    code="HK5006",
     message="database: the connection failed in the middle of this change, so it is not known yet whether it was made.",
     remedy="It was made whole or not at all, which is settled when the database answers. Then look, or send it again.",
 ):

@@ -66,8 +66,11 @@ class DatabaseUnreachable(
     message="start: the database of {setting} cannot be used: {reason}.",
     remedy="Check the host, port, user and password (percent-encoded), and that the database exists.",
 ):
+    """Where it is ``temporary``, ``hokusai serve`` waits for the database instead of ending."""
+
     setting: str
     reason: str
+    temporary: bool = False
 
 
 class SettingInvalid(
@@ -97,8 +100,11 @@ class TrackingUnreachable(
     message="start: MLflow {where} cannot be used: {reason}.",
     remedy="Hokusai needs MLflow 3.17. Check its version, and HOKUSAI_TRACKING_URL where that is set.",
 ):
+    """Where it is ``temporary``, ``hokusai serve`` waits for MLflow instead of ending."""
+
     where: str
     reason: str
+    temporary: bool = False
 
 
 class PepperChanged(
@@ -136,3 +142,15 @@ class WorkerFailed(
     message="start: a worker process could not start.",
     remedy="Its own error is in the lines above this one.",
 ): ...
+
+
+class RestoreUnfinished(
+    StartError,
+    code="HK6014",
+    message="start: the restore of {backup} into this installation did not finish.",
+    remedy="Run it again, with the same settings: hokusai restore {backup} --data DIR. "
+    "Or empty the database and the artifact store, to restore another backup or to begin with nothing.",
+):
+    """Some files and rows are there, and others are not."""
+
+    backup: str

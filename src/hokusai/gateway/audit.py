@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.requests import ClientDisconnect
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hokusai import errors
 from hokusai.asgi import ZERO_COPY_SEND
-from hokusai.audit import AuditTrail, Entry, Merge
+from hokusai.audit import RECORDING, AuditTrail, Changes, Entry, Merge, Recording
 from hokusai.gateway.address import AddressOf
 from hokusai.gateway.exchange import EXCHANGE, Exchange, header, raw_path
 from hokusai.gateway.limit import network
@@ -31,8 +32,10 @@ access = logging.getLogger("hokusai.access")
 class Audit:
     """Gives each request an id and an ``Exchange``, renders errors, counts requests, and records them in the trail.
 
-    A request that may have changed something has a row of its own. What was refused, and what only read, comes in any
-    number: it is merged, by key or address, and minute (``audit.Merge``). No change begins while the trail is full.
+    A request that may have changed something has a row of its own, which is there before the answer: the artifacts app
+    writes it with its change (``audit.Recording``); of the others it is recorded that they begin, and how they ended
+    (``audit.Changes``). What was refused, and what only read, comes in any number: it is merged, by key or address, and
+    minute (``audit.Merge``). No change begins while the trail is full.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Audit:
         scope[REQUEST_ID] = exchange.request_id
         scope[ADDRESS] = exchange.address
         span = self.tracing.begin(scope, exchange) if self.tracing else None
-        counted, tagged = _receiving(exchange, receive), _sending(exchange, send)
+        recorder = self._recorder(scope, exchange)
+        counted = _receiving(exchange, receive)
+        tagged = _sending(exchange, recorder.recording_first(send) if recorder else send)
         try:
             self._check_room(exchange)
             await self.app(scope, counted, tagged)
@@ -77,7 +82,7 @@ class Audit:
             log.exception("request %s failed", exchange.request_id, extra={"request_id": exchange.request_id})
             await self._refuse(errors.Internal(), exchange, scope, tagged, cause=error)
         finally:
-            self._finish(scope, exchange)
+            self._finish(scope, exchange, recorder)
             if self.tracing and span:
                 self.tracing.end(span, exchange)
 
@@ -103,14 +108,85 @@ class Audit:
         await send({"type": "http.response.start", "status": error.status, "headers": [*error.headers(), length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    def _finish(self, scope: Scope, exchange: Exchange) -> None:
+    def _recorder(self, scope: Scope, exchange: Exchange) -> ChangeRecorder | None:
+        """None for a request that changes nothing."""
+        route = exchange.route
+        if route is None or not route.changes:
+            return None
+        recorder = ChangeRecorder(scope, exchange, self.trail.changes)
+        if route.to == "artifacts":
+            scope[RECORDING] = recorder.recording = Recording(recorder.entry_of_success)
+        else:
+            exchange.begin = recorder.begin
+        return recorder
+
+    def _finish(self, scope: Scope, exchange: Exchange, recorder: ChangeRecorder | None) -> None:
         route = exchange.route
         self.metrics.count(route, exchange)
         recorded = True
         if is_refusal(exchange) or (route and route.action):
-            recorded = self.trail.note(entry(scope, exchange), merge_of(exchange))
+            found, merge = entry(scope, exchange), merge_of(exchange)
+            has_row = recorder is not None and recorder.finish(merged=merge is not None)
+            recorded = self.trail.note(found, merge, has_row=has_row)
         if recorded and access.isEnabledFor(logging.INFO):
             _log(scope, exchange)
+
+
+class ChangeRecorder:
+    """Sees to it that the change of one request is recorded before its answer is sent."""
+
+    def __init__(self, scope: Scope, exchange: Exchange, changes: Changes) -> None:
+        self.recording: Recording | None = None
+        self._scope = scope
+        self._exchange = exchange
+        self._changes = changes
+        self._has_ended = self._has_row = False
+
+    async def begin(self) -> None:
+        """Raises ``errors.Unavailable``: nothing that cannot be recorded is changed."""
+        await self._changes.begin(entry(self._scope, self._exchange))
+        self._exchange.has_begun = True
+
+    def recording_first(self, send: Send) -> Send:
+        """``send``, which holds back the answer to a change until its outcome is recorded."""
+        held: list[Message] = []
+
+        async def recorded(message: Message) -> None:
+            if not self._exchange.has_begun or self._has_ended:
+                await send(message)
+                return
+            held.append(message)
+            if message["type"] == "http.response.start" or message.get("more_body", False):
+                return
+            await self._end()
+            for one in held:
+                await send(one)
+            held.clear()
+
+        return recorded
+
+    def entry_of_success(self) -> Entry:
+        found = entry(self._scope, self._exchange)
+        return replace(found, status=200, code=None, bytes=self._exchange.received or None)
+
+    def finish(self, *, merged: bool) -> bool:
+        """Whether the request has its row in the trail. One that was refused, and is merged, has none of its own."""
+        if self.recording is not None:
+            return self.recording.is_written
+        if self._exchange.has_begun and not self._has_row:
+            self._changes.cancel(self._exchange.request_id)
+        return self._has_row and not merged
+
+    async def _end(self) -> None:
+        """Where the database does not answer, the row waits in the trail: that the change has begun is recorded."""
+        self._has_ended = True
+        if merge_of(self._exchange) is not None:
+            return
+        self._has_row = True
+        try:
+            await self._changes.end(entry(self._scope, self._exchange))
+        except errors.Unavailable:
+            self._has_row = False
 
 
 #: Recorded where the client disconnected before there was a response; never sent.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,9 @@ class Exchange:
     answer: bytearray | None = None
     refused_key_id: str | None = None
     started: float = field(default_factory=time.perf_counter)
+    #: Records that the change begins, before it is sent on. None: the route changes nothing, or its app records it.
+    begin: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
+    has_begun: bool = False
 
     @property
     def route(self) -> Route | None:

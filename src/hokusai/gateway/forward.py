@@ -69,6 +69,8 @@ class Forward:
             receive = json_body.replay(body, receive)
         else:
             made["query_string"] = urlencode(values, doseq=True).encode()
+        if exchange.begin is not None:
+            await exchange.begin()
         exchange.forwarded = True
         await self.apps[route.to](made, receive, send)
 

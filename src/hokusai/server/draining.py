@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import multiprocessing
 import socket
 from types import FrameType
 
@@ -39,8 +38,6 @@ class DrainingServer(uvicorn.Server):
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._draining: asyncio.Task[None] | None = None
-        if parent := multiprocessing.parent_process():  # a worker does not outlive its supervisor
-            self._loop.add_reader(parent.sentinel, self._begin)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -80,8 +77,6 @@ class DrainingServer(uvicorn.Server):
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS / 2)
 
     def _begin(self) -> None:
-        if parent := multiprocessing.parent_process():
-            self._loop.remove_reader(parent.sentinel)
         if self._draining is None:
             self._end.within(self.drain_seconds + GRACE_SECONDS)
             self._draining = self._loop.create_task(self._drain(), name="drain")

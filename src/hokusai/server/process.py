@@ -7,22 +7,18 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import prometheus_client
 import uvicorn
 
 from hokusai import errors
 from hokusai.app import Application
-from hokusai.gateway import network, within
-from hokusai.http import Connections, Protocol
-from hokusai.server.descriptors import connections_within, raise_limit
 from hokusai.server.draining import DrainingServer
-from hokusai.server.listener import BACKLOG
 from hokusai.server.loop_lag import LoopLag
 from hokusai.server.process_end import ProcessEnd
+from hokusai.server.uvicorn_config import config
+from hokusai.server.waiting import started
 from hokusai.settings import Settings
 
 log = logging.getLogger("hokusai")
@@ -30,8 +26,6 @@ log = logging.getLogger("hokusai")
 #: Seconds after the drain: for closing every part, with what the audit trail and commits still have to write; and for
 #: the process to exit, which waits for threads.
 CLOSE_SECONDS, EXIT_SECONDS = 2.0, 2.0
-#: Seconds. Longer than load balancers keep idle connections (60 s is common), so that the balancer closes them first.
-KEEP_ALIVE = 75
 
 
 def serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None = None) -> None:
@@ -47,10 +41,13 @@ def serve(settings: Settings, listener: socket.socket, url: str, metrics: Path |
 async def _serve(settings: Settings, listener: socket.socket, url: str, metrics: Path | None) -> None:
     end = ProcessEnd()
     application = Application(settings, base=url, metrics=metrics)
-    await application.start()
+    if not await started(application.start, settings, listener, url):
+        return
     lag = LoopLag(application.metrics.own)
     try:
-        server = DrainingServer(_config(application), application, settings.drain_seconds, end)
+        server = DrainingServer(
+            config(application, settings, application.metrics.own), application, settings.drain_seconds, end
+        )
         with _metrics(settings, application), _running(lag):
             await server.serve(sockets=[listener])
     finally:
@@ -79,34 +76,6 @@ def _running(lag: LoopLag) -> Iterator[None]:
         yield
     finally:
         task.cancel()
-
-
-def _config(application: Application) -> uvicorn.Config:
-    http: Any = partial(Protocol, connections=_connections(application))
-    return uvicorn.Config(
-        application,
-        lifespan="off",
-        http=http,
-        ws="none",
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        timeout_keep_alive=KEEP_ALIVE,
-        backlog=BACKLOG,
-    )
-
-
-def _connections(application: Application) -> Connections:
-    settings = application.settings
-    return Connections(
-        most=connections_within(raise_limit(), settings.max_connections),
-        most_per_address=settings.address_connections,
-        is_trusted=within(settings.trusted_proxies),
-        network=network,
-        registry=application.metrics.own,
-    )
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.process
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from types import FrameType
 
 from hokusai import errors
 from hokusai.gateway import forget_worker, shared_by_workers
+from hokusai.parent_process import Descriptor, child_main
 from hokusai.server.draining import GRACE_SECONDS
 from hokusai.server.logs import configure_logging
 from hokusai.server.process import serve
@@ -54,11 +56,15 @@ class Workers:
     A worker that ends is replaced, after a wait that doubles while its replacements end as well. If a worker cannot
     start at the first start, everything ends; later the cause is assumed to be temporary. SIGTERM and SIGINT are passed
     on, and every worker drains.
+
+    A supervisor that is killed is a crash: its workers end at once, whatever they do. Until the last one has ended they
+    hold ``lock``, the descriptor of the data directory's lock, so that the next server waits for them.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
-        self._arguments = (settings, listener, url)
-        self._metrics = settings.data.resolve() / "metrics"
+    def __init__(self, settings: Settings, listener: socket.socket, url: str, lock: int) -> None:
+        self._arguments = (settings, url)
+        self._inherited = (Descriptor(listener.fileno()), Descriptor(lock))
+        self._metrics = metrics_directory(settings)
         self._count = settings.workers
         self._stop_seconds = settings.drain_seconds + GRACE_SECONDS + _SLACK
         self._context = multiprocessing.get_context("spawn")
@@ -70,7 +76,6 @@ class Workers:
         """Returns after a signal, when every worker has ended. Raises ``errors.WorkerFailed``."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        shutil.rmtree(self._metrics, ignore_errors=True)  # of a run that was killed
         self._metrics.mkdir(mode=0o700, exist_ok=True)
         while len(self._workers) < self._count and not self._stopping:
             self._workers.append(self._started(len(self._workers), backoff=0))
@@ -118,8 +123,10 @@ class Workers:
         return _Worker(self._spawn(), backoff=backoff, started=time.monotonic())
 
     def _spawn(self) -> multiprocessing.process.BaseProcess:
-        arguments = (*self._arguments, self._metrics, self._place)
-        process = self._context.Process(target=_worker_main, args=arguments)
+        arguments = pickle.dumps((*self._arguments, self._metrics, self._place))
+        process = self._context.Process(
+            target=child_main, args=(os.getpid(), f"{__name__}:_worker_main", *self._inherited, arguments)
+        )
         process.start()
         return process
 
@@ -134,12 +141,18 @@ class Workers:
                 os.kill(worker.process.pid, signal.SIGTERM)
 
 
-def _worker_main(settings: Settings, listener: socket.socket, url: str, metrics: Path, place: int) -> None:
+def metrics_directory(settings: Settings) -> Path:
+    """Where several workers count together."""
+    return settings.data.resolve() / "metrics"
+
+
+def _worker_main(listener: Descriptor, _lock: Descriptor, arguments: bytes) -> None:
+    settings, url, metrics, place = pickle.loads(arguments)  # noqa: S301 - the supervisor's
     os.setpgrp()  # Ctrl-C reaches only the supervisor, which passes it on once
     configure_logging(settings)
     shared_by_workers(metrics, place)
     try:
-        serve(settings, listener, url, metrics)
+        serve(settings, socket.socket(fileno=listener.number), url, metrics)
     except errors.HokusaiError as error:
         log.critical("%s %s %s", error.code, error, error.advice)
         sys.exit(EXIT_START)

@@ -19,7 +19,17 @@ EXISTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFL
 _MAX_ERROR_BYTES = 64 * 1024
 #: What MLflow puts behind its own sentence when a statement failed: SQL, parameters, driver.
 _INTERNALS = re.compile(r"\s*(?:Error:\s*)?\((?:sqlite3|psycopg\w*|builtins)\..*", re.DOTALL)
+#: The class of what a driver raised, as SQLAlchemy writes it. A separate MLflow server tells no more of an outage;
+#: our own MLflow processes do (``processes/met_outages.py``).
+_RAISED = re.compile(r"\((?:sqlite3|psycopg\w*|pymysql|MySQLdb)(?:\.\w+)*?\.(\w+)\)\s*(.*)")
+_DOWN = frozenset(
+    (
+        *("OperationalError", "InterfaceError", "ConnectionFailure", "AdminShutdown", "CrashShutdown", "IoError"),
+        *("CannotConnectNow", "TooManyConnections", "SerializationFailure", "DeadlockDetected", "LockNotAvailable"),
+    )
+)
 _READ_ONLY = re.compile(r"read-?only", re.IGNORECASE)
+_FULL = re.compile(r"No space left on device|disk is full", re.IGNORECASE)
 
 
 class ErrorTranslation:
@@ -47,9 +57,11 @@ class ErrorTranslation:
         found = document(bytes(self._error_body))
         reason = _INTERNALS.sub("", str(found.get("message", ""))).strip().rstrip(".")
         code = str(found.get("error_code", ""))
-        if not reason and _READ_ONLY.search(str(found.get("message", ""))):
-            log.error("MLflow's database is read-only: %s", bytes(self._error_body[:500]))
-            return errors.DatabaseReadOnly()
+        if (not reason or self._status >= 500) and (outage := _outage(str(found.get("message", "")))):
+            log.error(
+                "MLflow answered %s in an outage of its database: %s", self._status, bytes(self._error_body[:500])
+            )
+            return outage
         if self._status >= 500 or self._status < 400 or not code or not reason:
             request_id = self._scope.get(REQUEST_ID)
             log.error("request %s: MLflow answered %s: %s", request_id, self._status, bytes(self._error_body[:2000]))
@@ -59,6 +71,18 @@ class ErrorTranslation:
         if self._status == 404:
             return errors.TrackingUnknown(reason=reason, error_code=code)
         return errors.TrackingRefused(reason=reason, error_code=code)
+
+
+def _outage(message: str) -> errors.Unavailable | None:
+    """What an outage of its database is to us, where MLflow's message ends in one."""
+    if not (raised := _RAISED.search(message)):
+        return None
+    cls, said = raised.groups()
+    if cls == "DiskFull" or _FULL.search(said):
+        return errors.DatabaseFull()
+    if cls == "ReadOnlySqlTransaction" or _READ_ONLY.search(said):
+        return errors.DatabaseReadOnly()
+    return errors.TrackingDown() if cls in _DOWN else None
 
 
 def failure(status: int) -> errors.HokusaiError:

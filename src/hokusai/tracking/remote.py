@@ -63,8 +63,9 @@ class RemoteEngine:
             version = (await self._http.get("version")).raise_for_status().text.strip()
             info = (await self._http.get(SERVER_INFO.lstrip("/"))).raise_for_status().json()
         except (httpx2.HTTPError, ValueError) as error:
+            reason = str(error) or type(error).__name__
             raise errors.TrackingUnreachable(
-                where=f"at {self.name}", reason=str(error) or type(error).__name__
+                where=f"at {self.name}", reason=reason, temporary=_may_end(error)
             ) from error
         if not version.startswith(MLFLOW_MINOR + "."):
             log.warning("MLflow at %s is %s; the routes of %s were reviewed", self.name, version[:40], MLFLOW_MINOR)
@@ -98,6 +99,13 @@ def _without_password(url: str) -> str:
     if WebUrl.parse(url) is None:
         raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_URL", reason=NOT_A_WEB_URL)
     return str(httpx2.URL(url).copy_with(username=None, password=None))
+
+
+def _may_end(error: Exception) -> bool:
+    """Whether MLflow, or what is before it, may just not be there yet: no answer, or one that says so."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return isinstance(error, httpx2.TransportError) and not isinstance(error, httpx2.UnsupportedProtocol)
 
 
 async def _pass_on(chunks: AsyncIterator[bytes], send: Send) -> None:

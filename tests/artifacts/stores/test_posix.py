@@ -166,6 +166,9 @@ async def test_a_removal_that_nobody_waits_for_is_put_back(store: LocalStore) ->
     await asyncio.sleep(0)
     removing.cancel()
     await asyncio.gather(removing, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while await store.stat(KEY) is None:
+            await asyncio.sleep(0.01)
     assert await get(store, KEY) == b"1"
     removal = await store.staging.remove(PARENT)
     assert removal is not None

@@ -65,7 +65,7 @@ def _descendants(scene: Scene) -> None:
         assert answer.status == 201, answer.status
         keys.append(dict(answer.json() or {}))
     scene.operate("DELETE", f"{V1}/keys/{keys[0]['key_id']}?with_descendants=true")
-    time.sleep(2)
+    scene.settle()
     for one in keys:
         answer = scene.do(get(f"{V2}/runs/get?run_id=<a.run>", *_as(one["key"])), "nobody")
         _refused(answer, f"{one['name']} outlived its maker", 401)
@@ -91,7 +91,7 @@ def _made_meanwhile(scene: Scene) -> None:
         scene.operate("DELETE", f"{V1}/keys/{parent['key_id']}?with_descendants=true")
         for one in work:
             one.result()
-    time.sleep(2)
+    scene.settle()
     for key in made:
         _refused(scene.do(get(f"{V1}/keys/self", *_as(key)), "nobody"), "a child survived", 401)
 
@@ -181,7 +181,7 @@ def _protected(step: Step) -> Callable[[Scene], None]:
         owner = scene.owner()
         body = {"protected_aliases": ["released", "best"]}
         scene.operate("PATCH", f"{V1}/workspaces/{owner.tenant.name}", body)
-        time.sleep(2)
+        scene.settle()
         narrow = ["write", "models:delete", "artifacts:delete"]
         for permissions in (["write"], narrow):
             key = scene.new_key("c", permissions=permissions)

@@ -60,19 +60,20 @@ _CHANGES: dict[str, Callable[[str], str]] = {
 
 def _changed(content: str, altered: Callable[[str], str], wanted: str, scene: Scene) -> None:
     """Whoever can write to the store cannot make the server hand out other bytes as the uploaded ones."""
-    owner = scene.owner()
-    scene.need(put("rest/weights", content), "c.write")
-    scene.target.tamper(f"workspaces/{owner.tenant.name}/rest/weights", altered(content).encode())
+    owner = scene.c or scene.owner()
+    path = scene.fill("rest/<nonce>")
+    scene.need(put(path, content), "c.write")
+    scene.target.tamper(f"workspaces/{owner.tenant.name}/{path}", altered(content).encode())
     headers = [("Range", wanted)] if wanted else []
     for _ in range(2):
         with scene.fresh() as wire:
-            answer = wire.request("GET", f"{FILES}/rest/weights", [*headers, *scene.credentials("c.write")])
+            answer = wire.request("GET", f"{FILES}/{path}", [*headers, *scene.credentials("c.write")])
             scene.answers.append(answer)
             whole = answer.status in {200, 206} and len(answer.body) == int(
                 dict(answer.headers).get("content-length", 0)
             )
             assert not whole, f"the changed file was served: {answer.status} {answer.body[:60]!r}"
-    again = scene.do(get(f"{FILES}/rest/weights", *headers), "c.write")
+    again = scene.do(get(f"{FILES}/{path}", *headers), "c.write")
     assert again.status == 409, f"it is not refused at once: {again.status}"
 
 

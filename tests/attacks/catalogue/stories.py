@@ -58,7 +58,7 @@ def _revoked_mid_upload(scene: Scene) -> None:
         _upload(scene, wire, "slow/file.bin", b"x" * 100_000, headers)
         time.sleep(0.2)
         scene.operate("DELETE", f"{V1}/keys/{made['key_id']}")
-        time.sleep(2)  # as long as other servers may accept it
+        scene.settle()
         wire.send(b"x" * 100_000)
         scene.answers.append(answer := wire.answer())
         assert answer.status == 401, f"a revoked key's upload landed: {answer.status}"
@@ -89,7 +89,7 @@ def _suspended_mid_upload(scene: Scene) -> None:
         _upload(scene, wire, "slow/file.bin", b"x" * 100_000, headers)
         time.sleep(0.2)
         scene.operate("POST", f"{V1}/workspaces/{owner.tenant.name}/suspend", {})
-        time.sleep(2)
+        scene.settle()
         wire.send(b"x" * 100_000)
         scene.answers.append(answer := wire.answer())
         after = wire.request("PUT", f"{FILES}/slow/second.bin", headers, b"y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -207,6 +208,15 @@ async def test_the_document_is_served_without_a_key(service: Api) -> None:
     response = await service.http.get("/api/v1/openapi.json")
     assert response.status_code == 200
     assert response.json() == service.service.openapi()
+
+
+async def test_many_who_ask_for_the_document_at_once_get_it(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads must not put it together at the same time."""
+    monkeypatch.setattr(service.service, "_document", None)
+    monkeypatch.setattr(service.service, "openapi_schema", None)
+    responses = await asyncio.gather(*(service.http.get("/api/v1/openapi.json") for _ in range(20)))
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.content for response in responses}) == 1
 
 
 async def test_no_answer_about_keys_is_kept_by_caches(service: Api, operator: str) -> None:

@@ -33,6 +33,11 @@ CREATE TABLE public.hokusai_audit (
     bytes bigint,
     details text
 );
+CREATE TABLE public.hokusai_audit_begun (
+    request_id character varying(32) NOT NULL,
+    at timestamp with time zone NOT NULL,
+    entry text NOT NULL
+);
 CREATE SEQUENCE public.hokusai_audit_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -137,6 +142,8 @@ ALTER TABLE ONLY public.hokusai_alembic_version
     ADD CONSTRAINT hokusai_alembic_version_pkc PRIMARY KEY (version_num);
 ALTER TABLE ONLY public.hokusai_artifacts
     ADD CONSTRAINT hokusai_artifacts_pkey PRIMARY KEY (workspace, path);
+ALTER TABLE ONLY public.hokusai_audit_begun
+    ADD CONSTRAINT hokusai_audit_begun_pkey PRIMARY KEY (request_id);
 ALTER TABLE ONLY public.hokusai_audit
     ADD CONSTRAINT hokusai_audit_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.hokusai_installation

@@ -31,6 +31,12 @@ CREATE TABLE hokusai_audit (
 	PRIMARY KEY (id)
 );
 INSERT INTO "hokusai_audit" VALUES(1,'2026-01-02 03:04:05.000006','r',NULL,NULL,'acme','127.0.0.1','GET','/',200,NULL,NULL,0.5,'version.create','version','größe/1','größe',1,1099511627776,'{}');
+CREATE TABLE hokusai_audit_begun (
+	request_id VARCHAR(32) NOT NULL, 
+	at DATETIME NOT NULL, 
+	entry TEXT NOT NULL, 
+	PRIMARY KEY (request_id)
+);
 CREATE TABLE hokusai_installation (
 	id INTEGER NOT NULL, 
 	pepper_fingerprint VARCHAR(64) NOT NULL, 

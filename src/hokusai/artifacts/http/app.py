@@ -23,6 +23,7 @@ from hokusai.artifacts.record import Record
 from hokusai.artifacts.settling import Settling
 from hokusai.artifacts.store import ArtifactStore, Entry, Staging
 from hokusai.artifacts.upload_quota import UploadQuota
+from hokusai.audit import Recording, recording_of
 from hokusai.identity import Quota, principal_of
 from hokusai.text import invisible
 
@@ -109,7 +110,7 @@ class ArtifactsApp:
         elif method == "PUT":
             await self._uploads.put(found, principal, scope, receive, send)
         elif method == "DELETE":
-            await self._delete(found, Condition.of(scope), send)
+            await self._delete(found, Condition.of(scope), scope, send)
         else:
             raise errors.RouteUnknown(method=method, path=scope["path"], base=mlflow_api.TRACKING_PREFIX)
 
@@ -132,30 +133,38 @@ class ArtifactsApp:
                 before = b", "
         yield b"]}" if before == b", " else b'{"files": []}'
 
-    async def _delete(self, found: Place, condition: Condition, send: Send) -> None:
+    async def _delete(self, found: Place, condition: Condition, scope: Scope, send: Send) -> None:
         record = await self._ledger.find(found) if condition else None
+        recording = recording_of(scope)
         if staging := self._store.staging:
-            gone = await self._remove(staging, found, condition, record)
+            await self._remove(staging, found, condition, record, recording)
         else:
             await self._check(found, condition, record)
             intent = await self._ledger.intend_deletion(found)
             removed = await self._store.delete(found.key)
-            gone = bool(await self._ledger.delete(found, intent)) or removed
-        if not gone:
-            raise found.unknown
+            if not await self._ledger.delete(found, intent, recording if removed else None) and not removed:
+                raise found.unknown
+        if recording:
+            recording.is_written = True
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
 
-    async def _remove(self, staging: Staging, found: Place, condition: Condition, record: Record | None) -> bool:
+    async def _remove(
+        self,
+        staging: Staging,
+        found: Place,
+        condition: Condition,
+        record: Record | None,
+        recording: Recording | None,
+    ) -> None:
         """Files and records in one transaction: where it fails, the files come back."""
         removal, committing = None, False
         records: Sequence[Deleted] = ()
         try:
-            async with self._ledger.deleting(found) as records:
+            async with self._ledger.deleting(found, recording) as records:
                 await self._check(found, condition, record)
-                for one in records:
-                    if one.staged:
-                        await staging.settle(one.staged, one.place.key)
-                removal = await staging.remove(found.key)
+                removal = await staging.remove(found.key, {one.staged: one.place.key for one in records if one.staged})
+                if not removal and not records:
+                    raise found.unknown
                 committing = True
         except BaseException as error:
             if removal is None:
@@ -165,7 +174,6 @@ class ArtifactsApp:
             raise
         if removal:
             await removal.purge()
-        return bool(removal or records)
 
     async def _check(self, found: Place, condition: Condition, record: Record | None) -> None:
         """Raises ``errors.ConditionFailed``. A condition applies to a file, never to a directory.

@@ -22,6 +22,7 @@ from hokusai.artifacts.resumable import ResumableUploads, Transfer, UploadName, 
 from hokusai.artifacts.settling import Settling
 from hokusai.artifacts.store import CHUNK, ArtifactStore, Piece
 from hokusai.artifacts.upload_quota import UploadQuota
+from hokusai.audit import recording_of
 from hokusai.identity import Principal, Quota, landing_of
 
 #: The most messages in one write: a client that sends tiny ones must not fill memory with their overhead.
@@ -151,7 +152,7 @@ class Uploads:
         if headers.declared is not None and headers.declared > limit:
             raise errors.ArtifactTooLarge(limit=self._max_bytes)
         expected = await self._expected(place, Condition.of(scope))
-        landing = landing_of(scope)
+        landing, recording = landing_of(scope), recording_of(scope)
         transfer = await self._transfer(place, quota, headers)
         async with transfer.stack:
             with self._resumable.request(headers.name) as request:
@@ -159,15 +160,19 @@ class Uploads:
                 await self._receive(transfer, body, headers)
             await landing.confirm()
             if self._group_commit and (staged := await transfer.upload.stage()):
-                file = PendingFile(place, principal.key_id, quota, headers.digests, expected, staged, landing.begin)
+                about = (place, principal.key_id, quota, headers.digests, expected, staged)
+                file = PendingFile(*about, landing.begin, recording)
                 written = await self._group_commit.commit(file)
             else:
                 written = await transfer.upload.finish()
                 written.verify(headers.digests)
-                async with self._ledger.recording(PendingRecord(place, written, principal.key_id, quota, expected)):
+                pending = PendingRecord(place, written, principal.key_id, quota, expected, recording=recording)
+                async with self._ledger.recording(pending):
                     await landing.confirm()
                     landing.begin()
                     await transfer.upload.commit()
+                if recording:
+                    recording.is_written = True
             transfer.reservation.release()
         proof = digests.digest_headers(written.sha256)
         await answer(send, headers=[JSON, (b"content-length", b"2"), *proof], body=b"{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -50,14 +51,22 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 class AuthService(FastAPI):
     """Made by ``auth_service``. Its paths are absolute: they begin with ``/api/v1``."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._document: bytes | None = None
+        self._documenting = threading.Lock()
+
     async def document(self, request: Request) -> Response:
         """``/api/v1/openapi.json``. It is put together once, on a thread: that takes a tenth of a second."""
-        if self._document is None:
-            self._document = await asyncio.to_thread(lambda: json.dumps(self.openapi()).encode())
-        headers = {"content-length": str(len(self._document))}
-        return StreamingResponse(_pieces(self._document), headers=headers, media_type="application/json")
+        document = self._document if self._document is not None else await asyncio.to_thread(self._put_together)
+        headers = {"content-length": str(len(document))}
+        return StreamingResponse(_pieces(document), headers=headers, media_type="application/json")
 
-    _document: bytes | None = None
+    def _put_together(self) -> bytes:
+        with self._documenting:
+            if self._document is None:
+                self._document = json.dumps(self.openapi()).encode()
+        return self._document
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

@@ -52,7 +52,7 @@ FAULTS = (
         remedy="Connect to the primary, or free disk space.",
         command="psql \"$HOKUSAI_DATABASE_URL\" -c 'show transaction_read_only'; df -h",
         evidence=(
-            *code("HK5002", confidence=95),
+            *code("HK5002", "HK5005", confidence=95),
             rule(When(ANY, code=("HK3003",)), When("bearer", "pass"), confidence=70),
         ),
         named_by_ready=True,

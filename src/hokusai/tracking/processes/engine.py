@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
-import sqlalchemy as sa
 from starlette.types import Receive, Scope, Send
 
 from hokusai import errors
-from hokusai.database import Database
+from hokusai.database import Database, mlflow_probe
 from hokusai.mlflow_api import WORKSPACE_HEADER
 from hokusai.tracking.processes.answers import Answers
 from hokusai.tracking.processes.channel import Message
@@ -25,7 +23,8 @@ from hokusai.tracking.processes.serving import OUT_OF_MEMORY
 log = logging.getLogger("hokusai.tracking")
 
 _WORKSPACE = WORKSPACE_HEADER.lower().encode()
-_REVISION: sa.Select[Any] = sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
+#: Outages that mean the same of MLflow's database as of ours. In every other one, MLflow does not answer.
+_OUTAGES = {row.code: row for row in (errors.DatabaseReadOnly, errors.DatabaseFull)}
 
 
 class ProcessEngine:
@@ -42,6 +41,7 @@ class ProcessEngine:
         limits: Limits,
         on_killed: Callable[[str], None] = lambda _: None,
         app: str = MLFLOW,
+        log_json: bool = False,
     ) -> None:
         self.name = "in child processes"
         self._limits = limits
@@ -57,6 +57,7 @@ class ProcessEngine:
             resized=self._queue.resize,
             on_killed=on_killed,
             app=app,
+            log_json=log_json,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +79,8 @@ class ProcessEngine:
             raise self._error(ended.reason) from None
         if failed := answer.get("failed"):
             raise self._error(Killed.MEMORY) if failed == OUT_OF_MEMORY else self._too_large()
+        if code := answer.get("outage"):
+            raise _outage(code)
         return answer, content
 
     async def start(self) -> None:
@@ -88,14 +91,14 @@ class ProcessEngine:
         await self._database.close()
 
     async def check(self) -> None:
-        """Asks MLflow's database itself: readiness does not wait behind tenants' requests."""
+        """Asks MLflow's database itself, and writes there: readiness does not wait behind tenants' requests."""
         if not self._pool.ready:
             raise errors.TrackingDown()
         try:
-            await self._database.rows(_REVISION)
+            await self._database.check(mlflow_probe)
         except errors.Unavailable as error:
             log.error("MLflow's database is not ready: %s", error)
-            raise errors.TrackingDown() from error
+            raise _outage(error.code) from error
 
     def routes(self) -> Iterable[tuple[str, str]]:
         return self._pool.routes
@@ -120,6 +123,10 @@ def _database(url: str) -> Database:
         return Database(url, pool_size=1)
     except errors.SettingInvalid as error:
         raise errors.SettingInvalid(setting="HOKUSAI_TRACKING_DATABASE_URL", reason=error.reason) from None
+
+
+def _outage(code: str) -> errors.Unavailable:
+    return _OUTAGES.get(code, errors.TrackingDown)()
 
 
 def _head(scope: Scope) -> dict[str, object]:

@@ -14,7 +14,6 @@ message holds its settings; it answers ``{"routes": […]}`` when MLflow is load
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -26,13 +25,11 @@ import socket
 import sys
 from typing import Any
 
-from hokusai import errors
-from hokusai.apikey import MaskingFormatter
+from hokusai import errors, log_lines
+from hokusai.parent_process import end_with_parent
 from hokusai.tracking.processes import serving
 from hokusai.tracking.processes.channel import MAX_CONTROL_BYTES
 from hokusai.tracking.processes.wsgi import WsgiApp
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ForkServer:
@@ -66,7 +63,8 @@ class ForkServer:
 
     def _load(self, settings: dict[str, Any]) -> bool:
         self._settings = settings
-        logging.getLogger().setLevel(settings["log_level"])
+        log_lines.configure(settings["log_level"], as_json=settings["log_json"])
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             self._app, routes = pkgutil.resolve_name(settings["app"])(settings["database_url"])
         except errors.HokusaiError as error:
@@ -82,6 +80,7 @@ class ForkServer:
             os.kill(message["kill"], signal.SIGKILL)
 
     def _fork(self, descriptor: int) -> None:
+        parent = os.getpid()
         if pid := os.fork():
             os.close(descriptor)
             self._children.add(pid)
@@ -89,18 +88,18 @@ class ForkServer:
             return
         code = 1
         try:
-            self._be_child(descriptor)
+            self._be_child(descriptor, parent)
             code = 0
         except BaseException:
             logging.getLogger("hokusai.tracking").critical("an MLflow process failed", exc_info=True)
         finally:
             os._exit(code)
 
-    def _be_child(self, descriptor: int) -> None:
+    def _be_child(self, descriptor: int, parent: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
-        end_with_parent()
+        end_with_parent(lambda: os.getppid() == parent)
         _bound_memory(self._settings["memory_bytes"])
         assert self._app is not None
         with socket.socket(fileno=descriptor) as connection:
@@ -130,10 +129,11 @@ class ForkServer:
             self._control.send(json.dumps(message, default=str).encode())
 
 
-def end_with_parent() -> None:
-    """This process is killed when its parent ends, however that ends (Linux; elsewhere its socket tells it)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _is_open(control: int) -> bool:
+    """Whether the gateway still has its end, even where it sent something before it closed that."""
+    poll = select.poll()
+    poll.register(control, 0)  # nothing but the end, which is always reported
+    return not poll.poll(0)
 
 
 def _bound_memory(growth: int) -> None:
@@ -148,11 +148,7 @@ def _bound_memory(growth: int) -> None:
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # for the gateway, which closes the socket when it has drained
         signal.signal(number, signal.SIG_IGN)
-    end_with_parent()
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(MaskingFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    end_with_parent(lambda: _is_open(0))
     control = os.dup(0)
     with open(os.devnull) as nothing:  # noqa: PTH123 - what runs here must not read from the control socket
         os.dup2(nothing.fileno(), 0)

@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy import Engine, NullPool, create_engine, event, make_url, text
 
 from hokusai import errors
-from hokusai.database import first_line
+from hokusai.database import mlflow_probe, start_error
 from hokusai.mlflow_api import ARTIFACTS_SCHEME, V2, WORKSPACE_HEADER
 from hokusai.tracking.engine import MLFLOW_MINOR
-from hokusai.tracking.processes import row_limits
+from hokusai.tracking.processes import met_outages, row_limits
 from hokusai.tracking.processes.wsgi import WsgiApp, call
 
 _MIGRATION_LOCK = 0x6D6C666C  # any number but the one for our own tables
+_CONNECT_SECONDS = 5
 _SETTING = "HOKUSAI_TRACKING_DATABASE_URL"
 
 #: What MLflow reads when it is imported. Artifacts never pass through it: its destination does not exist, so a route
@@ -42,20 +43,22 @@ def load(database_url: str) -> tuple[WsgiApp, list[tuple[str, str]]]:
     """Import MLflow and migrate its tables; its WSGI app, and its own (method, path) pairs.
 
     No connection to the database is left open, so that the process can be forked. Raises as ``import_mlflow`` does,
-    and ``errors.DatabaseUnreachable``.
+    and as ``database.start_error`` says.
     """
     app = import_mlflow()
     url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     os.environ["_MLFLOW_SERVER_FILE_STORE"] = url
     from mlflow.server import handlers
 
+    met_outages.watch()
     try:
         if make_url(url).get_backend_name() == "sqlite":
             event.listen(Engine, "connect", _write_ahead)
         with _alone(url):
             handlers.initialize_backend_stores(url, None, ARTIFACTS_SCHEME)
+            _create_probe(url)
     except Exception as error:
-        raise errors.DatabaseUnreachable(setting=_SETTING, reason=first_line(error)) from error
+        raise start_error(error, _SETTING) from error
     row_limits.enforce()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     _warm_up(app)
@@ -135,6 +138,13 @@ def _close_connections() -> None:
             engine.dispose()
 
 
+def _create_probe(url: str) -> None:
+    """The table in which the gateway tries out whether this database takes writes."""
+    engine = create_engine(url, poolclass=NullPool)
+    mlflow_probe.create(engine, checkfirst=True)
+    engine.dispose()
+
+
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[None]:
     """A lock under which one process at a time migrates MLflow's tables: MLflow takes none itself."""
@@ -144,7 +154,8 @@ def _alone(url: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         return
-    engine = create_engine(parsed, poolclass=NullPool)
+    # This is the first connection: MLflow's own attempts to connect would take minutes.
+    engine = create_engine(parsed, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
     try:
         with engine.connect() as connection:
             connection.execute(text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})"))

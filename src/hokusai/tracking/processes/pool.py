@@ -58,6 +58,7 @@ class Pool:
         resized: Callable[[int], None],
         on_killed: Callable[[str], None],
         app: str = MLFLOW,
+        log_json: bool = False,
     ) -> None:
         self.limits = limits
         self.routes: list[tuple[str, str]] = []
@@ -67,6 +68,7 @@ class Pool:
             "memory_bytes": limits.memory_bytes,
             "max_answer_bytes": limits.answer_bytes,
             "log_level": logging.getLevelName(log.getEffectiveLevel()),
+            "log_json": log_json,
         }
         self._size = size
         self._spares = spares
@@ -102,7 +104,8 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        return bool(self._processes)
+        """Whether processes can be started. At a moment there may be none: tenants' requests had them killed."""
+        return self._fork_server is not None and not self._fork_server.lost.is_set()
 
     async def call(
         self,

@@ -47,7 +47,8 @@ def _owner(row: Any) -> tuple[tuple[str, object], ...]:
 def _stored(session: Session, table: Any, owner: tuple[tuple[str, object], ...]) -> int:
     if any(value is None for _, value in owner):
         return 0
-    wanted = [getattr(table, name) == value for name, value in owner]
+    # With the column's own type: MLflow sets an id that is a number as text, which PostgreSQL does not compare.
+    wanted = [getattr(table, name) == sa.literal(value, getattr(table, name).type) for name, value in owner]
     return session.execute(sa.select(sa.func.count()).select_from(table).where(*wanted)).scalar() or 0
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from hokusai.tracking.processes import channel
+from hokusai.tracking.processes import channel, met_outages
 from hokusai.tracking.processes.wsgi import WsgiApp, call
 
 #: Heads of answers that are none of MLflow's.
@@ -19,12 +19,15 @@ def serve(app: WsgiApp, connection: socket.socket, *, max_answer_bytes: int) -> 
     connection.setblocking(True)
     while (message := channel.receive(connection)) is not None:
         head, body = message
+        met_outages.forget()
         try:
             status, headers, content = call(app, head, body)
         except MemoryError:
             connection.sendall(channel.encode({"failed": OUT_OF_MEMORY}, b""))
             return
         answer: dict[str, Any] = {"status": status, "headers": headers}
+        if status >= 400 and (outage := met_outages.met()):
+            answer["outage"] = outage.code
         if len(content) > max_answer_bytes:
             answer, content = {"failed": TOO_LARGE}, b""
         del message, head, body

@@ -51,6 +51,10 @@ class Layout:
         """The temporary path of an upload."""
         return os.path.join(self.uploads, name.encode())
 
+    def uploading(self) -> set[str]:
+        """The names of all uploads."""
+        return {name.decode() for name in os.listdir(self.uploads)}
+
     def abandoned(self) -> list[str]:
         """The names of uploads that no running process has locked."""
         found = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from hokusai.artifacts.store import Look, Stat
+from hokusai.artifacts.store import NOTHING_UNFINISHED, Look, Stat
 from hokusai.artifacts.stores.posix import tree
 from hokusai.artifacts.stores.posix.layout import Layout
 from hokusai.artifacts.stores.posix.removal import Removal
@@ -32,11 +32,16 @@ class LocalStaging:
     async def abandoned(self) -> Sequence[str]:
         return await self._threads.run("list", self._layout.abandoned)
 
-    async def remove(self, key: str) -> LocalRemoval | None:
+    async def remove(self, key: str, unfinished: Mapping[str, str] = NOTHING_UNFINISHED) -> LocalRemoval | None:
         """Where the caller does not wait for the end of it, what was removed is put back."""
-        remove = partial(Removal.of, self._layout, key)
+        remove = partial(self._remove, key, unfinished)
         removal = await self._threads.run_or_undo("delete", remove, _put_back)
         return LocalRemoval(removal, self._threads) if removal else None
+
+    def _remove(self, key: str, unfinished: Mapping[str, str]) -> Removal | None:
+        for name in self._layout.uploading() & unfinished.keys():
+            self._layout.settle(name, unfinished[name])
+        return Removal.of(self._layout, key)
 
     def look_now(self, key: str, staged: str | None) -> Look:
         with translate_errors("read"):
