@@ -124,7 +124,7 @@ def test_it_creates_nothing(hokusai: Hokusai, data: Path, tmp_path_factory: pyte
     (data / "artifacts/.hokusai/trash").mkdir()
     ran = hokusai("fsck", "--repair", "--data", str(data))
     assert (ran.code, ran.out) == (1, "")
-    assert "HK6108" in ran.err
+    assert "HK6110" in ran.err
 
 
 def test_control_c_ends_it_at_once(hokusai: Hokusai, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

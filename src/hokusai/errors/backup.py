@@ -92,7 +92,7 @@ class RestoreElsewhere(
 
 class StoreWithoutFiles(
     BackupError,
-    code="HK6108",
+    code="HK6110",
     message="artifacts: {count} files are recorded, and the store has none: nothing was repaired.",
     remedy="Is the disk mounted, and does HOKUSAI_ARTIFACTS_URL name the right place? If all files are really lost, "
     "restore a backup, or delete them with requests to the server.",
