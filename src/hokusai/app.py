@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hokusai import __version__, errors, mlflow_api
-from hokusai.artifacts import ArtifactsApp, Ledger, store_at
+from hokusai.artifacts import ArtifactsApp, BackgroundCheck, Ledger, store_at
 from hokusai.audit import AuditSearch, AuditTrail, Retention
 from hokusai.auth import Authenticator, KeyExpiries, KeyStore, LocalAuthenticator, RemoteAuthenticator
 from hokusai.auth.api import audit_service, auth_service
@@ -58,6 +59,10 @@ ROLES: Mapping[Role, tuple[Route, ...]] = {
     "auth": table.PLATFORM + table.AUTH,
     "registry": ROUTES,
 }
+
+#: Seconds from the start to the first comparison of files with their records: after a crash, and otherwise at a random
+#: moment, so that servers which start together do not read together.
+_SOON, _LATER = 60, (600, 3600)
 
 #: What ``/ready`` says about the storage of artifacts, by the URL's scheme.
 _STORAGE = {"file": "disk", "memory": "memory", "s3": "bucket"}
@@ -181,6 +186,16 @@ class Application:
         )
         parts.push_async_callback(artifacts.close)
         await artifacts.start()
+        check = BackgroundCheck(
+            store,
+            self._database,
+            hours=settings.fsck_hours,
+            first=_SOON if artifacts.found_interrupted else random.uniform(*_LATER),  # noqa: S311
+            lock=settings.data / "fsck.lock",
+            on_findings=self.metrics.find,
+        )
+        parts.push_async_callback(check.close)
+        await check.start()
         engine = _engine(settings, self.metrics)
         models = ModelQuota(self._database, max_models=settings.quota.models)
         names = ModelNames(self._database)

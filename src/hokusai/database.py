@@ -229,6 +229,12 @@ class Database:
             await self.run(partial(_write_probe, table))
             self._written_until = time.monotonic() + PROBE_SECONDS
 
+    def refuse_missing(self) -> None:
+        """Raises ``errors.DatabaseUnreachable`` for a SQLite file that does not exist: a connection would create it."""
+        file = self._blocking_url.database
+        if self.is_sqlite and file and not Path(file).exists():
+            raise errors.DatabaseUnreachable(setting="HOKUSAI_DATABASE_URL", reason=f"{file} does not exist")
+
     async def migrate(self, revision: str = "head", *, restoring: bool = False) -> None:
         """Migrate our tables to this code's schema, or to an older ``revision``. Runs at start, before any request.
 

@@ -155,6 +155,13 @@ class UseStore:
         rows = await self._database.rows(sa.select(pending).where(*which).order_by(pending.c.until).limit(1000))
         return [_intent(row) for row in rows]
 
+    async def expired(self) -> Sequence[Hold]:
+        """Those of requests that have ended without ``settle`` and ``release``; the path is in ``intent``."""
+        query = sa.select(pending).where(pending.c.until < datetime.now(UTC)).order_by(pending.c.until).limit(1000)
+        return [
+            Hold(row.id, row.workspace, _files([row]), {"path": row.path}) for row in await self._database.rows(query)
+        ]
+
     async def intend_deletion(self, workspace: str, path: str) -> Hold:
         """An intent that counts nothing: files at or below ``path``, stored before now, will be deleted."""
         now = datetime.now(UTC)
@@ -168,6 +175,13 @@ class UseStore:
         gone = connection.execute(pending.delete().where(*_held(hold))).rowcount
         now = now if gone else _sum(now, 1, hold.use)  # it had expired, and was given back
         self.set(connection, hold.workspace, _sum(now, -1, replaced))
+
+    def has_intent(self, connection: sa.Connection, workspace: str, path: str) -> bool:
+        """Whether a request stores or deletes this file, or a directory above it."""
+        names = path.split("/")
+        at = ["/".join(names[:count]) for count in range(1, len(names) + 1)]
+        which = (pending.c.workspace == workspace, pending.c.path.in_(at))
+        return connection.execute(sa.select(pending.c.id).where(*which).limit(1)).first() is not None
 
     def is_held(self, connection: sa.Connection, hold: Hold) -> bool:
         return connection.execute(sa.select(pending.c.id).where(*_held(hold))).first() is not None

@@ -189,6 +189,12 @@ class Settings(BaseSettings):
     audit_days: int = Field(
         365, ge=0, le=36500, description="Days for which rows of the audit trail are kept; 0: forever."
     )
+    fsck_hours: float = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="Hours between two comparisons of stored files with their records, in the background; 0: never.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
     )

@@ -123,7 +123,7 @@ class _World:
         return (*found, *(f"a row in the victim's audit trail: {what}" for _, what in noted))
 
     def _verdict(self, case: Case) -> tuple[Verdict, tuple[str, ...]]:
-        if case.only and case.only != self.target.kind:
+        if case.only and case.only not in {self.target.kind, self.target.mlflow}:
             return "not applicable", (f"it is about {case.only}",)
         if case.control and (fault := self._disproof(case.control)):
             return ("failed" if self.strict else "not applicable"), (f"its control: {fault}",)

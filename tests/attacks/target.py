@@ -47,6 +47,8 @@ class Target(Protocol):
     """
 
     name: str
+    #: "own" where MLflow runs in this server's child processes.
+    mlflow: str
     kind: str
     url: str
     internals: tuple[str, ...]
@@ -96,6 +98,7 @@ class Hokusai:
         put_object: Callable[[str, bytes], object] | None = None,
     ) -> None:
         self.name = name
+        self.mlflow = "remote" if "HOKUSAI_TRACKING_URL" in (settings or {}) else "own"
         self._put_object = put_object
         self._stack = ExitStack()
         data = place / "data"
@@ -189,6 +192,7 @@ class StockMlflow:
     model of it; ``read`` has READ on these.
     """
 
+    mlflow = "stock"
     kind = "mlflow"
     settle_seconds = 2.0
     _GRANTS: Mapping[str, tuple[tuple[str, str], ...]] = {

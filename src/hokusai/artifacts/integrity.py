@@ -220,11 +220,17 @@ class Integrity:
             async with aclosing(reader):
                 if reader.stat.version != stat.version:
                     raise errors.ArtifactUnproven()
-                found = hashlib.sha256()
-                async with aclosing(reader.chunks(0, stat.size)) as pieces:
-                    async for piece in pieces:
-                        await _update(found, piece)
-            await self._judge(place, stat, record, found.hexdigest())
+                found = await sha256_of(reader)
+            await self._judge(place, stat, record, found)
+
+
+async def sha256_of(reader: Reader) -> str:
+    """The digest of a whole open file, in hexadecimal."""
+    found = hashlib.sha256()
+    async with aclosing(reader.chunks(0, reader.stat.size)) as pieces:
+        async for piece in pieces:
+            await _update(found, piece)
+    return found.hexdigest()
 
 
 def _known(place: Place, stat: Stat, record: Record) -> tuple[str, str, str]:

@@ -38,7 +38,7 @@ from hokusai.artifacts.store import Written
 from hokusai.audit import Entry, Recording
 from hokusai.database import WAIT_SECONDS, Database, Instant, metadata
 from hokusai.identity import Quota, Use
-from hokusai.quota import Hold, Intent, UseStore, excess, replaced
+from hokusai.quota import Hold, Intent, UseStore, excess, pending, replaced, use
 
 artifacts = sa.Table(
     "hokusai_artifacts",
@@ -74,6 +74,9 @@ _STAGED_AS = sa.select(*artifacts.c["workspace", "path", "staged"]).where(
 )
 _STAGED_AT = sa.select(*artifacts.c["workspace", "path", "staged"]).where(
     sa.tuple_(artifacts.c.workspace, artifacts.c.path).in_(sa.bindparam("keys", expanding=True))
+)
+_WORKSPACES = sa.select(
+    sa.union(*(sa.select(table.c.workspace) for table in (artifacts, use, pending))).subquery().c.workspace
 )
 _COUNT_DAMAGED = sa.select(sa.func.count()).select_from(artifacts).where(_IS_DAMAGED)
 _LOCKED = (
@@ -180,22 +183,24 @@ class Ledger:
         rows = await self._database.rows(_STAGED_AS, {"names": list(names)})
         return {row.staged: Place(row.path, row.workspace, row.path) for row in rows}
 
-    async def below(self, place: Place, *, after: str = "", limit: int = 1000) -> Sequence[tuple[Place, Record]]:
+    async def below(
+        self, place: Place, *, after: str = "", limit: int = 1000, wait: bool = True
+    ) -> Sequence[tuple[Place, Record]]:
         """The records of a file, or in a directory, in the order of their paths, a page at a time.
 
-        It waits for the end of every transaction that could change them.
+        Unless ``wait`` is False, it waits for the end of every transaction that could change them.
         """
 
-        def look_up(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-            if not self._database.is_sqlite:
+        def look_up(connection: sa.Connection) -> Sequence[tuple[Place, Record]]:
+            if wait and not self._database.is_sqlite:
                 self._use.lock(connection, place.workspace)
             path = self._ordered_path
             query = sa.select(artifacts).where(_in(place), path > after)
             query = query.where(self._at_or_below(place.path)) if place.path else query
-            return connection.execute(query.order_by(path).limit(limit)).all()
+            rows = connection.execute(query.order_by(path).limit(limit))
+            return [(Place(row.path, row.workspace, row.path), _record(row)) for row in rows]
 
-        rows = await self._database.run(look_up)
-        return [(Place(row.path, row.workspace, row.path), _record(row)) for row in rows]
+        return await self._database.run(look_up)
 
     @asynccontextmanager
     async def recording(self, file: PendingRecord) -> AsyncIterator[None]:
@@ -262,6 +267,23 @@ class Ledger:
         rows = await self._database.rows(_FIND, {"here": place.workspace, "name": place.path})
         return next(map(_record, rows), None)
 
+    def record_at(self, connection: sa.Connection, place: Place) -> Record | None:
+        """Part of the caller's transaction."""
+        return next(map(_record, connection.execute(_FIND, {"here": place.workspace, "name": place.path})), None)
+
+    def is_recorded(self, connection: sa.Connection, place: Place) -> bool:
+        """Whether there is a record of a file at or below a place. Part of the caller's transaction."""
+        found = sa.select(artifacts.c.path).where(_in(place), self._at_or_below(place.path)).limit(1)
+        return connection.execute(found).first() is not None
+
+    async def count(self) -> int:
+        """How many files are recorded, in all workspaces."""
+        return int((await self._database.rows(sa.select(sa.func.count()).select_from(artifacts)))[0][0])
+
+    async def workspaces(self) -> Sequence[str]:
+        """Those with records, with counted use, or with changes in progress."""
+        return [row.workspace for row in await self._database.rows(_WORKSPACES)]
+
     async def find_committed(self, place: Place) -> Record | None:
         """The record, once every transaction that was changing it has ended. Waits for those, so it costs a lock."""
 
@@ -302,6 +324,10 @@ class Ledger:
     async def intents(self, place: Place | None = None) -> Sequence[Intent]:
         """Those of one file; without it, all that are older than a commit takes."""
         return await (self._use.intents(place.workspace, place.path) if place else self._use.intents())
+
+    async def expired(self) -> Sequence[Hold]:
+        """Intents and holds whose requests have ended without them."""
+        return await self._use.expired()
 
     async def end(self, hold: Hold) -> None:
         """There is nothing more to do for an intent."""

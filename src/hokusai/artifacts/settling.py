@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from hokusai import errors
 from hokusai.artifacts.group_commit import PendingFile
@@ -22,7 +24,7 @@ from hokusai.artifacts.path import Place, place_of
 from hokusai.artifacts.record import Record
 from hokusai.artifacts.store import ArtifactStore, Removal, Staging
 from hokusai.periodic import PeriodicTask
-from hokusai.quota import Intent
+from hokusai.quota import Hold, Intent
 
 log = logging.getLogger("hokusai.artifacts")
 
@@ -31,6 +33,15 @@ log = logging.getLogger("hokusai.artifacts")
 _ROUNDS = 3
 #: Objects that are looked at together.
 _TOGETHER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What an interrupted change left. ``id`` tells it from all others; ``place`` is None where nothing tells it."""
+
+    id: str
+    place: Place | None
+    what: str
 
 
 class Settling:
@@ -47,8 +58,12 @@ class Settling:
         self._unknown: dict[str, int] = {}
         self._task = PeriodicTask(self._round, name="settling", seconds=seconds, first=seconds)
         self._failing = False
+        #: Whether something was left at the start.
+        self.found_interrupted = False
 
     async def start(self) -> None:
+        with suppress(errors.HokusaiError):  # the round says so
+            self.found_interrupted = bool(await self.unsettled())
         await self._round()
         self._task.start()
 
@@ -76,6 +91,30 @@ class Settling:
         if staging := self._store.staging:
             return bool(record and record.staged and await staging.settle(record.staged, place.key))
         return any([await self._settle_intent(intent) for intent in await self._ledger.intents(place)])
+
+    async def unsettled(self) -> Sequence[Unsettled]:
+        """What no running process has, as it is now."""
+        found = [_expired(hold) for hold in await self._ledger.expired()]
+        if staging := self._store.staging:
+            names = await staging.abandoned()
+            places = await self._ledger.staged(names) if names else {}
+            found += [_upload(name, places.get(name)) for name in names]
+            for removal in await staging.abandoned_removals():
+                if key := await removal.key():
+                    found.append(Unsettled(f"removal {removal.name}", place_of(key), "a deletion"))
+                    await removal.leave()
+                else:  # a deletion that had just begun gives it up, because we had it for a moment
+                    await removal.purge()
+        return found
+
+    async def settle_all(self, *, pause: float) -> None:
+        """All that is unsettled now. ``pause`` is in seconds, between two rounds."""
+        for number in range(_ROUNDS):
+            await asyncio.sleep(pause if number else 0)
+            await self._round()
+        for hold in await self._ledger.expired():
+            if hold.intent["path"] is None:
+                await self._ledger.end(hold)
 
     async def _round(self) -> None:
         steps: Sequence[Callable[[], Awaitable[None]]] = (self._settle_intents,)
@@ -176,6 +215,16 @@ class Settling:
                 stats = await asyncio.gather(*(self._store.stat(where.key) for where, _ in some))
                 await self._ledger.forget([one for one, stat in zip(some, stats, strict=True) if stat is None])
         await self._ledger.end(intent.hold)
+
+
+def _expired(hold: Hold) -> Unsettled:
+    path = hold.intent["path"] or ""
+    return Unsettled(f"intent {hold.id}", Place(path, hold.workspace, path), "an intent that has expired")
+
+
+def _upload(name: str, place: Place | None) -> Unsettled:
+    what = "an upload that is recorded and has no name yet" if place else "an upload that was not recorded"
+    return Unsettled(f"upload {name}", place, what)
 
 
 def _name(file: PendingFile) -> None:

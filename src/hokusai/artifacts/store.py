@@ -82,6 +82,14 @@ class Entry:
     size: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What has a key now. ``on_its_way``: a file of this key has a temporary name, or is in the trash."""
+
+    stat: Stat | None
+    on_its_way: bool
+
+
 class StagedFile(Protocol):
     """The last steps of an upload, as blocking calls, so that one thread can take many files through each step.
 
@@ -119,6 +127,13 @@ class StagedFile(Protocol):
 
 class Removal(Protocol):
     """What was removed and is not gone yet. Nobody sees it any more."""
+
+    @property
+    def name(self) -> str:
+        """Of this removal, and of no other."""
+
+    async def leave(self) -> None:
+        """Leave it to the next who looks for what is abandoned."""
 
     async def key(self) -> str:
         """Of what was removed, or of a directory below it that has all its files. Empty: nothing is left."""
@@ -163,6 +178,15 @@ class Staging(Protocol):
 
     async def abandoned_removals(self) -> Sequence[Removal]:
         """Those that no running process has."""
+
+    def look_now(self, key: str, staged: str | None) -> Look:
+        """What has this key, and whether the file with the temporary name ``staged`` is about to have it. Blocks."""
+
+    def is_empty_now(self, directory: str) -> bool:
+        """Whether a directory exists and has nothing in it, not even what a listing hides. Blocks."""
+
+    def remove_empty_now(self, directory: str) -> bool:
+        """Remove a directory, and those above it, that have nothing in them. False where it is still there. Blocks."""
 
 
 class Upload(Protocol):
@@ -225,6 +249,12 @@ class ArtifactStore(Protocol):
 
     def list(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
         """What is directly in a directory, in pages, in no order. Nothing for a file or an unknown name."""
+
+    def walk(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
+        """All files below a directory, in pages, in the order of the bytes of their keys, which are the names here.
+
+        In constant memory. A directory with nothing in it is an entry without a size, where the store has such.
+        """
 
     async def delete(self, key: str) -> bool:
         """Remove a file, or a directory with everything in it. False where neither exists.

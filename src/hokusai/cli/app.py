@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from hokusai import errors
-from hokusai.cli import audit, backup, deploy, doctor, env, explain, keys, migrate, models, output, serve, workspaces
+from hokusai.cli import (
+    audit,
+    backup,
+    deploy,
+    doctor,
+    env,
+    explain,
+    fsck,
+    keys,
+    migrate,
+    models,
+    output,
+    serve,
+    workspaces,
+)
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -39,6 +53,7 @@ app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.command("doctor", rich_help_panel=_RUN)(doctor.doctor)
 app.command("explain", rich_help_panel=_RUN)(explain.explain)
 app.command("migrate", rich_help_panel=_RUN)(migrate.migrate)
+app.command("fsck", rich_help_panel=_RUN)(fsck.fsck)
 app.command("backup", rich_help_panel=_RUN)(backup.backup)
 app.command("restore", rich_help_panel=_RUN)(backup.restore)
 app.add_typer(deploy.app, name="deploy", rich_help_panel=_RUN)

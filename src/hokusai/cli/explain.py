@@ -18,7 +18,7 @@ from hokusai.cli import output
 #: Where an error is found that no server answers with.
 _LOCAL: Mapping[type[errors.HokusaiError], str] = {
     errors.StartError: "by hokusai serve at its start; it exits with 2",
-    errors.BackupError: "by hokusai backup or hokusai restore",
+    errors.BackupError: "by hokusai backup, hokusai restore or hokusai fsck",
     errors.ClientError: "by the SDK or the command line",
     errors.DeployError: "by hokusai deploy",
 }

@@ -88,3 +88,15 @@ class RestoreElsewhere(
     saved: str
     configured: str
     setting: str
+
+
+class StoreWithoutFiles(
+    BackupError,
+    code="HK6110",
+    message="artifacts: {count} files are recorded, and the store has none: nothing was repaired.",
+    remedy="Is the disk mounted, and does HOKUSAI_ARTIFACTS_URL name the right place? If all files are really lost, "
+    "restore a backup, or delete them with requests to the server.",
+):
+    """A repair would delete every record: what the files were would not be known any more."""
+
+    count: int

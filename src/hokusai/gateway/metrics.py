@@ -148,6 +148,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._findings = Gauge(
+            "hokusai_fsck_findings",
+            "What does not fit between stored files and their records, in the last comparison in the background.",
+            ["kind"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self.own = self.registry = registry
         if directory is not None:
             self.registry = CollectorRegistry()
@@ -156,6 +163,11 @@ class Metrics:
 
     def count_killed(self, reason: str) -> None:
         self._killed.labels(reason).inc()
+
+    def find(self, findings: Mapping[str, int]) -> None:
+        """What the last comparison of stored files with their records has found, by kind."""
+        for kind, count in findings.items():
+            self._findings.labels(str(kind)).set(count)
 
     def count(self, route: Route | None, exchange: Exchange) -> None:
         """Count a request that has ended."""

@@ -397,3 +397,15 @@ async def test_a_healthy_store_is_ready_and_has_nothing_abandoned(store: Artifac
         await store.start()
         await upload.commit()
     assert await keys(store) == {KEY, f"{PARENT}/other"}
+
+
+async def test_a_walk_has_all_files_below_in_the_order_of_their_keys(store: ArtifactStore) -> None:
+    names = ["a", "a-b/c", "a.b", "ab/c/d", "ab/c-d", "ä", "with space", "z%41"]
+    for name in names:
+        await put(store, f"workspaces/acme/{name}", b"1" * len(name))
+    await put(store, "workspaces/acme2/a", b"1")
+    found = [entry async for page in store.walk("workspaces/acme") for entry in page]
+    expected = sorted((f"workspaces/acme/{name}" for name in names), key=str.encode)
+    assert [entry.name for entry in found] == expected
+    assert [entry.size for entry in found] == [len(name) - len("workspaces/acme/") for name in expected]
+    assert [page async for page in store.walk("workspaces/nobody")] == []

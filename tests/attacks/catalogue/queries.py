@@ -78,7 +78,7 @@ def _sizes() -> Iterator[Case]:
         yield Case(
             f"a dataset with a long {name}", 27, (post(f"{V2}/runs/log-inputs", body),), refused=0, only="hokusai"
         )
-    yield Case("more tags than one run may have", 27, play=_tags, only="hokusai")
+    yield Case("more tags than one run may have", 27, play=_tags, only="own")  # a separate MLflow has no such bound
 
 
 def _tags(scene: Scene) -> None:

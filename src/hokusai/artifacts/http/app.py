@@ -79,6 +79,11 @@ class ArtifactsApp:
         """Settle what a killed process left, before anything is served."""
         await self._settling.start()
 
+    @property
+    def found_interrupted(self) -> bool:
+        """Whether a killed process had left something at the start."""
+        return self._settling.found_interrupted
+
     async def close(self) -> None:
         """Waits for uploads that are being committed."""
         await self._integrity.close()

@@ -91,6 +91,11 @@ class ObjectStore:
             async for page in pages:
                 yield page
 
+    async def walk(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
+        keys = obstore.list(self.vendor, directory, chunk_size=PAGE)
+        while page := await self._next_page(keys):
+            yield [Entry(one["path"], one["size"]) for one in page]
+
     async def delete(self, key: str) -> bool:
         self._directories.clear()
         found = False

@@ -4,7 +4,7 @@ Everything here blocks.
 """
 
 # Paths are bytes, so that file names do not depend on the process's locale; pathlib does not support bytes.
-# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH120, PTH208
+# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH119, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -97,6 +97,15 @@ class Removal:
     def purge(self) -> None:
         """Free the space. May be called twice."""
         shutil.rmtree(self._trash, ignore_errors=True)
+        self.leave()
+
+    @property
+    def name(self) -> str:
+        """Of its directory in the trash."""
+        return os.fsdecode(os.path.basename(self._trash))
+
+    def leave(self) -> None:
+        """Another process may have it now. May be called twice."""
         if self._lock is not None:
             descriptor, self._lock = self._lock, None
             os.close(descriptor)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from hokusai.artifacts.store import NOTHING_UNFINISHED, Stat
+from hokusai.artifacts.store import NOTHING_UNFINISHED, Look, Stat
+from hokusai.artifacts.stores.posix import tree
 from hokusai.artifacts.stores.posix.layout import Layout
 from hokusai.artifacts.stores.posix.removal import Removal
 from hokusai.artifacts.stores.posix.threads import Threads, translate_errors
@@ -42,6 +43,18 @@ class LocalStaging:
             self._layout.settle(name, unfinished[name])
         return Removal.of(self._layout, key)
 
+    def look_now(self, key: str, staged: str | None) -> Look:
+        with translate_errors("read"):
+            return tree.look(self._layout, key, staged)
+
+    def is_empty_now(self, directory: str) -> bool:
+        with translate_errors("list"):
+            return tree.is_empty(self._layout, directory)
+
+    def remove_empty_now(self, directory: str) -> bool:
+        with translate_errors("delete"):
+            return tree.remove_empty(self._layout, directory)
+
     async def abandoned_removals(self) -> Sequence[LocalRemoval]:
         found = await self._threads.run("list", Removal.abandoned, self._layout)
         return [LocalRemoval(removal, self._threads) for removal in found]
@@ -53,6 +66,13 @@ class LocalRemoval:
     def __init__(self, removal: Removal, threads: Threads) -> None:
         self._removal = removal
         self._threads = threads
+
+    @property
+    def name(self) -> str:
+        return self._removal.name
+
+    async def leave(self) -> None:
+        self._removal.leave()
 
     async def key(self) -> str:
         return await self._threads.run("list", self._removal.key)

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 from hokusai import errors
 from hokusai.artifacts.store import SLICE, Entry, FileSlice, Piece, Stat
-from hokusai.artifacts.stores.posix import layout, open_file, part_file
+from hokusai.artifacts.stores.posix import layout, open_file, part_file, tree
 from hokusai.artifacts.stores.posix.staging import LocalStaging
 from hokusai.artifacts.stores.posix.threads import Threads
 from hokusai.artifacts.stores.posix.upload import LocalUpload
@@ -65,6 +65,11 @@ class LocalStore:
                 yield page
         finally:
             self._threads.later(scan.close)
+
+    async def walk(self, directory: str) -> AsyncGenerator[Sequence[Entry], None]:
+        found = tree.Tree(self._layout, directory)
+        while page := await self._threads.run("list", found.page):
+            yield page
 
     async def delete(self, key: str) -> bool:
         removal = await self.staging.remove(key)
