@@ -85,6 +85,7 @@ class Campaign:
             self.kill(self._random.choices(list(kinds), list(kinds.values()))[0])
             if number == kills - 1 or self._random.randrange(_CHECK_EVERY) == 0:
                 self.check()
+        self._result.findings += self._judge.fsck()
         self._result.seconds = time.monotonic() - began
         return self.result
 

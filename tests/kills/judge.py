@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 from tests.kills.clients import FILES, MLFLOW, Connection
@@ -55,11 +56,14 @@ class Judge:
         self._last_row = max((row.id for row in target.tables.trail(0)), default=0)
         self._found: list[tuple[Sort, str]] = []
         self._rows: list[Row] = []
+        #: What interrupted changes were about. The directory of an upload may be left, empty: ``fsck`` removes it.
+        self._interrupted: set[Cell] = set()
 
     def check(self, kills: tuple[str, ...]) -> list[Finding]:
         """While no client asks for anything. What was not certain is, from then on."""
         changes, self._journal.recent = self._journal.recent, []
         self._found = []
+        self._interrupted |= {cell for one in changes if one.state == "unanswered" for cell in one.cells}
         served = self._served({cell for change in changes for cell in change.cells if cell[0] == "file"})
         self._wait_until_settled()
         there = self._target.tables.cells()
@@ -72,6 +76,14 @@ class Judge:
         self._journal.cells |= {cell: frozenset({there.get(cell)}) for cell in self._journal.cells}
         return [Finding(sort, what, self._target.layout.name, self._seed, kills) for sort, what in self._found]
 
+    def fsck(self) -> list[Finding]:
+        """``hokusai fsck`` reads every file, and finds nothing but empty directories, which it removes."""
+        first, second = self._target.fsck("--digests", "--repair"), self._target.fsck("--digests")
+        left = [one for one in first if one.get("kind") != "empty"] + second
+        return [
+            Finding("wrong", f"hokusai fsck: {one}", self._target.layout.name, self._seed, ("all",)) for one in left
+        ]
+
     def _add(self, sort: Sort, what: str) -> None:
         self._found.append((sort, what))
 
@@ -79,7 +91,7 @@ class Judge:
         tables = self._target.tables
         tables.age()
         for what in ("hokusai_pending", "hokusai_audit_begun"):
-            if not eventually(lambda what=what: not tables.count(what), _SETTLED_SECONDS):  # type: ignore[misc]
+            if not eventually(partial(tables.is_empty, what), _SETTLED_SECONDS):
                 self._add("wrong", f"{tables.count(what)} rows are left in {what}")
         if not eventually(lambda: not self._target.store.left_over(), _SETTLED_SECONDS):
             self._add("wrong", f"left in the store: {self._target.store.left_over()[:5]}")
@@ -158,14 +170,17 @@ class Judge:
                 self._add("wrong", f"{name} has {stored[name]} bytes, and is recorded with {recorded[name]}")
         if (truth := used(recorded)) != (counted := tables.counted()):
             self._add("wrong", f"counted as used: {counted}; the truth: {truth}")
-        if models := tables.unclaimed_models():
-            self._add("wrong", f"registered models that are not counted: {sorted(models)[:5]}")
+        if models := tables.uncounted_models():
+            self._add("wrong", f"registered models that are not counted: {dict(models)}")
+        for empty in self._target.store.empty_directories():
+            if not any(_is_below(upload, empty) for upload in self._interrupted):
+                self._add("wrong", f"{empty} is an empty directory, and no upload to it was interrupted")
 
     def _check_api(self, changes: list[Change], there: Mapping[Cell, Value]) -> None:
         keys = {cell[1] for change in changes for cell in change.cells if cell[0] == "key"}
         for key_id in {*list(self._secrets)[-_SAMPLE:], *keys} & self._secrets.keys():
             wanted = 200 if there.get(("key", key_id)) == "active" else 401
-            if not eventually(lambda id=key_id, wanted=wanted: self._key(id) == wanted, _REVOKED_SECONDS):  # type: ignore[misc]
+            if not eventually(partial(self._is_answered, key_id, wanted), _REVOKED_SECONDS):
                 self._add("lost", f"key {key_id} is {there.get(('key', key_id))}, and is answered {self._key(key_id)}")
         for workspace, key in self._keys.items():
             connection = Connection(self._target.port, key)
@@ -173,6 +188,9 @@ class Judge:
                 if change.workspace == workspace and change.subject and change.action.startswith("run."):
                     self._check_run(connection, change.subject, there)
             connection.close()
+
+    def _is_answered(self, key_id: str, status: int) -> bool:
+        return self._key(key_id) == status
 
     def _key(self, key_id: str) -> int:
         connection = Connection(self._target.port, self._secrets[key_id])
@@ -235,6 +253,10 @@ class Judge:
             same = (row.action, row.workspace, row.subject) == (change.action, change.workspace, change.subject)
             if same and row.outcome and not row.agent:
                 yield row
+
+
+def _is_below(upload: Cell, empty: tuple[str, str]) -> bool:
+    return upload[:2] == ("file", empty[0]) and f"{upload[2]}/".startswith(f"{empty[1]}/")
 
 
 def _grouped(rows: list[Row], of: Callable[[Row], str]) -> dict[str, list[Row]]:

@@ -111,17 +111,22 @@ class Tables:
             rows = connection.execute(sa.text("SELECT workspace, bytes, files, names FROM hokusai_use"))
             return {row.workspace: (int(row[1]), int(row[2]), int(row[3])) for row in rows if any(row[1:])}
 
-    def unclaimed_models(self) -> set[tuple[str, str]]:
-        """Registered models that are not counted."""
+    def uncounted_models(self) -> Counter[str]:
+        """How many registered models of each workspace are not counted. A name may be counted without a model."""
         with self.mlflow.connect() as connection:
-            there = connection.execute(sa.text("SELECT workspace, name FROM registered_models")).all()
+            there = connection.execute(sa.text("SELECT workspace FROM registered_models")).scalars().all()
         with self.ours.connect() as connection:
-            claimed = connection.execute(sa.text("SELECT workspace, name FROM hokusai_models")).all()
-        return {tuple(row) for row in there} - {tuple(row) for row in claimed}
+            claimed = connection.execute(sa.text("SELECT workspace FROM hokusai_models")).scalars().all()
+            counted = {row.workspace: row.models for row in connection.execute(sa.text("SELECT * FROM hokusai_use"))}
+        both = Counter({name: min(number, counted[name]) for name, number in Counter(claimed).items()})
+        return Counter(there) - both
 
     def count(self, table: str) -> int:
         with self.ours.connect() as connection:
             return int(connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+    def is_empty(self, table: str) -> bool:
+        return not self.count(table)
 
     def age(self) -> None:
         """What nobody ended is now so old that it is settled."""
@@ -160,11 +165,15 @@ class Disk:
         return found
 
     def left_over(self) -> list[str]:
-        """Unfinished uploads and deletions, and directories with nothing in them."""
+        """Unfinished uploads and deletions."""
         own = self._root / ".hokusai"
-        found = [str(path.relative_to(own)) for name in ("uploads", "trash") for path in (own / name).glob("*")]
-        walk = os.walk(self._root / "workspaces")
-        return found + [f"empty {Path(at).relative_to(self._root)}" for at, names, files in walk if not names + files]
+        return [str(path.relative_to(own)) for name in ("uploads", "trash") for path in (own / name).glob("*")]
+
+    def empty_directories(self) -> list[tuple[str, str]]:
+        """Workspace and path; those with nothing at all in them."""
+        base = self._root / "workspaces"
+        walk = ((Path(at).relative_to(base), names, files) for at, names, files in os.walk(base))
+        return [(at.parts[0], "/".join(at.parts[1:])) for at, names, files in walk if not names + files and at.parts]
 
 
 class Bucket:
@@ -179,6 +188,9 @@ class Bucket:
 
     def left_over(self) -> list[str]:
         """Parts of uploads are left to the bucket's lifecycle rule."""
+        return []
+
+    def empty_directories(self) -> list[tuple[str, str]]:
         return []
 
     def _objects(self) -> Iterable[Any]:

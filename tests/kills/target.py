@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tests import forked, mlflow_tables, postgres, s3
 from tests.kills.clients import Connection
 from tests.kills.tables import Bucket, Disk, Tables
-from tests.serving import descendants, environment
+from tests.serving import descendants, environment, run_hokusai
 from tests.test_killed import free_port, held, listening, lives
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -104,6 +105,13 @@ class Target:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(40)
+
+    def fsck(self, *options: str) -> list[dict[str, Any]]:
+        """What ``hokusai fsck`` finds."""
+        ran = run_hokusai("fsck", "--data", str(self.data), "--json", *options, **self._settings)
+        assert ran.returncode in {0, 1}, ran.stderr
+        found: list[dict[str, Any]] = json.loads(ran.stdout)["findings"]
+        return found
 
     def processes(self) -> set[int]:
         """All of this server, MLflow's as well. A forked program is a child of the tests' fork server."""
