@@ -84,8 +84,8 @@ class Connection:
             headers["Content-Type"] = "application/json"
         try:
             self._http.request(method, path, body=body, headers=headers)
-            answer = self._http.getresponse()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            with self._http.getresponse() as answer:
+                return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         except (OSError, http.client.HTTPException):
             self._http.close()
             raise
@@ -116,9 +116,10 @@ class Client(threading.Thread):
                         return
                     self.random.choices(deeds, weights)[0]()
                 time.sleep(0.002)
-        except BaseException as error:
+        except Exception as error:
             self.failure = error
-            raise
+        finally:
+            self._connection.close()
 
     def _deeds(self) -> Sequence[tuple[Callable[[], None], int]]:
         raise NotImplementedError
