@@ -355,14 +355,20 @@ class Ledger:
         """Commit the intent to delete files that are stored now. Ends with ``delete``."""
         return await self._use.intend_deletion(place.workspace, place.path, key_id)
 
-    async def delete(self, place: Place, hold: Hold, recording: Recording | None = None) -> int:
-        """Delete the records of files that are gone, and were stored before the intent; returns how many there were."""
+    async def delete(
+        self, place: Place, hold: Hold, recording: Recording | None = None, *, removed: bool = True
+    ) -> int:
+        """Delete the records of files that are gone, and were stored before the intent; returns how many there were.
+
+        It is recorded where objects were ``removed``, or there were such records: their objects may have been removed
+        by a request that was killed.
+        """
 
         def delete(connection: sa.Connection) -> int:
             old = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < hold.intent["created_at"])
             gone = self._delete(connection, *old)
             self._use.settle(connection, hold, replaced=_use_of_deleted(gone))
-            audit.write(connection, [recording])
+            audit.write(connection, [recording if removed or gone else None])
             return len(gone)
 
         return await self._database.run(delete)
