@@ -239,12 +239,13 @@ class Judge:
         return self._rows
 
     def _check_row(self, change: Change, rows: list[Row]) -> None:
+        """A row whose outcome is not known tells what was known when the change began."""
         if len(rows) != 1:
             self._add("unrecorded", f"{len(rows)} rows of the trail for {change}, request {change.request_id}")
             return
         row = rows[0]
-        same = row.action == change.action and (row.outcome or row.subject == change.subject)
-        if not same or row.workspace != change.workspace:
+        same = (row.subject, row.workspace) == (change.subject, change.workspace)
+        if row.action != change.action or not (same or row.outcome):
             self._add("unrecorded", f"the row of {change} is {row}")
 
     def _check_unanswered(self, change: Change, rows: list[Row], effects: list[bool]) -> None:
