@@ -221,3 +221,15 @@ def test_a_database_whose_disk_is_full_changes_nothing(tmp_path: Path, small_dis
         assert service.put(f"{RUN}/deep/file", NEW).status == 200
         with closing(sqlite3.connect(small_disk / "hokusai.db")) as connection:
             assert connection.execute("SELECT bytes, files FROM hokusai_use").fetchall() == [(len(NEW), 1)]
+
+
+def test_a_deletion_from_a_bucket_that_cannot_be_recorded_has_an_unknown_outcome(tmp_path: Path, s3_url: str) -> None:
+    """Its objects are gone."""
+    database = f"sqlite:///{tmp_path / 'hokusai.db'}"
+    create_tables(database)
+    with running(s3_url, database) as service:
+        assert service.put(f"{RUN}/deep/file", OLD).status == 200
+        with closing(sqlite3.connect(tmp_path / "hokusai.db")) as connection:
+            connection.execute("ALTER TABLE hokusai_artifacts RENAME TO away")
+        answer = service.call("DELETE", f"/{RUN}/deep")
+        assert (answer.status, service.shim and service.shim.codes) == (503, ["HK5006"])

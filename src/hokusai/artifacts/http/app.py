@@ -140,13 +140,21 @@ class ArtifactsApp:
             await self._remove(staging, found, condition, record, recording)
         else:
             await self._check(found, condition, record)
-            intent = await self._ledger.intend_deletion(found, principal_of(scope).key_id)
-            removed = await self._store.delete(found.key)
-            if not await self._ledger.delete(found, intent, recording, removed=removed) and not removed:
-                raise found.unknown
+            await self._delete_objects(found, principal_of(scope).key_id, recording)
         if recording:
             recording.is_written = True
         await answer(send, headers=[JSON, (b"content-length", b"2")], body=b"{}")
+
+    async def _delete_objects(self, found: Place, key_id: str, recording: Recording | None) -> None:
+        """Objects first: where their records cannot be deleted then, ``Settling`` does that later."""
+        intent = await self._ledger.intend_deletion(found, key_id)
+        removed = await self._store.delete(found.key)
+        try:
+            records = await self._ledger.delete(found, intent, recording, removed=removed)
+        except errors.Unavailable as error:
+            raise errors.OutcomeUnknown() from error
+        if not removed and not records:
+            raise found.unknown
 
     async def _remove(
         self,
