@@ -13,10 +13,11 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.dev
 WORKERS ?= 2
 FUZZ_MINUTES ?= 10
+KILLS ?= 300
 LOCK = $(BIN)/uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-long check format docs bench lab scan attacks attacks-peer holes fuzz large cluster cluster-test image image-test lock clean
+.PHONY: help setup demo unit test test-long check format docs bench lab scan attacks attacks-peer holes fuzz kills large cluster cluster-test image image-test lock clean
 .NOTPARALLEL: # two targets may fill one environment
 
 help: ## this list
@@ -66,6 +67,9 @@ lab: $(READY) ## the failure lab: deployments that are broken on purpose, and wh
 
 fuzz: $(READY) ## random requests, tenants and bytes for FUZZ_MINUTES (10); stops at the first failure
 	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)
+
+kills: $(READY) ## kill a server KILLS times (300) in four layouts while clients change things; nothing may come of it
+	@$(BIN)/python -m tests.kills --kills $(KILLS) $(ARGS)
 
 large: $(READY) ## upload and download a file of 3 GiB with the stock client, and compare the bytes
 	@$(BIN)/python -m tests.stock.large $(ARGS)

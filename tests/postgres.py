@@ -47,9 +47,10 @@ _HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"
 
 
 class Postgres:
-    """One server, on a free port of 127.0.0.1. ``stop`` and ``start`` make an outage."""
+    """One server, on a free port of 127.0.0.1. ``stop`` or ``crash``, and ``start``, make an outage."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = {**_HASTY, **settings}
         self._account = _account()
         self._directory = Path(tempfile.mkdtemp(prefix="hokusai-postgres-"))
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -85,6 +86,14 @@ class Postgres:
         except subprocess.TimeoutExpired:
             os.kill(self._pid, signal.SIGQUIT)
             keeper.wait(20)
+
+    def crash(self) -> None:
+        """An immediate shutdown: what was committed is there again after ``start``, unless it did not wait for that."""
+        pid = self._pid
+        os.kill(pid, signal.SIGQUIT)
+        while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
+            time.sleep(0.01)
+        self.stop()
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -177,7 +186,8 @@ class Postgres:
     def _launch(self) -> bool:
         import psycopg
 
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", **_HASTY}
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
+        settings |= self._settings
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), *options]
         with self._log.open("wb") as log:
@@ -239,6 +249,13 @@ def _binaries() -> list[Path]:
     return [place for place in places if (place / "initdb").exists() and (place / "postgres").exists()]
 
 
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def _children(parent: int) -> list[int]:
     listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     pairs = (line.split() for line in listing.splitlines())
@@ -253,8 +270,8 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Postgres]:
-    server = Postgres()
+def running(**settings: str) -> Iterator[Postgres]:
+    server = Postgres(**settings)
     try:
         yield server
     finally:

@@ -162,10 +162,10 @@ class UseStore:
             Hold(row.id, row.workspace, _files([row]), {"path": row.path}) for row in await self._database.rows(query)
         ]
 
-    async def intend_deletion(self, workspace: str, path: str) -> Hold:
+    async def intend_deletion(self, workspace: str, path: str, key_id: str | None = None) -> Hold:
         """An intent that counts nothing: files at or below ``path``, stored before now, will be deleted."""
-        now = datetime.now(UTC)
-        hold = Hold(secrets.token_hex(16), workspace, Use(), {"path": path, "created_at": now}, keep=True)
+        intent = {"path": path, "created_at": datetime.now(UTC), "key_id": key_id}
+        hold = Hold(secrets.token_hex(16), workspace, Use(), intent, keep=True)
         await self._database.run(partial(self._hold, hold=hold, instead=NOTHING, quota=Quota()))
         return hold
 

@@ -16,9 +16,11 @@ import pytest
 from hokusai import errors
 from hokusai.artifacts import Ledger, Place, Record, Stat, Written
 from hokusai.artifacts.record import ExpectedVersion, PendingRecord
+from hokusai.audit import Recording
 from hokusai.database import Database
 from hokusai.identity import Quota, Use
 from tests.artifacts.service import create_tables
+from tests.audit.entries import entry, rows
 from tests.postgres import Postgres
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
@@ -245,6 +247,20 @@ async def test_what_was_uploaded_after_the_deletion_began_is_kept(ledger: Ledger
     await record(ledger, at("m/new"), created=datetime.now(UTC))
     assert await ledger.delete(at("m"), intent) == 1
     assert await ledger.find(at("m/new"))
+
+
+@pytest.mark.parametrize("removed", [True, False])
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_a_deletion_is_in_the_trail_where_it_deleted_something(
+    ledger: Ledger, database: Database, removed: bool, is_recorded: bool
+) -> None:
+    """An object, or the record of one that an earlier deletion removed before its server was killed."""
+    if is_recorded:
+        await record(ledger, at("m/file"))
+    recording = Recording(lambda: entry(1))
+    intent = await ledger.intend_deletion(at("m"))
+    assert await ledger.delete(at("m"), intent, recording, removed=removed) == is_recorded
+    assert len(await rows(database)) == (removed or is_recorded)
 
 
 async def test_no_file_is_recorded_during_a_deletion(ledger: Ledger, stores: Stores) -> None:

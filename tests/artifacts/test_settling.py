@@ -182,6 +182,10 @@ def test_killed_in_an_upload_to_a_bucket(bucket: Place, point: str, stored: bool
         assert bucket.is_counted()
 
 
+#: The objects are gone then, and the deletion is not recorded: its records and its row of the trail follow.
+RECORDED_LATER = {f"after {_OBJECT}.store:ObjectStore._remove", f"before {_LEDGER}.delete"}
+
+
 @pytest.mark.parametrize(("point", "gone"), moments(DELETE_FROM_BUCKET))
 def test_killed_in_a_deletion_from_a_bucket(bucket: Place, point: str, gone: bool) -> None:
     bucket.killed(point, lambda service: service.call("DELETE", f"/{RUN}/deep"))
@@ -191,6 +195,9 @@ def test_killed_in_a_deletion_from_a_bucket(bucket: Place, point: str, gone: boo
         eventually(bucket.is_settled)
         holds(service, None if gone else OLD)
         assert bucket.is_counted()
+    rows = bucket.rows("SELECT action, subject, workspace, key_id, details FROM hokusai_audit")
+    later = '{"outcome": "deleted, and recorded later: the server ended before"}'
+    assert rows == [("artifact.delete", f"{RUN}/deep", "acme", "key-1", later)] * (point in RECORDED_LATER)
 
 
 def test_a_database_whose_disk_is_full_changes_nothing(tmp_path: Path, small_disk: Path) -> None:

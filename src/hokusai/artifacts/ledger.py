@@ -337,8 +337,11 @@ class Ledger:
         """There is nothing more to do for an intent."""
         await self._use.release(hold)
 
-    async def forget(self, files: Sequence[tuple[Place, Record]]) -> int:
-        """Delete the records of files that are not there, unless they were replaced; returns how many there were."""
+    async def forget(self, files: Sequence[tuple[Place, Record]], deletion: Intent | None = None) -> int:
+        """Delete the records of files that are not there, unless they were replaced; returns how many there were.
+
+        Where there were some, the ``deletion`` that they are gone by is recorded in the trail.
+        """
 
         def forget(connection: sa.Connection) -> int:
             found = 0
@@ -347,22 +350,29 @@ class Ledger:
                 if gone := self._delete(connection, *_at(place), *same):
                     self._use.subtract(connection, place.workspace, _use_of_deleted(gone))
                     found += 1
+            audit.write(connection, [Recording(partial(_settled, deletion)) if deletion and found else None])
             return found
 
         return await self._database.run(forget) if files else 0
 
-    async def intend_deletion(self, place: Place) -> Hold:
+    async def intend_deletion(self, place: Place, key_id: str | None = None) -> Hold:
         """Commit the intent to delete files that are stored now. Ends with ``delete``."""
-        return await self._use.intend_deletion(place.workspace, place.path)
+        return await self._use.intend_deletion(place.workspace, place.path, key_id)
 
-    async def delete(self, place: Place, hold: Hold, recording: Recording | None = None) -> int:
-        """Delete the records of files that are gone, and were stored before the intent; returns how many there were."""
+    async def delete(
+        self, place: Place, hold: Hold, recording: Recording | None = None, *, removed: bool = True
+    ) -> int:
+        """Delete the records of files that are gone, and were stored before the intent; returns how many there were.
+
+        It is recorded where objects were ``removed``, or there were such records: their objects may have been removed
+        by a request that was killed.
+        """
 
         def delete(connection: sa.Connection) -> int:
             old = (_in(place), self._at_or_below(place.path), artifacts.c.created_at < hold.intent["created_at"])
             gone = self._delete(connection, *old)
             self._use.settle(connection, hold, replaced=_use_of_deleted(gone))
-            audit.write(connection, [recording])
+            audit.write(connection, [recording if removed or gone else None])
             return len(gone)
 
         return await self._database.run(delete)
@@ -453,22 +463,24 @@ def _keeping(hold: Hold) -> Iterator[None]:
 
 
 def _settled(intent: Intent) -> Entry:
-    """The audit trail's entry for an upload whose server ended before it could record it."""
+    """The audit trail's entry for a change whose server ended before it could record it."""
+    is_upload = intent.sha256 is not None
+    done = "stored" if is_upload else "deleted"
     return Entry(
         at=datetime.now(UTC),
         request_id=intent.hold.id,
         address="",
-        method="PUT",
+        method="PUT" if is_upload else "DELETE",
         path=intent.path,
         status=0,
         seconds=0.0,
-        key_id=intent.key_id,
+        key_id=intent.key_id or None,
         workspace=intent.hold.workspace,
-        action=Action.ARTIFACT_UPLOAD,
+        action=Action.ARTIFACT_UPLOAD if is_upload else Action.ARTIFACT_DELETE,
         subject_type=SubjectType.ARTIFACT,
         subject=intent.path,
-        bytes=intent.hold.use.bytes,
-        details={"outcome": "stored, and recorded later: the server ended before"},
+        bytes=intent.hold.use.bytes if is_upload else None,
+        details={"outcome": f"{done}, and recorded later: the server ended before"},
     )
 
 

@@ -207,13 +207,15 @@ class Settling:
         """Forget the files that the deletion got to. The others stay: its client had no answer."""
         if not intent.expired:
             return
-        after = ""
+        after, unrecorded = "", [intent]
         while records := await self._ledger.below(place, after=after):
             after = records[-1][0].path
             for start in range(0, len(records), _TOGETHER):
                 some = [one for one in records[start : start + _TOGETHER] if one[1].created < intent.created]
                 stats = await asyncio.gather(*(self._store.stat(where.key) for where, _ in some))
-                await self._ledger.forget([one for one, stat in zip(some, stats, strict=True) if stat is None])
+                gone = [one for one, stat in zip(some, stats, strict=True) if stat is None]
+                if await self._ledger.forget(gone, *unrecorded):
+                    unrecorded = []
         await self._ledger.end(intent.hold)
 
 

@@ -140,9 +140,9 @@ class ArtifactsApp:
             await self._remove(staging, found, condition, record, recording)
         else:
             await self._check(found, condition, record)
-            intent = await self._ledger.intend_deletion(found)
+            intent = await self._ledger.intend_deletion(found, principal_of(scope).key_id)
             removed = await self._store.delete(found.key)
-            if not await self._ledger.delete(found, intent, recording if removed else None) and not removed:
+            if not await self._ledger.delete(found, intent, recording, removed=removed) and not removed:
                 raise found.unknown
         if recording:
             recording.is_written = True

@@ -1,0 +1,119 @@
+"""What ``make kills`` does hundreds of times, a few times; and that its judge finds what is wrong."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.kills import campaign
+from tests.kills.campaign import Campaign
+from tests.kills.points import RECORDED, moments
+from tests.kills.target import LAYOUTS, Target, target
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with target(LAYOUTS["sqlite"], tmp_path_factory.mktemp("kills")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def working(found: Target) -> Iterator[Campaign]:
+    """Clients of a server that is killed at the moments that ``tests/artifacts/test_settling.py`` leaves out."""
+    with Campaign(found, secrets.token_hex(4), moments(RECORDED)) as running:
+        yield running
+
+
+@pytest.mark.timeout(300)
+def test_nothing_comes_of_a_kill_before_or_after_any_step_of_a_change_that_is_not_of_a_file(working: Campaign) -> None:
+    working.restart()
+    for _ in moments(RECORDED):
+        working.kill("aimed")
+    assert working.check() == []
+    assert working.result.points >= set(moments(RECORDED)) - set(working.result.missed)
+    assert len(working.result.missed) < len(RECORDED) / 2, working.result.missed
+    assert working.result.changes["acknowledged"] > 50
+
+
+def a_record_less(found: Target) -> None:
+    execute(found, "DELETE FROM hokusai_artifacts WHERE path IN (SELECT MIN(path) FROM hokusai_artifacts)")
+
+
+def a_changed_file(found: Target) -> None:
+    path = next(path for path in files(found) if path.stat().st_size)
+    path.write_bytes(bytes(path.stat().st_size + 1))
+
+
+def a_file_too_many(found: Target) -> None:
+    (files(found)[0].parent / "more").touch()
+
+
+def an_empty_directory(found: Target) -> None:
+    (files(found)[0].parent / "empty").mkdir()
+
+
+def use_that_is_miscounted(found: Target) -> None:
+    execute(found, "UPDATE hokusai_use SET bytes = bytes + 1")
+
+
+def a_key_that_is_valid_again(found: Target) -> None:
+    execute(found, "UPDATE hokusai_keys SET revoked_at = NULL")
+
+
+def rows_that_are_missing(found: Target) -> None:
+    execute(found, "DELETE FROM hokusai_audit WHERE id % 2 = 0")
+
+
+def rows_about_others(found: Target) -> None:
+    execute(found, "UPDATE hokusai_audit SET subject = 'another'")
+
+
+def a_tag_less(found: Target) -> None:
+    with found.tables.mlflow.begin() as connection:
+        connection.execute(sa.text("DELETE FROM tags WHERE key NOT LIKE 'mlflow.%'"))
+
+
+FAULTS: dict[Callable[[Target], None], str] = {
+    a_record_less: "lost",
+    a_changed_file: "wrong",
+    a_file_too_many: "wrong",
+    an_empty_directory: "wrong",
+    use_that_is_miscounted: "wrong",
+    a_key_that_is_valid_again: "lost",
+    rows_that_are_missing: "unrecorded",
+    rows_about_others: "unrecorded",
+    a_tag_less: "lost",
+}
+
+
+def execute(found: Target, statement: str) -> None:
+    with found.tables.ours.begin() as connection:
+        assert connection.execute(sa.text(statement)).rowcount, statement
+
+
+def files(found: Target) -> list[Path]:
+    return sorted(path for path in (found.data / "artifacts" / "workspaces").rglob("*") if path.is_file())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_judge_finds_what_is_wrong(tmp_path: Path, fault: Callable[[Target], None]) -> None:
+    with target(LAYOUTS["sqlite"], tmp_path) as broken, Campaign(broken, "judge") as working:
+        working.work(1.5)
+        fault(broken)
+        assert FAULTS[fault] in {one.sort for one in working.judge()}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=lambda layout: layout.name)
+def test_nothing_comes_of_kills(tmp_path: Path, layout: campaign.Layout) -> None:
+    result = campaign.run(layout, tmp_path, kills=10, seed=secrets.token_hex(4))
+    assert result.findings == []
+    assert result.kills.total() == 10
