@@ -269,3 +269,17 @@ def test_the_row_of_a_change_is_there_before_its_answer(tmp_path: Path) -> None:
                 assert time.monotonic() < end
         lines = [line["request_id"] for line in server.audit()]
         assert sorted(set(lines)) == sorted(lines)
+
+
+def test_a_change_whose_row_waits_for_the_database_is_remembered(tmp_path: Path) -> None:
+    """The row waits in memory, which a kill ends: that the change began is what is left of it."""
+    with serving(tmp_path / "data") as server, closing(sqlite3.connect(tmp_path / "data" / "hokusai.db")) as database:
+        team = server.workspace("acme")
+        database.execute("ALTER TABLE hokusai_audit RENAME TO hokusai_audit_away")
+        with server.http(team.key) as http:
+            made = [http.post(f"{V2}/registered-models/create", json={"name": name}) for name in ("one", "two")]
+        assert [answer.status_code for answer in made] == [200, 200]
+        server.process.kill()
+        server.process.wait(10)
+        begun = {request_id for (request_id,) in database.execute("SELECT request_id FROM hokusai_audit_begun")}
+        assert begun >= {answer.headers["x-request-id"] for answer in made}

@@ -25,6 +25,8 @@ _SETTLED_SECONDS = 10
 #: A revoked key is refused by every process within this many seconds.
 _REVOKED_SECONDS = 3
 _SAMPLE = 12
+#: Numbers of rows of the trail that may be given again.
+_REUSED = 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Judge:
         self._secrets = secrets
         self._seed = seed
         self._random = random.Random(seed)
-        self._last_row = max((row.id for row in target.tables.trail(0)), default=0)
+        rows = target.tables.trail(0)
+        self._last_row = max((row.id for row in rows), default=0)
+        self._seen = {(row.id, row.request_id) for row in rows}
         self._found: list[tuple[Sort, str]] = []
         self._rows: list[Row] = []
         #: What interrupted changes were about. The directory of an upload may be left, empty: ``fsck`` removes it.
@@ -226,18 +230,22 @@ class Judge:
                 self._check_unanswered(change, by_agent.get(change.agent, []), self._effects(change, there))
 
     def _new_rows(self) -> list[Row]:
-        more = self._target.tables.trail(self._last_row)
+        """Transactions end in another order than they take numbers, and PostgreSQL may reuse some after a crash."""
+        found = self._target.tables.trail(self._last_row - _REUSED)
+        more = [row for row in found if (row.id, row.request_id) not in self._seen]
+        self._seen |= {(row.id, row.request_id) for row in more}
         self._last_row = max((row.id for row in more), default=self._last_row)
         self._rows += more
         return self._rows
 
     def _check_row(self, change: Change, rows: list[Row]) -> None:
+        """A row whose outcome is not known tells what was known when the change began."""
         if len(rows) != 1:
             self._add("unrecorded", f"{len(rows)} rows of the trail for {change}, request {change.request_id}")
             return
         row = rows[0]
-        same = row.action == change.action and (row.outcome or row.subject == change.subject)
-        if not same or row.workspace != change.workspace:
+        same = (row.subject, row.workspace) == (change.subject, change.workspace)
+        if row.action != change.action or not (same or row.outcome):
             self._add("unrecorded", f"the row of {change} is {row}")
 
     def _check_unanswered(self, change: Change, rows: list[Row], effects: list[bool]) -> None:

@@ -95,8 +95,8 @@ class Changes:
         """
         end = datetime.now(UTC) - (self._longest if older is None else older)
         settled = 0
-        while page := await self._database.run(lambda connection: _move(connection, end)):
-            settled += page
+        while (moved := await self._database.run(lambda connection: _move(connection, end))) is not None:
+            settled += moved
         return settled
 
     async def _settle(self, older: timedelta | None = None) -> None:
@@ -161,16 +161,21 @@ def _row(entry: Entry) -> dict[str, object]:
     return {"request_id": entry.request_id, "at": entry.at, "entry": json.dumps(entry.document())}
 
 
-def _move(connection: sa.Connection, end: datetime) -> int:
-    """One page. Another server may do the same: whoever deletes a row writes its entry."""
+def _move(connection: sa.Connection, end: datetime) -> int | None:
+    """One page: how many rows were written, None at the end. Whoever deletes a row writes it: servers do this together.
+
+    A change may have its row in the trail already.
+    """
     oldest = sa.select(begun.c.request_id).where(begun.c.at < end).limit(_PAGE)
     which = begun.c.request_id.in_(oldest.scalar_subquery())
     rows = connection.execute(begun.delete().where(which).returning(begun.c.request_id, begun.c.entry)).all()
+    if not rows:
+        return None
     there = sa.select(trail.c.request_id).where(trail.c.request_id.in_([row.request_id for row in rows]))
-    known = set(connection.execute(there).scalars()) if rows else set()
+    known = set(connection.execute(there).scalars())
     if unknown := [_unknown(row.entry) for row in rows if row.request_id not in known]:
         connection.execute(trail.insert(), unknown)
-    return len(rows)
+    return len(unknown)
 
 
 def _unknown(text: str) -> dict[str, object]:

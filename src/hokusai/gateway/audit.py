@@ -170,10 +170,13 @@ class ChangeRecorder:
         return replace(found, status=200, code=None, bytes=self._exchange.received or None)
 
     def finish(self, *, merged: bool) -> bool:
-        """Whether the request has its row in the trail. One that was refused, and is merged, has none of its own."""
+        """Whether the request has its row in the trail. One that was refused, and is merged, has none of its own.
+
+        Of one whose row still waits in the trail, which a kill would end, it stays recorded that it has begun.
+        """
         if self.recording is not None:
             return self.recording.is_written
-        if self._exchange.has_begun and not self._has_row:
+        if self._exchange.has_begun and merged and not self._has_row:
             self._changes.cancel(self._exchange.request_id)
         return self._has_row and not merged
 
