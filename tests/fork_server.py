@@ -160,6 +160,8 @@ def _run(request: Request) -> None:
     os.chdir(request.cwd)
     os.environ.clear()
     os.environ.update(request.environ)
+    if parent := os.environ.pop("FORKED_PARENT", None):  # ``tests.forked.PARENT``
+        os.getppid = lambda: int(parent)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = request.argv
     if Path(sys.argv[0]).name.startswith("python"):

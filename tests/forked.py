@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+#: The process that a forked child of ``multiprocessing`` is a child of, for all that it can tell.
+PARENT = "FORKED_PARENT"
 #: Where the fork server with the product in it listens: one for all processes of a test run.
 _ADDRESS = "HOKUSAI_TEST_FORK_SERVER"
 _PROGRAM = Path(__file__).with_name("fork_server.py")
@@ -182,11 +184,12 @@ def fork_server(interpreter: str, *modules: str) -> Iterator[str]:
 
 def launch(address: str) -> None:
     """The launcher's main function: be that process, for whoever started this one."""
-    given, descriptors = sys.argv[1:], []
+    given, descriptors, environ = sys.argv[1:], [], dict(os.environ)
     if any(one.startswith("from multiprocessing.") for one in given):  # it uses descriptors of its parent's
         given, descriptors = given[given.index("-c") :], _open_descriptors()
+        environ[PARENT] = str(os.getppid())
     process = Forked(
-        ["python", *given], env=os.environ, stdin=0, stdout=1, stderr=2, server=address, descriptors=descriptors
+        ["python", *given], env=environ, stdin=0, stdout=1, stderr=2, server=address, descriptors=descriptors
     )
     for number in descriptors:
         os.close(number)

@@ -17,7 +17,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests import forked
 from tests.http.test_protocol import Line
 from tests.serving import Process, Server, descendants, environment, hokusai, serving
 
@@ -79,9 +78,8 @@ def kill_while_it_starts(data: Path, port: int, when: Callable[[int, str], objec
     """``when`` is asked again and again, with the process and its log."""
     log = data.with_suffix(".log")
     command = hokusai("serve", "--data", str(data), "--port", str(port), *WORKERS)
-    start: Callable[..., Process] = forked.Forked if forked.available() else subprocess.Popen
     with log.open("w") as stream, log.open("w") as nothing:
-        process = start(command, env=environment(), stdout=nothing, stderr=stream)
+        process = subprocess.Popen(command, env=environment(), stdout=nothing, stderr=stream)
     wait_for(lambda: when(process.pid, log.read_text()) or process.poll() is not None)
     assert process.poll() is None, log.read_text()
     kill(process, left)
@@ -133,7 +131,7 @@ def test_workers_end_with_their_supervisor_whenever_it_is_killed(tmp_path: Path)
 
     def started() -> Server:
         """Until the end of everything, where ``serving`` waits for the last process that writes to its log."""
-        return stack.enter_context(serving(data, "--port", str(port), *WORKERS))
+        return stack.enter_context(serving(data, "--port", str(port), *WORKERS, fork=False))
 
     with ExitStack() as stack:
         kill_while_it_starts(data, port, before_a_worker, left)
@@ -171,7 +169,7 @@ def listening(port: int) -> str:
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_only_what_serves_holds_the_port_and_the_data(tmp_path: Path, workers: int) -> None:
     data, port, left = tmp_path / "data", free_port(), set[int]()
-    with serving(data, "--port", str(port), "--workers", str(workers)) as server:
+    with serving(data, "--port", str(port), "--workers", str(workers), fork=False) as server:
         serves = {server.process.pid, *running(server.process.pid, b"spawn_main")}
         both = {listening(port), str(data / "lock")}
         others = set(descendants(server.process.pid)) - serves

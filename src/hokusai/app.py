@@ -124,7 +124,11 @@ class Application:
             draining=lambda: bool(self.drain and self.drain.draining),
             metrics=lambda: (Metrics.content_type, self.metrics.render()),
         )
-        trail = AuditTrail(self._database, longest_change=2 * settings.tracking_timeout)
+        trail = AuditTrail(
+            self._database,
+            longest_change=2 * settings.tracking_timeout,
+            alone=self._database.is_sqlite and settings.workers == 1,
+        )
         await trail.start()
         parts.push_async_callback(trail.close)
         retention = Retention(self._database, days=settings.audit_days or None)

@@ -204,6 +204,23 @@ async def test_two_files_are_committed_to_one_path_in_the_order_of_their_records
     assert await ledger.find(at("a")) == Record(2, "b" * 64, LATER, "key-2")
 
 
+async def test_a_reader_that_waits_for_a_change_never_stops_it(ledger: Ledger, stores: Stores) -> None:
+    """Either of the two locks may be the one that the change takes first."""
+    await record(ledger, at("a"))
+    begun = threading.Event()
+
+    def commit() -> None:
+        begun.set()
+        time.sleep(0.3)
+
+    change = asyncio.create_task(stores(ledger, file(at("a"), Written(2, "b" * 64, LATER), "key-1"), commit))
+    await asyncio.to_thread(begun.wait)
+    found = await ledger.find_committed(at("a"))
+    await change
+    assert found is not None
+    assert found.size == 2
+
+
 async def test_a_deletion_takes_a_path_and_what_is_below_it(ledger: Ledger) -> None:
     below = ["m", "m/a", "m/b/c", "m/é", "m/%", "m/~"]
     beside = ["m2", "M", "M/a", "m.x", "m-", "m0", "m_/a", "%", "_", "n/m", "l"]

@@ -88,6 +88,17 @@ async def test_an_interrupted_change_gets_a_row_that_says_so(database: Database)
     assert "a client" in details
 
 
+async def test_a_server_that_is_alone_finds_them_at_its_start(database: Database) -> None:
+    killed = Changes(database)
+    await killed.begin(entry("one"))
+    await killed.close()
+    for alone, there in ((False, []), (True, [("one", 0)])):
+        started = Changes(database, alone=alone)
+        await started.start()
+        await started.close()
+        assert await rows(database) == there
+
+
 async def test_many_at_once_share_few_transactions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = Changes(database)
     written = changes._write

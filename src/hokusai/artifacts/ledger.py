@@ -285,13 +285,17 @@ class Ledger:
         return [row.workspace for row in await self._database.rows(_WORKSPACES)]
 
     async def find_committed(self, place: Place) -> Record | None:
-        """The record, once every transaction that was changing it has ended. Waits for those, so it costs a lock."""
+        """The record, once every transaction that was changing it has ended. Waits for those, so it costs two locks.
+
+        One after the other: whoever has one may be waiting for the other, and which of them comes first depends on the
+        store.
+        """
 
         def look_up(connection: sa.Connection) -> Record | None:
-            self._use.lock(connection, place.workspace)
             self._locked(connection, [place])
             return next(map(_record, connection.execute(_FIND, {"here": place.workspace, "name": place.path})), None)
 
+        await self._database.run(partial(self._use.lock, workspace=place.workspace))
         return await self._database.run(look_up)
 
     async def note_damage(self, place: Place, record: Record, version: str | None) -> None:

@@ -50,17 +50,23 @@ class _Step:
 
 
 class Changes:
-    """Records changes durably. ``longest`` is how many seconds a change may take."""
+    """Records changes durably. ``longest`` is how many seconds a change may take.
 
-    def __init__(self, database: Database, *, longest: float = 120) -> None:
+    ``alone``: no other process changes anything in this database, so what had begun before the start was interrupted.
+    """
+
+    def __init__(self, database: Database, *, longest: float = 120, alone: bool = False) -> None:
         self._database = database
         self._longest = timedelta(seconds=longest)
+        self._alone = alone
         self._waiting: list[tuple[_Step, asyncio.Future[None] | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._interrupted = PeriodicTask(self._settle, name="audit-interrupted", seconds=_EVERY)
 
     async def start(self) -> None:
+        if self._alone:
+            await self._settle(timedelta())
         self._interrupted.start()
 
     async def begin(self, entry: Entry) -> None:
@@ -82,17 +88,20 @@ class Changes:
             await asyncio.wait({self._task})
         self._thread.shutdown(wait=False)
 
-    async def settle(self) -> int:
-        """Move changes that were interrupted to the trail; returns how many. Raises ``errors.Unavailable``."""
-        end = datetime.now(UTC) - self._longest
+    async def settle(self, older: timedelta | None = None) -> int:
+        """Move changes that were interrupted to the trail: those that are ``older``, or than any change may be.
+
+        Returns how many. Raises ``errors.Unavailable``.
+        """
+        end = datetime.now(UTC) - (self._longest if older is None else older)
         settled = 0
         while (moved := await self._database.run(lambda connection: _move(connection, end))) is not None:
             settled += moved
         return settled
 
-    async def _settle(self) -> None:
+    async def _settle(self, older: timedelta | None = None) -> None:
         try:
-            if settled := await self.settle():
+            if settled := await self.settle(older):
                 log.warning("audit: the outcome of %d changes is not known: a server ended while it made them", settled)
         except errors.Unavailable as error:
             log.warning("audit: changes that were interrupted are not in the trail yet: %s", error)

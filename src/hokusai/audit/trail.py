@@ -42,7 +42,7 @@ class AuditTrail:
     ``max_waiting`` rows wait, further merged ones are dropped, counted and logged, and ``is_full`` is true: no change
     may begin then, because its row could not be kept. Merged entries use only half of the queue.
 
-    The rows of changes do not take this way: ``changes`` writes them. ``longest_change`` is in seconds.
+    The rows of changes do not take this way: ``changes`` writes them, for which ``longest_change`` and ``alone`` are.
     """
 
     def __init__(
@@ -52,8 +52,9 @@ class AuditTrail:
         stream: TextIO | None = None,
         max_waiting: int = 10_000,
         longest_change: float = 120,
+        alone: bool = False,
     ) -> None:
-        self.changes = Changes(database, longest=longest_change)
+        self.changes = Changes(database, longest=longest_change, alone=alone)
         self._database = database
         self._stream = stream or sys.stdout
         self._max_waiting = max_waiting
