@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from hokusai import cli, parent_process
+from hokusai import cli
 from hokusai.artifacts import ArtifactsApp
 from hokusai.audit import changes
 from tests import kill_points
@@ -24,8 +24,6 @@ defaults = ArtifactsApp.__init__.__kwdefaults__
 assert defaults is not None
 defaults["settle_seconds"] = _SETTLE
 changes._EVERY = _SETTLE  # type: ignore[assignment]
-# A forked worker is a child of the fork server's. It still notices the end of its supervisor, by a pipe.
-parent_process.end_with_parent = lambda lives: None
 if point := os.environ.get("KILLS_POINT"):
     kill_points.arm(point)
 
