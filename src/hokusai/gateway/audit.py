@@ -289,8 +289,8 @@ def entry(scope: Scope, exchange: Exchange) -> Entry:
     route = exchange.route
     found = about(exchange)
     workspace = principal.workspace if principal else None
-    if principal and workspace is None and route and route.changes and not is_refusal(exchange):
-        # An operator's change belongs into the trail of the workspace that it is about.
+    if principal and workspace is None and route and route.changes and exchange.code is None and exchange.status < 400:
+        # An operator's change belongs into the trail of the workspace that it is about, also before it is answered.
         workspace = found.details.get("workspace") or (found.name if found.type == "workspace" else None)
         found.details["by"] = "platform"
     if agent := header(scope, b"user-agent"):
