@@ -180,7 +180,7 @@ class Ledger:
 
     async def staged(self, names: Sequence[str]) -> dict[str, Place]:
         """Where each of these files is recorded, by the name that it has until it gets its own."""
-        rows = await self._database.rows(_STAGED_AS, {"names": list(names)})
+        rows = await self._database.rows(_STAGED_AS, {"names": list(names)}) if names else ()
         return {row.staged: Place(row.path, row.workspace, row.path) for row in rows}
 
     async def below(
@@ -293,7 +293,7 @@ class Ledger:
 
         def look_up(connection: sa.Connection) -> Record | None:
             self._locked(connection, [place])
-            return next(map(_record, connection.execute(_FIND, {"here": place.workspace, "name": place.path})), None)
+            return self.record_at(connection, place)
 
         await self._database.run(partial(self._use.lock, workspace=place.workspace))
         return await self._database.run(look_up)

@@ -8,7 +8,7 @@ with what is stored. They are not read at the same moment, so a difference is on
 again (``recheck``) while nobody changes that place, and becomes a finding if it is still there. What is wrong with the
 order of one side costs time, not findings.
 
-What a request is doing right now is no finding. What an interrupted one left is one, if it is still there a moment
+What a request is doing right now is not a finding. What an interrupted one left is one, if it is still there a moment
 later: a running server settles most of it by itself (``settling``).
 
 A repair happens in the transaction that looks: it repairs what it saw, or nothing. Bytes are not repaired: a file that

@@ -22,7 +22,7 @@ from hokusai.artifacts.group_commit import PendingFile
 from hokusai.artifacts.ledger import Ledger
 from hokusai.artifacts.path import Place, place_of
 from hokusai.artifacts.record import Record
-from hokusai.artifacts.store import ArtifactStore, Removal, Staging
+from hokusai.artifacts.store import ArtifactStore, Removal, Staging, Stat
 from hokusai.periodic import PeriodicTask
 from hokusai.quota import Hold, Intent
 
@@ -97,7 +97,7 @@ class Settling:
         found = [_expired(hold) for hold in await self._ledger.expired()]
         if staging := self._store.staging:
             names = await staging.abandoned()
-            places = await self._ledger.staged(names) if names else {}
+            places = await self._ledger.staged(names)
             found += [_upload(name, places.get(name)) for name in names]
             for removal in await staging.abandoned_removals():
                 if key := await removal.key():
@@ -161,7 +161,7 @@ class Settling:
 
     async def _settle_abandoned(self, staging: Staging) -> None:
         names = await staging.abandoned()
-        places = await self._ledger.staged(names) if names else {}
+        places = await self._ledger.staged(names)
         for name, place in places.items():
             if await staging.settle(name, place.key):
                 log.info(
@@ -198,8 +198,7 @@ class Settling:
             return False
 
         async def is_there() -> bool:
-            stat = await self._store.stat(place.key)
-            return stat is not None and (stat.size, stat.created) == (intent.hold.use.bytes, intent.created)
+            return await self._store.stat(place.key) == Stat(intent.hold.use.bytes, intent.created)
 
         return await self._ledger.settle_intent(intent, is_there)
 
